@@ -1,0 +1,33 @@
+"""What can go wrong, by whose fault: each error is one sentence naming the file or option and what would be right."""
+
+
+class CartloaderError(Exception):
+    """The base of every error that a user can mend; its text is shown as it is, without a traceback."""
+
+
+class UsageError(CartloaderError):
+    """The options contradict each other or the image: the command ends with exit code 2."""
+
+
+class InputError(CartloaderError):
+    """An input cannot be read, or holds nothing that can be shown."""
+
+
+class MetadataError(CartloaderError):
+    """The image's metadata lack something or contradict themselves."""
+
+
+class BoundsError(CartloaderError):
+    """The image cannot be placed on the map."""
+
+
+class ToolError(CartloaderError):
+    """An external tool is missing or failed."""
+
+
+class ArchiveError(CartloaderError):
+    """A tile archive is not what it should be."""
+
+
+class CatalogError(CartloaderError):
+    """A catalog cannot be read or does not have the expected shape."""

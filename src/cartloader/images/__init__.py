@@ -1,0 +1,22 @@
+"""Images as people bring them, opened as planes that are read window by window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cartloader.errors import InputError
+
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether the file starts as a TIFF or BigTIFF does, whatever its name says.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in _TIFF_STARTS
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); --in-img takes a TIFF, PNG or JPEG file") from None

@@ -1,0 +1,215 @@
+"""From what a user asks to what is done: one `ImageJob` per image, and the order of its actions.
+
+The order is written once, here; `Actions` says who carries it out: the functions of `cartloader.actions` themselves,
+or the Prefect tasks around them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from cartloader.errors import InputError, UsageError
+from cartloader.images import is_tiff
+from cartloader.params import (
+    CatalogOptions,
+    GeoreferenceParams,
+    ImportOptions,
+    Ome2PngParams,
+    Options,
+    OutputPrefix,
+    Png2PmtilesParams,
+    UpdateCatalogParams,
+    check_actions,
+    check_image_id,
+    option,
+    subset,
+)
+from cartloader.report import Report, quiet
+from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult
+
+T = TypeVar("T")
+
+
+class ImageJob(Options):
+    """One image to import: where it is, where its files go, and everything else that was asked for it."""
+
+    in_img: Path | None
+    """None only where the finished archive is all that is needed (``--update-catalog`` alone)."""
+    out: OutputPrefix
+    options: ImportOptions
+
+
+class Actions(Protocol):
+    """Who carries out the actions."""
+
+    def ome2png(self, params: Ome2PngParams, report: Report) -> RasterResult:
+        """One plane of a TIFF → GeoTIFF and PNG."""
+
+    def georeference(self, params: GeoreferenceParams, report: Report) -> RasterResult:
+        """A plain picture → GeoTIFF."""
+
+    def png2pmtiles(self, params: Png2PmtilesParams, report: Report) -> TilesResult:
+        """GeoTIFF → PMTiles and asset JSON."""
+
+    def update_catalog(self, params: UpdateCatalogParams) -> CatalogResult:
+        """Archives → catalog."""
+
+
+def explain(error: ValidationError) -> str:
+    """The first complaint of pydantic as one sentence that names the option as it is typed.
+
+    A user can mend one thing at a time; the sentence gives the value and what would be right.
+    """
+    first = error.errors()[0]
+    name = option(str(first["loc"][0])) if first["loc"] else ""
+    message = str(first["msg"]).removeprefix("Value error, ").replace("Input should be", "should be")
+    if first["type"] == "extra_forbidden":
+        return f"{name} is no option; see cartloader import_image --help"
+    if not name or message.startswith("--"):
+        return message
+    value = first["input"]
+    shown = f" {value}" if isinstance(value, (str, int, float)) and str(value) not in message else ""
+    return f"{name}{shown}: {message}"
+
+
+def single_job(in_img: Path | None, img_id: str, out_dir: Path, options: ImportOptions) -> ImageJob:
+    """The job of one image, checked as far as it can be without reading anything.
+
+    Raises:
+        UsageError: no action, a missing image, or an id that cannot be one.
+    """
+    check_actions(options)
+    if in_img is None and options.reads_the_image:
+        raise UsageError("--in-img is missing; name the image, or a mapping of images with --in-json")
+    try:
+        check_image_id(img_id)
+    except ValueError as error:
+        raise UsageError(f"--img-id: {error}") from None
+    return ImageJob(in_img=in_img, out=OutputPrefix(out_dir=out_dir, img_id=img_id), options=options)
+
+
+def mapped_jobs(in_json: Path, out_dir: Path, options: ImportOptions, img_ids: list[str] | None) -> list[ImageJob]:
+    """The jobs of a JSON or YAML mapping from ids to paths, or to objects of a ``path`` and options of their own.
+
+    Relative paths in the mapping are relative to its file; an image's own options win over ``options``.
+
+    Raises:
+        InputError: the mapping cannot be read.
+        UsageError: it is no such mapping, ids collide, or an option in it is wrong.
+    """
+    entries = _entries(in_json)
+    chosen = dict.fromkeys(img_ids or entries)
+    if unknown := [name for name in chosen if name not in entries]:
+        raise UsageError(f"--img-id {unknown[0]} is not in {in_json}; it has {', '.join(entries)}")
+    return [_mapped_job(in_json, name, entries[name], out_dir, options) for name in chosen]
+
+
+def _entries(in_json: Path) -> dict[str, object]:
+    try:
+        loaded: object = yaml.safe_load(in_json.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{in_json}: cannot be read ({error.strerror}); --in-json takes a JSON or YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        at = f" (line {where.line + 1})" if where is not None else ""
+        raise UsageError(f"{in_json}: neither JSON nor YAML{at}; --in-json takes a mapping of ids to paths") from None
+    if isinstance(loaded, dict) and isinstance(loaded.get("IMAGES"), dict):
+        loaded = loaded["IMAGES"]
+    if not isinstance(loaded, dict) or not loaded:
+        raise UsageError(f"{in_json}: a mapping of image ids to paths is needed, such as {{dapi: dapi.ome.tif}}")
+    seen: dict[str, str] = {}
+    for name in map(str, loaded):
+        try:
+            check_image_id(name)
+        except ValueError as error:
+            raise UsageError(f"{in_json}: {error}") from None
+        if (other := seen.setdefault(name.lower(), name)) != name:
+            raise UsageError(f"{in_json}: ids {other} and {name} differ only in case; rename one")
+    return {str(name): value for name, value in loaded.items()}
+
+
+def _mapped_job(in_json: Path, img_id: str, entry: object, out_dir: Path, options: ImportOptions) -> ImageJob:
+    own = {"path": entry} if isinstance(entry, str) else entry
+    if not isinstance(own, Mapping) or not isinstance(own.get("path"), str):
+        raise UsageError(f"{in_json}: {img_id} needs a path, or an object with a path and options")
+    own = {str(name).replace("-", "_"): value for name, value in own.items()}
+    path = in_json.parent / own.pop("path")
+    own = {name: _beside(in_json, name, value) for name, value in own.items()}
+    try:
+        # Only what was set is carried over, so that the models check base and own options together.
+        merged = ImportOptions(**(options.model_dump(exclude_unset=True) | own))
+        return single_job(path, img_id, out_dir, merged)
+    except ValidationError as error:
+        raise UsageError(f"{in_json}: {img_id}: {explain(error)}") from None
+    except UsageError as error:
+        raise UsageError(f"{in_json}: {img_id}: {error}") from None
+
+
+def _beside(in_json: Path, name: str, value: Any) -> Any:
+    """Paths in a mapping are relative to its file."""
+    is_path = name in {"micron2pixel_csv", "georef_bounds_tsv", "georef_pixel_tsv", "catalog_yaml"}
+    return in_json.parent / value if is_path and isinstance(value, str) else value
+
+
+def import_one(job: ImageJob, actions: Actions, report: Report = quiet) -> ImageResult:
+    """Do what the job asks, but for the catalog: all images of a run enter it together.
+
+    Raises:
+        CartloaderError: as the actions do.
+    """
+    options, seconds = job.options, dict[str, float]()
+
+    def timed(name: str, work: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        result = work()
+        seconds[name] = round(time.perf_counter() - start, 3)
+        return result
+
+    raster = tiles = None
+    if options.reads_the_image:
+        assert job.in_img is not None
+        files = {"in_img": job.in_img, "out": job.out}
+        if options.ome2png or is_tiff(job.in_img):
+            plane = subset(Ome2PngParams, options, png=options.ome2png, **files)
+            raster = timed("ome2png", lambda: actions.ome2png(plane, report))
+        else:
+            refuse_plane_options(job)
+            picture = subset(GeoreferenceParams, options, **files)
+            raster = timed("georeference", lambda: actions.georeference(picture, report))
+    if options.png2pmtiles:
+        cut = subset(Png2PmtilesParams, options, out=job.out)
+        tiles = timed("png2pmtiles", lambda: actions.png2pmtiles(cut, report))
+    return ImageResult(img_id=job.out.img_id, raster=raster, tiles=tiles, seconds=seconds)
+
+
+def refuse_plane_options(job: ImageJob) -> None:
+    """Make sure that nobody chooses among the planes of a picture that has just one.
+
+    Raises:
+        UsageError: an option of TIFF planes is given.
+    """
+    for name in ("page", "channel", "z", "z_project", "level", "series"):
+        if getattr(job.options, name):
+            raise UsageError(f"{option(name)}: {job.in_img} is no TIFF and has just one plane; leave the option out")
+
+
+def catalog_updates(jobs: list[ImageJob]) -> list[UpdateCatalogParams]:
+    """One update for each catalog that finished images ask for, in the order in which the images were given."""
+    updates: dict[Path, dict[str, Path]] = {}
+    for job in jobs:
+        if job.options.update_catalog:
+            updates.setdefault(catalog_path(job), {})[job.out.img_id] = job.out.path(".pmtiles")
+    title = jobs[0].out.out_dir.resolve().name if jobs else ""
+    return [UpdateCatalogParams(catalog_yaml=path, basemaps=found, title=title) for path, found in updates.items()]
+
+
+def catalog_path(job: ImageJob) -> Path:
+    """The catalog that this image enters."""
+    own: CatalogOptions = job.options
+    return own.catalog_yaml or job.out.out_dir / "catalog.yaml"

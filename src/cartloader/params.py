@@ -1,0 +1,422 @@
+"""Every option once: type, unit, range, help. The command line, the flow's schema and the docs come from here.
+
+The groups are small frozen models. An action's parameters are the groups that matter to it and the files it works
+on, so that a cache key made of them changes exactly when its result may; `ImportOptions` is all groups together.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from cartloader.errors import UsageError
+
+IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def check_image_id(text: str) -> str:
+    """The id itself, if it can name files and catalog entries everywhere.
+
+    Raises:
+        ValueError: it has white space or another character outside letters, digits, dot, dash and underscore.
+    """
+    if not IMAGE_ID.fullmatch(text):
+        raise ValueError(
+            f"{text!r} cannot be an image id; use 1 to 128 letters, digits, '.', '-' or '_', the first a letter or digit"
+        )
+    return text
+
+
+def numbers(text: str, names: str) -> tuple[float, ...]:
+    """The finite numbers of a text, separated by commas, tabs or blanks; ``names`` is what they should be.
+
+    Raises:
+        ValueError: another count than ``names`` has, or something that is not a finite number.
+    """
+    wanted = names.split(",")
+    count = {1: "one number is", 2: "two numbers are", 4: "four numbers are"}[len(wanted)]
+    parts = [part for part in re.split(r"[,\t]|(?<=\S) +(?=\S)", text.strip()) if part.strip()]
+    if len(parts) != len(wanted):
+        raise ValueError(f"{count} needed ({names}), found {len(parts)}")
+    try:
+        values = tuple(float(part) for part in parts)
+    except ValueError:
+        values = (math.nan,)
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"{count} needed ({names}), found {text.strip()!r}")
+    return values
+
+
+def _joined(value: Any) -> Any:
+    """A list of numbers, or a single one, as JSON and YAML give them, in the spelling of the command line."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(part) for part in value)
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def _check_bounds(text: str) -> str:
+    numbers(text, "ulx,uly,lrx,lry")
+    return text.strip()
+
+
+def _check_pixel_size(text: str) -> str:
+    sizes = numbers(text, "x,y" if "," in text else "µm")
+    if min(sizes) <= 0:
+        raise ValueError(f"a pixel size is greater than 0 µm, found {text}")
+    return text.strip()
+
+
+def _check_colour(text: str) -> str:
+    """A colour as ``#rrggbb``, whatever its spelling."""
+    import webcolors  # noqa: PLC0415  (30 ms that only a coloured image should pay)
+
+    text = text.strip()
+    if re.fullmatch(r"[0-9A-Fa-f]{6}", text):
+        text = f"#{text}"
+    try:
+        return webcolors.normalize_hex(text) if text.startswith("#") else webcolors.name_to_hex(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no colour; use RRGGBB, #RRGGBB, #RGB or a CSS name such as cyan") from None
+
+
+BoundsText = Annotated[str, BeforeValidator(_joined), AfterValidator(_check_bounds)]
+PixelSizeText = Annotated[str, BeforeValidator(_joined), AfterValidator(_check_pixel_size)]
+Colour = Annotated[str, BeforeValidator(_joined), AfterValidator(_check_colour)]
+ImageId = Annotated[str, AfterValidator(check_image_id)]
+Quantile = Annotated[float, Field(ge=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+OptionsT = TypeVar("OptionsT", bound="Options")
+
+
+def _unset(value: object) -> bool:
+    return value is None or value is False
+
+
+class Options(BaseModel):
+    """A frozen group of options; an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _in_group(group: str) -> dict[str, Any]:
+    return {"json_schema_extra": {"group": group}}
+
+
+class ActionOptions(Options):
+    """What is to be done."""
+
+    ome2png: bool = Field(False, **_in_group("actions"))
+    """Write one plane of a TIFF or OME-TIFF as an 8-bit PNG, with its bounds and colour mode (as stored, before
+    orientation)."""
+    png2pmtiles: bool = Field(False, **_in_group("actions"))
+    """Cut the image into map tiles: GeoTIFF, PMTiles and the asset JSON."""
+    georeference: bool = Field(False, **_in_group("actions"))
+    """Place the image by exactly one --georef-* source; any of them implies it."""
+    update_catalog: bool = Field(False, **_in_group("actions"))
+    """Add the PMTiles to the catalog as a basemap, creating the catalog when it is missing."""
+
+
+class OrientationOptions(Options):
+    """How the picture is turned before it is cut."""
+
+    rotate: Literal[90, 180, 270] | None = Field(None, **_in_group("actions"))
+    """Rotate clockwise by this many degrees, before flips."""
+    flip_vertical: bool = Field(False, **_in_group("actions"))
+    """Flip top and bottom, after rotation."""
+    flip_horizontal: bool = Field(False, **_in_group("actions"))
+    """Flip left and right, after rotation."""
+    orient_frame: Literal["image", "map"] = Field("image", **_in_group("georeference"))
+    """Turn the picture as an image viewer shows the stored file (image), or as the map shows it once placed (map); they
+    differ for quarter turns when y grows downwards."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_rotation(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(turn := values.get("rotate"), str) and turn.strip().isdigit():
+            return {**values, "rotate": int(turn)}
+        return values
+
+
+class PlaneOptions(Options):
+    """Which plane of a TIFF is read."""
+
+    page: int | None = Field(None, ge=0, **_in_group("ome2png"))
+    """Index of the plane inside the series, the first is 0; needed when there is more than one plane."""
+    channel: Annotated[str, BeforeValidator(_joined)] | None = Field(None, **_in_group("ome2png"))
+    """Channel of the plane, by OME name or by index."""
+    z: int | None = Field(None, ge=0, **_in_group("ome2png"))
+    """Z index of the plane, the first is 0."""
+    z_project: Literal["max"] | None = Field(None, **_in_group("ome2png"))
+    """Take the maximum over all z of the channel."""
+    level: int = Field(0, ge=0, **_in_group("ome2png"))
+    """Level of the resolution pyramid, 0 is the finest."""
+    series: int = Field(0, ge=0, **_in_group("ome2png"))
+    """Index of the series (the OME Image)."""
+
+    @model_validator(mode="after")
+    def _one_choice_of_plane(self) -> Self:
+        exclusive(self, "page", "channel")
+        exclusive(self, "page", "z")
+        exclusive(self, "page", "z_project")
+        exclusive(self, "z", "z_project")
+        return self
+
+
+class PixelOptions(Options):
+    """How stored values become 8-bit pixels."""
+
+    upper_thres_quantile: Quantile | None = Field(None, **_in_group("ome2png"))
+    """Quantile (0 to 1) of the plane's values that is shown brightest."""
+    upper_thres_intensity: Finite | None = Field(None, **_in_group("ome2png"))
+    """Stored value that is shown brightest."""
+    lower_thres_quantile: Quantile | None = Field(None, **_in_group("ome2png"))
+    """Quantile (0 to 1) of the plane's values that is shown darkest."""
+    lower_thres_intensity: Finite | None = Field(None, **_in_group("ome2png"))
+    """Stored value that is shown darkest."""
+    transparent_below: int | None = Field(None, ge=0, le=255, **_in_group("ome2png"))
+    """Make pixels transparent whose 8-bit value is below this (colour: where every band is)."""
+    colorize: Colour | None = Field(None, **_in_group("ome2png"))
+    """Colour for a mono image: RRGGBB, #RRGGBB, #RGB or a CSS name."""
+    shrink_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(1.0, **_in_group("ome2png"))
+    """Downsample by this factor (area average) before anything else; the bounds stay."""
+    high_memory: bool = Field(False, **_in_group("ome2png"))
+    """Allow the whole plane in memory; the result is the same."""
+    mono: bool = Field(False, **_in_group("png2pmtiles"))
+    """Insist that the image has one band; the layout is detected, a wrong claim is an error."""
+    rgba: bool = Field(False, **_in_group("png2pmtiles"))
+    """Insist that the image has colour and alpha; the layout is detected, a wrong claim is an error."""
+
+    @model_validator(mode="after")
+    def _thresholds_make_sense(self) -> Self:
+        exclusive(self, "upper_thres_quantile", "upper_thres_intensity")
+        exclusive(self, "lower_thres_quantile", "lower_thres_intensity")
+        exclusive(self, "mono", "rgba")
+        exclusive(self, "rgba", "colorize")
+        for kind in ("quantile", "intensity"):
+            low, high = (getattr(self, f"{side}_thres_{kind}") for side in ("lower", "upper"))
+            if low is not None and high is not None and high <= low:
+                raise ValueError(f"--upper-thres-{kind} {high:g} must be above --lower-thres-{kind} {low:g}")
+        return self
+
+
+class PlacementOptions(Options):
+    """Where the image lies on the map."""
+
+    micron2pixel_csv: Path | None = Field(None, **_in_group("ome2png"))
+    """Vizgen's 3×3 matrix from µm to pixels (micron_to_mosaic_pixel_transform.csv)."""
+    pixel_size: PixelSizeText | None = Field(None, **_in_group("ome2png"))
+    """Pixel size in µm, or x,y: when the metadata has none, or to overrule it."""
+    stage_position: bool = Field(False, **_in_group("ome2png"))
+    """Keep the plane's stage position as the corner instead of 0,0."""
+    georef_bounds: BoundsText | None = Field(None, **_in_group("georeference"))
+    """Map coordinates of the image's outer corners: ulx,uly,lrx,lry."""
+    georef_bounds_tsv: Path | None = Field(None, **_in_group("georeference"))
+    """File of one line with ulx,uly,lrx,lry, by tab or comma."""
+    georef_pixel_tsv: Path | None = Field(None, **_in_group("georeference"))
+    """FICTURE pixel TSV, gzip or plain, whose header holds OFFSET_X, OFFSET_Y, SIZE_X and SIZE_Y."""
+    georef_detect: Literal["OME"] | None = Field(None, **_in_group("georeference"))
+    """Take the bounds from the image's own metadata: OME-XML, a GeoTIFF's or world file's georeference, the scanner's
+    µm per pixel, or resolution tags in cm or inch."""
+    georef_offset_x: Finite = Field(0.0, **_in_group("georeference"))
+    """Move the image by this many map units in x."""
+    georef_offset_y: Finite = Field(0.0, **_in_group("georeference"))
+    """Move the image by this many map units in y."""
+    srs: str = Field("EPSG:3857", pattern=r"^\S(.*\S)?$", **_in_group("png2pmtiles"))
+    """Spatial reference of the bounds; another one than EPSG:3857 is really reprojected."""
+
+    @model_validator(mode="after")
+    def _one_source_of_bounds(self) -> Self:
+        sources = ("georef_bounds", "georef_bounds_tsv", "georef_pixel_tsv", "georef_detect")
+        for index, first in enumerate(sources):
+            for second in sources[index + 1 :]:
+                exclusive(self, first, second)
+        for source in sources[:3]:
+            for other in ("micron2pixel_csv", "pixel_size", "stage_position"):
+                exclusive(self, source, other)
+        exclusive(self, "georef_detect", "micron2pixel_csv")
+        exclusive(self, "micron2pixel_csv", "pixel_size")
+        exclusive(self, "micron2pixel_csv", "stage_position")
+        return self
+
+    @property
+    def names_a_source(self) -> bool:
+        """Whether a ``--georef-*`` source of bounds is given."""
+        return any((self.georef_bounds, self.georef_bounds_tsv, self.georef_pixel_tsv, self.georef_detect))
+
+
+class TileOptions(Options):
+    """How the placed image becomes tiles."""
+
+    resample: Literal["near", "bilinear", "cubic", "cubicspline", "lanczos", "average", "mode"] = Field(
+        "cubic", **_in_group("png2pmtiles")
+    )
+    """Resampling kernel at the finest zoom, with GDAL's definitions."""
+    blocksize: Literal[256, 512, 1024] = Field(512, **_in_group("png2pmtiles"))
+    """Tile size in pixels."""
+    tile_format: Literal["png", "webp", "webp-lossy", "jpeg"] = Field("png", **_in_group("png2pmtiles"))
+    """Tile format; webp is lossless, jpeg is refused where the image can be transparent."""
+    tile_quality: int | None = Field(None, ge=1, le=100, **_in_group("png2pmtiles"))
+    """Quality of webp-lossy (80 unless given) and jpeg (90 unless given)."""
+    min_zoom: int | None = Field(None, ge=0, le=24, **_in_group("png2pmtiles"))
+    """Coarsest zoom; unless given, one zoom beyond the one at which the image fits one tile."""
+    max_zoom: int | None = Field(None, ge=0, le=24, **_in_group("png2pmtiles"))
+    """Finest zoom; unless given, the first that is at least as fine as the image."""
+    engine: Literal["native", "gdal"] | None = Field(None, **_in_group("png2pmtiles"))
+    """native works in this process and needs no tool; gdal runs the command-line tools. Unless given: native, or gdal
+    where the path of a tool is given."""
+    pmtiles: str | None = Field(None, **_in_group("tools"))
+    """Path of the go-pmtiles program; selects --engine gdal."""
+    gdal_translate: str | None = Field(None, **_in_group("tools"))
+    """Path of gdal_translate; selects --engine gdal."""
+    gdaladdo: str | None = Field(None, **_in_group("tools"))
+    """Path of gdaladdo; selects --engine gdal."""
+    gdalinfo: str | None = Field(None, **_in_group("tools"))
+    """Path of gdalinfo; selects --engine gdal."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_blocksize(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(size := values.get("blocksize"), str) and size.strip().isdigit():
+            return {**values, "blocksize": int(size)}
+        return values
+
+    @model_validator(mode="after")
+    def _zooms_and_quality_fit(self) -> Self:
+        if self.min_zoom is not None and self.max_zoom is not None and self.min_zoom > self.max_zoom:
+            raise ValueError(f"--min-zoom {self.min_zoom} must not be above --max-zoom {self.max_zoom}")
+        if self.tile_quality is not None and self.tile_format in {"png", "webp"}:
+            raise ValueError(f"--tile-quality is for webp-lossy and jpeg; --tile-format {self.tile_format} is lossless")
+        return self
+
+    @property
+    def chosen_engine(self) -> str:
+        """The engine by name, or by a tool's path that only one engine uses."""
+        tools = (self.pmtiles, self.gdal_translate, self.gdaladdo, self.gdalinfo)
+        return self.engine or ("gdal" if any(tools) else "native")
+
+
+class CatalogOptions(Options):
+    """Where the catalog is."""
+
+    catalog_yaml: Path | None = Field(None, **_in_group("in/out"))
+    """Catalog to update; unless given, catalog.yaml in --out-dir."""
+
+
+class RunOptions(Options):
+    """How the run goes about it."""
+
+    restart: bool = Field(False, **_in_group("run"))
+    """Ignore caches and existing outputs."""
+
+
+class ImportOptions(
+    RunOptions,
+    CatalogOptions,
+    TileOptions,
+    PlacementOptions,
+    PixelOptions,
+    PlaneOptions,
+    OrientationOptions,
+    ActionOptions,
+):
+    """Everything that can be asked for one image, but for the image itself, its id and the output directory."""
+
+    @model_validator(mode="after")
+    def _georeference_has_a_source(self) -> Self:
+        if self.georeference and not self.names_a_source:
+            raise ValueError(
+                "--georeference: name where the bounds come from with --georef-bounds, --georef-bounds-tsv, "
+                "--georef-pixel-tsv or --georef-detect"
+            )
+        return self
+
+    @property
+    def orients(self) -> bool:
+        """Whether the picture is turned or flipped."""
+        return bool(self.rotate or self.flip_vertical or self.flip_horizontal)
+
+    @property
+    def reads_the_image(self) -> bool:
+        """Whether any action needs the image itself, not just its finished archive."""
+        return self.ome2png or self.png2pmtiles or self.georeference or self.names_a_source or self.orients
+
+
+class OutputPrefix(Options):
+    """Where the files of one image go: ``<out_dir>/<img_id>`` and a suffix."""
+
+    out_dir: Path
+    img_id: ImageId
+
+    def path(self, suffix: str) -> Path:
+        """The output file with this suffix, such as ``.pmtiles``."""
+        return self.out_dir / f"{self.img_id}{suffix}"
+
+
+class GeoreferenceParams(PlacementOptions, PixelOptions, OrientationOptions):
+    """A PNG, JPEG or other plain picture → a placed 8-bit GeoTIFF."""
+
+    in_img: Path
+    out: OutputPrefix
+
+
+class Ome2PngParams(GeoreferenceParams, PlaneOptions):
+    """One plane of a TIFF → a placed 8-bit GeoTIFF and, with ``png``, a PNG, its bounds and its colour mode."""
+
+    png: bool = True
+
+
+class Png2PmtilesParams(TileOptions):
+    """The placed GeoTIFF of one image → its PMTiles archive and asset JSON."""
+
+    out: OutputPrefix
+
+
+class UpdateCatalogParams(Options):
+    """Finished archives, by basemap id → the catalog that lists them."""
+
+    catalog_yaml: Path
+    basemaps: dict[ImageId, Path]
+    title: str
+    """``id`` and ``title`` of the catalog, should it have to be created."""
+
+
+def option(name: str) -> str:
+    """How a field is spelled on the command line."""
+    return f"--{name}" if name in {"gdal_translate"} else f"--{name.replace('_', '-')}"
+
+
+def exclusive(options: Options, first: str, second: str) -> None:
+    """Refuse two options that exclude each other.
+
+    Raises:
+        ValueError: both are given.
+    """
+    if not _unset(getattr(options, first)) and not _unset(getattr(options, second)):
+        raise ValueError(f"{option(first)} and {option(second)} exclude each other; give one of them")
+
+
+def subset(kind: type[OptionsT], options: ImportOptions, **more: Any) -> OptionsT:
+    """The action's own parameters: those of ``options`` that it knows, and ``more``."""
+    shared = {name: getattr(options, name) for name in kind.model_fields if name in ImportOptions.model_fields}
+    return kind(**(shared | more))
+
+
+def check_actions(options: ImportOptions) -> None:
+    """Make sure that something is asked for, and nothing that is not built yet.
+
+    Raises:
+        UsageError: no action, or an option that this version cannot honour.
+    """
+    if not (options.reads_the_image or options.update_catalog):
+        raise UsageError(
+            "no action: choose at least one of --ome2png, --png2pmtiles, --georeference (or a --georef-* source), "
+            "--rotate, --flip-vertical, --flip-horizontal, --update-catalog"
+        )
+    if options.png2pmtiles and options.chosen_engine == "gdal":
+        raise UsageError("--engine gdal is not built yet; leave it and the paths of the tools out to use --engine native")

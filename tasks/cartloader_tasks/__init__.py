@@ -1,0 +1,1 @@
+"""The actions of cartloader as Prefect tasks."""
