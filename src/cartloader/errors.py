@@ -31,3 +31,13 @@ class ArchiveError(CartloaderError):
 
 class CatalogError(CartloaderError):
     """A catalog cannot be read or does not have the expected shape."""
+
+
+def sentence(error: BaseException, where: str = "") -> str:
+    """What a person reads about an error, in one line; ``where`` is named when the error itself names no file."""
+    text = " ".join(str(error).split())
+    if isinstance(error, CartloaderError):
+        return text
+    if isinstance(error, OSError) and error.strerror:
+        return ": ".join(str(part) for part in (error.filename or where, error.strerror) if part)
+    return f"{type(error).__name__}: {text}; this is a bug of cartloader: --debug shows where it happens"

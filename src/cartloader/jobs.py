@@ -6,15 +6,16 @@ or the Prefect tasks around them.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
-from cartloader.errors import InputError, UsageError
+from cartloader.errors import CartloaderError, InputError, UsageError, sentence
 from cartloader.images import is_tiff
 from cartloader.params import (
     CatalogOptions,
@@ -31,7 +32,7 @@ from cartloader.params import (
     subset,
 )
 from cartloader.report import Report, quiet
-from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult
+from cartloader.results import CatalogResult, ImageResult, RasterResult, RunResult, TilesResult
 
 T = TypeVar("T")
 
@@ -48,16 +49,16 @@ class ImageJob(Options):
 class Actions(Protocol):
     """Who carries out the actions."""
 
-    def ome2png(self, params: Ome2PngParams, report: Report) -> RasterResult:
+    def ome2png(self, params: Ome2PngParams, report: Report, /) -> RasterResult:
         """One plane of a TIFF → GeoTIFF and PNG."""
 
-    def georeference(self, params: GeoreferenceParams, report: Report) -> RasterResult:
+    def georeference(self, params: GeoreferenceParams, report: Report, /) -> RasterResult:
         """A plain picture → GeoTIFF."""
 
-    def png2pmtiles(self, params: Png2PmtilesParams, report: Report) -> TilesResult:
+    def png2pmtiles(self, params: Png2PmtilesParams, report: Report, /) -> TilesResult:
         """GeoTIFF → PMTiles and asset JSON."""
 
-    def update_catalog(self, params: UpdateCatalogParams) -> CatalogResult:
+    def update_catalog(self, params: UpdateCatalogParams, /) -> CatalogResult:
         """Archives → catalog."""
 
 
@@ -69,6 +70,8 @@ def explain(error: ValidationError) -> str:
     first = error.errors()[0]
     name = option(str(first["loc"][0])) if first["loc"] else ""
     message = str(first["msg"]).removeprefix("Value error, ").replace("Input should be", "should be")
+    if first["type"] == "missing":
+        return f"{name} is missing; see cartloader import_image --help"
     if first["type"] == "extra_forbidden":
         return f"{name} is no option; see cartloader import_image --help"
     if not name or message.startswith("--"):
@@ -92,6 +95,21 @@ def single_job(in_img: Path | None, img_id: str, out_dir: Path, options: ImportO
     except ValueError as error:
         raise UsageError(f"--img-id: {error}") from None
     return ImageJob(in_img=in_img, out=OutputPrefix(out_dir=out_dir, img_id=img_id), options=options)
+
+
+def check_out_dir(out_dir: Path) -> None:
+    """Make sure that files can be written below a directory, without creating it.
+
+    Raises:
+        UsageError: it is a file, lies below one, or may not be written.
+    """
+    there = out_dir.absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise UsageError(f"--out-dir {out_dir}: {there} is no directory; give one, it is created when it is missing")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--out-dir {out_dir}: {there} cannot be written; give a directory of your own")
 
 
 def mapped_jobs(in_json: Path, out_dir: Path, options: ImportOptions, img_ids: list[str] | None) -> list[ImageJob]:
@@ -186,6 +204,63 @@ def import_one(job: ImageJob, actions: Actions, report: Report = quiet) -> Image
         cut = subset(Png2PmtilesParams, options, out=job.out)
         tiles = timed("png2pmtiles", lambda: actions.png2pmtiles(cut, report))
     return ImageResult(img_id=job.out.img_id, raster=raster, tiles=tiles, seconds=seconds)
+
+
+class RunFailed(CartloaderError):
+    """A part of a run failed; the rest of it is done.
+
+    Parameters:
+        message: what failed, in one sentence.
+        result: everything that was finished.
+        failures: why each of the others failed, by image id; a catalog goes by its path.
+    """
+
+    def __init__(self, message: str, result: RunResult, failures: dict[str, Exception]) -> None:
+        super().__init__(message, result, failures)
+        self.message = message
+        self.result = result
+        self.failures = failures
+
+    def __str__(self) -> str:
+        return self.message
+
+    def table(self) -> str:
+        """One line for each failure: what failed, and why."""
+        width = max(map(len, self.failures))
+        return "\n".join(f"{name:<{width}}  {sentence(error, name)}" for name, error in self.failures.items())
+
+
+def gather(jobs: list[ImageJob], attempts: Iterable[Callable[[], ImageResult]], actions: Actions) -> RunResult:
+    """Wait for every image, then enter the finished ones into their catalogs, each catalog once.
+
+    An attempt gives the result of the job at its place, or raises; the others go on.
+
+    Raises:
+        RunFailed: an image or a catalog failed.
+    """
+    finished: list[ImageJob] = []
+    images: list[ImageResult] = []
+    catalogs: list[CatalogResult] = []
+    failures: dict[str, Exception] = {}
+    for job, attempt in zip(jobs, attempts, strict=True):
+        try:
+            images.append(attempt())
+            finished.append(job)
+        except Exception as error:  # noqa: BLE001, PERF203  (whatever is wrong with one image is no matter of the others)
+            failures[job.out.img_id] = error
+    failed = ", ".join(failures)
+    message = f"{len(failures)} of {len(jobs)} images failed: {failed}" if failures else ""
+    for update in catalog_updates(finished):
+        try:
+            catalogs.append(actions.update_catalog(update))
+        except Exception as error:  # noqa: BLE001, PERF203  (the images are done all the same, and must be reported)
+            failures[str(update.catalog_yaml)] = error
+            message += f"{'; ' if message else ''}{update.catalog_yaml} is not updated"
+    if failures:
+        if len(jobs) == len(failures) == 1:
+            message = next(sentence(error, name) for name, error in failures.items())
+        raise RunFailed(message, RunResult(images=tuple(images), catalogs=tuple(catalogs)), failures)
+    return RunResult(images=tuple(images), catalogs=tuple(catalogs))
 
 
 def refuse_plane_options(job: ImageJob) -> None:

@@ -44,9 +44,7 @@ class Orientation:
         columns, rows = (
             (self.mirror_rows, self.mirror_columns) if after.transpose else (self.mirror_columns, self.mirror_rows)
         )
-        return Orientation(
-            self.transpose ^ after.transpose, columns ^ after.mirror_columns, rows ^ after.mirror_rows
-        )
+        return Orientation(self.transpose ^ after.transpose, columns ^ after.mirror_columns, rows ^ after.mirror_rows)
 
     def seen_through(self, mirror: Orientation) -> Orientation:
         """The orientation of the stored picture that looks like this one to somebody who sees it through ``mirror``.

@@ -83,6 +83,11 @@ def _check_colour(text: str) -> str:
         raise ValueError(f"{text!r} is no colour; use RRGGBB, #RRGGBB, #RGB or a CSS name such as cyan") from None
 
 
+def _read_detect(value: Any) -> Any:
+    """The source in any case; ``true``, as a mapping or a bare ``--georef-detect`` may say it, is the default one."""
+    return "OME" if value is True else value.upper() if isinstance(value, str) else value
+
+
 BoundsText = Annotated[str, BeforeValidator(_joined), AfterValidator(_check_bounds)]
 PixelSizeText = Annotated[str, BeforeValidator(_joined), AfterValidator(_check_pixel_size)]
 Colour = Annotated[str, BeforeValidator(_joined), AfterValidator(_check_colour)]
@@ -104,8 +109,9 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-def _in_group(group: str) -> dict[str, Any]:
-    return {"json_schema_extra": {"group": group}}
+def _in_group(group: str, metavar: str | None = None) -> dict[str, Any]:
+    """The group of the help that a field is in, and what its value is called there if its type does not say enough."""
+    return {"json_schema_extra": {"group": group} | ({"metavar": metavar} if metavar else {})}
 
 
 class ActionOptions(Options):
@@ -148,7 +154,7 @@ class PlaneOptions(Options):
 
     page: int | None = Field(None, ge=0, **_in_group("ome2png"))
     """Index of the plane inside the series, the first is 0; needed when there is more than one plane."""
-    channel: Annotated[str, BeforeValidator(_joined)] | None = Field(None, **_in_group("ome2png"))
+    channel: Annotated[str, BeforeValidator(_joined)] | None = Field(None, **_in_group("ome2png", "NAME"))
     """Channel of the plane, by OME name or by index."""
     z: int | None = Field(None, ge=0, **_in_group("ome2png"))
     """Z index of the plane, the first is 0."""
@@ -181,7 +187,7 @@ class PixelOptions(Options):
     """Stored value that is shown darkest."""
     transparent_below: int | None = Field(None, ge=0, le=255, **_in_group("ome2png"))
     """Make pixels transparent whose 8-bit value is below this (colour: where every band is)."""
-    colorize: Colour | None = Field(None, **_in_group("ome2png"))
+    colorize: Colour | None = Field(None, **_in_group("ome2png", "COLOUR"))
     """Colour for a mono image: RRGGBB, #RRGGBB, #RGB or a CSS name."""
     shrink_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(1.0, **_in_group("ome2png"))
     """Downsample by this factor (area average) before anything else; the bounds stay."""
@@ -210,24 +216,26 @@ class PlacementOptions(Options):
 
     micron2pixel_csv: Path | None = Field(None, **_in_group("ome2png"))
     """Vizgen's 3×3 matrix from µm to pixels (micron_to_mosaic_pixel_transform.csv)."""
-    pixel_size: PixelSizeText | None = Field(None, **_in_group("ome2png"))
+    pixel_size: PixelSizeText | None = Field(None, **_in_group("ome2png", "SIZE"))
     """Pixel size in µm, or x,y: when the metadata has none, or to overrule it."""
     stage_position: bool = Field(False, **_in_group("ome2png"))
     """Keep the plane's stage position as the corner instead of 0,0."""
-    georef_bounds: BoundsText | None = Field(None, **_in_group("georeference"))
+    georef_bounds: BoundsText | None = Field(None, **_in_group("georeference", "ULX,ULY,LRX,LRY"))
     """Map coordinates of the image's outer corners: ulx,uly,lrx,lry."""
     georef_bounds_tsv: Path | None = Field(None, **_in_group("georeference"))
     """File of one line with ulx,uly,lrx,lry, by tab or comma."""
     georef_pixel_tsv: Path | None = Field(None, **_in_group("georeference"))
     """FICTURE pixel TSV, gzip or plain, whose header holds OFFSET_X, OFFSET_Y, SIZE_X and SIZE_Y."""
-    georef_detect: Literal["OME"] | None = Field(None, **_in_group("georeference"))
+    georef_detect: Annotated[Literal["OME"] | None, BeforeValidator(_read_detect)] = Field(
+        None, **_in_group("georeference")
+    )
     """Take the bounds from the image's own metadata: OME-XML, a GeoTIFF's or world file's georeference, the scanner's
     µm per pixel, or resolution tags in cm or inch."""
     georef_offset_x: Finite = Field(0.0, **_in_group("georeference"))
     """Move the image by this many map units in x."""
     georef_offset_y: Finite = Field(0.0, **_in_group("georeference"))
     """Move the image by this many map units in y."""
-    srs: str = Field("EPSG:3857", pattern=r"^\S(.*\S)?$", **_in_group("png2pmtiles"))
+    srs: str = Field("EPSG:3857", pattern=r"^\S(.*\S)?$", **_in_group("png2pmtiles", "CODE"))
     """Spatial reference of the bounds; another one than EPSG:3857 is really reprojected."""
 
     @model_validator(mode="after")
@@ -270,13 +278,13 @@ class TileOptions(Options):
     engine: Literal["native", "gdal"] | None = Field(None, **_in_group("png2pmtiles"))
     """native works in this process and needs no tool; gdal runs the command-line tools. Unless given: native, or gdal
     where the path of a tool is given."""
-    pmtiles: str | None = Field(None, **_in_group("tools"))
+    pmtiles: str | None = Field(None, **_in_group("tools", "PROGRAM"))
     """Path of the go-pmtiles program; selects --engine gdal."""
-    gdal_translate: str | None = Field(None, **_in_group("tools"))
+    gdal_translate: str | None = Field(None, **_in_group("tools", "PROGRAM"))
     """Path of gdal_translate; selects --engine gdal."""
-    gdaladdo: str | None = Field(None, **_in_group("tools"))
+    gdaladdo: str | None = Field(None, **_in_group("tools", "PROGRAM"))
     """Path of gdaladdo; selects --engine gdal."""
-    gdalinfo: str | None = Field(None, **_in_group("tools"))
+    gdalinfo: str | None = Field(None, **_in_group("tools", "PROGRAM"))
     """Path of gdalinfo; selects --engine gdal."""
 
     @model_validator(mode="before")
@@ -419,4 +427,6 @@ def check_actions(options: ImportOptions) -> None:
             "--rotate, --flip-vertical, --flip-horizontal, --update-catalog"
         )
     if options.png2pmtiles and options.chosen_engine == "gdal":
-        raise UsageError("--engine gdal is not built yet; leave it and the paths of the tools out to use --engine native")
+        raise UsageError(
+            "--engine gdal is not built yet; leave it and the paths of the tools out to use --engine native"
+        )

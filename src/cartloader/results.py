@@ -55,3 +55,10 @@ class ImageResult(Result):
     tiles: TilesResult | None = None
     seconds: dict[str, float] = {}
     """Wall time by action."""
+
+
+class RunResult(Result):
+    """The finished images of a run, and the catalogs they entered."""
+
+    images: tuple[ImageResult, ...]
+    catalogs: tuple[CatalogResult, ...]

@@ -13,10 +13,15 @@ def is_tiff(path: Path) -> bool:
     """Whether the file starts as a TIFF or BigTIFF does, whatever its name says.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or is empty.
     """
     try:
         with path.open("rb") as file:
-            return file.read(4) in _TIFF_STARTS
+            start = file.read(4)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); --in-img takes a TIFF, PNG or JPEG file") from None
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); --in-img takes a TIFF, PNG or JPEG file"
+        ) from None
+    if not start:
+        raise InputError(f"{path}: is empty; --in-img takes a TIFF, PNG or JPEG file")
+    return start in _TIFF_STARTS

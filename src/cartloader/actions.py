@@ -1,0 +1,214 @@
+"""The four actions: parameters in, files and a small result out. The whole recipe, top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartloader import catalog
+from cartloader.assets import write_asset
+from cartloader.bounds import Placement, place
+from cartloader.engines import native
+from cartloader.errors import UsageError
+from cartloader.files import publish, sha256, workspace, write_whole
+from cartloader.geotiff import create_geotiff, open_geotiff
+from cartloader.images.plane import Pixels, Plane, Window, windows
+from cartloader.images.source import Source, open_source
+from cartloader.intensity import Rescale, Thresholds, find_thresholds
+from cartloader.parallel import cores, in_order
+from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
+from cartloader.png import PngWriter
+from cartloader.report import Report, quiet
+from cartloader.results import CatalogResult, RasterResult, TilesResult
+from cartloader.store import TileStore
+
+PNG_ROWS = 256
+"""Rows of the PNG that are filtered and deflated at once."""
+
+
+def ome2png(params: Ome2PngParams, report: Report = quiet) -> RasterResult:
+    """One plane of a TIFF → a placed 8-bit GeoTIFF and, where asked, a PNG with its bounds and colour mode.
+
+    Raises:
+        CartloaderError: the input or the options are at fault; no file is left half-written.
+    """
+    return _convert(params, "ome2png", report, png=params.png)
+
+
+def georeference(params: GeoreferenceParams, report: Report = quiet) -> RasterResult:
+    """A plain picture → a placed 8-bit GeoTIFF.
+
+    Raises:
+        CartloaderError: the input or the options are at fault; no file is left half-written.
+    """
+    return _convert(params, "georeference", report, png=False)
+
+
+def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet) -> TilesResult:
+    """The placed GeoTIFF of an image → its verified PMTiles archive and its asset JSON.
+
+    Raises:
+        CartloaderError: the GeoTIFF is missing or its picture cannot be tiled.
+    """
+    final = params.out.path(".pmtiles")
+    with workspace(params.out) as scratch, open_geotiff(params.out.path(".geotif.tif")) as placed:
+        made = scratch / final.name
+        pyramid, tiles = native.tile(placed, params, made, scratch, report)
+        size = made.stat().st_size
+        publish(made, final)
+    return TilesResult(
+        path=final,
+        asset=write_asset(params.out),
+        min_zoom=pyramid.min_zoom,
+        max_zoom=pyramid.max_zoom,
+        tiles=tiles,
+        size=size,
+    )
+
+
+def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
+    """Finished archives → the catalog that lists them.
+
+    Raises:
+        CatalogError: the catalog is none, or an archive is missing.
+    """
+    return catalog.update(params)
+
+
+def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: bool) -> RasterResult:
+    """Decode, rescale and place one plane; everything is written before anything appears."""
+    with (
+        open_source(params) as source,
+        ThreadPoolExecutor(1) as aside,
+        workspace(params.out) as scratch,
+    ):
+        placement = place(source, params, report)
+        digest = aside.submit(sha256, params.in_img)
+        plane = source.plane
+        _check_layout(plane, params)
+        description = _described(source, placement)
+        report.describe(description)
+        reader = _Reader(plane, report, in_memory=params.high_memory)
+        thresholds = find_thresholds(plane.dtype, plane.colours, params, reader.blocks)
+        rescale = Rescale(plane.dtype, plane.colours, plane.alpha, thresholds, params)
+        origin = _origin(params, placement, thresholds, rescale, plane) | {"input_sha256": digest.result()}
+        tif = scratch / "picture.tif"
+        made = {".geotif.tif": tif}
+        with create_geotiff(tif, plane.height, plane.width, rescale.bands, placement, origin) as store:
+            for window, pixels in reader.converted(rescale, stage):
+                store.write(window.row0, window.column0, pixels)
+            if png:
+                made[".transform.png"] = scratch / "picture.png"
+                _write_png(store, made[".transform.png"], report)
+        files = [params.out.path(suffix) for suffix in made]
+        for suffix, path in made.items():
+            publish(path, params.out.path(suffix))
+        if png:
+            for suffix, text in (("bounds", str(placement.bounds)), ("color", rescale.mode)):
+                files.append(params.out.path(f".transform.{suffix}.csv"))
+                write_whole(files[-1], text + "\n")
+    return RasterResult(
+        geotif=files[0], files=tuple(files), description=description, shown=_shown(thresholds, plane.dtype)
+    )
+
+
+class _Reader:
+    """Reads a plane once or more, block by block, on all cores where the file allows."""
+
+    def __init__(self, plane: Plane, report: Report, *, in_memory: bool) -> None:
+        self._plane, self._report = plane, report
+        self._kept: dict[Window, Pixels] | None = {} if in_memory else None
+
+    def blocks(self, stage: str) -> Iterator[Pixels]:
+        """The stored pixels of all blocks."""
+        for _, pixels in self._each(stage, lambda pixels: pixels):
+            yield pixels
+
+    def converted(self, rescale: Rescale, stage: str) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+        """The 8-bit pixels of all blocks, and where they belong."""
+        return self._each(stage, rescale)
+
+    def _each(self, stage: str, work: Any) -> Iterator[tuple[Window, Any]]:
+        plane, total = self._plane, self._plane.height * self._plane.width
+        done = 0
+
+        def one(item: tuple[Window, Pixels | None]) -> tuple[Window, Any]:
+            window, pixels = item
+            if pixels is None:
+                pixels = self._read(window)
+            return window, work(pixels)
+
+        for window, value in in_order(one, self._items(), cores()):
+            yield window, value
+            done += window.shape[0] * window.shape[1]
+            self._report.progress(stage, done, total)
+
+    def _items(self) -> Iterator[tuple[Window, Pixels | None]]:
+        """Windows, with their pixels where these have to be read one after the other."""
+        for window in windows(self._plane.height, self._plane.width, self._plane.block):
+            yield window, None if self._plane.concurrent else self._read(window)
+
+    def _read(self, window: Window) -> Pixels:
+        if self._kept is None:
+            return self._plane.read(window)
+        if window not in self._kept:
+            self._kept[window] = self._plane.read(window)
+        return self._kept[window]
+
+
+def _write_png(store: TileStore, path: Path, report: Report) -> None:
+    """The deliverable PNG, from the pixels of the GeoTIFF."""
+    bands = windows(store.height, store.width, (PNG_ROWS, store.width))
+    with PngWriter(path, store.height, store.width, store.bands) as png:
+        for window, rows in in_order(lambda window: (window, store.read(window)), bands, 1):
+            png.write(rows)
+            report.progress("png", window.row1, store.height)
+
+
+def _check_layout(plane: Plane, params: GeoreferenceParams) -> None:
+    """Hold the user's claims against what the file has."""
+    bands = {(1, False): "mono", (1, True): "grey with alpha", (3, False): "RGB", (3, True): "RGBA"}
+    found = bands[plane.colours, plane.alpha]
+    if params.mono and (plane.colours, plane.alpha) != (1, False):
+        raise UsageError(f"--mono: {params.in_img} is {found}; leave --mono out")
+    if params.rgba and (plane.colours, plane.alpha) != (3, True):
+        raise UsageError(f"--rgba: {params.in_img} is {found}; leave --rgba out")
+    if params.colorize and plane.colours != 1:
+        raise UsageError(f"--colorize is for mono images; {params.in_img} is {found}; leave --colorize out")
+
+
+def _described(source: Source, placement: Placement) -> str:
+    x, y = placement.pixel_size
+    size = f"{x:.6g}" if f"{x:.6g}" == f"{y:.6g}" else f"{x:.6g} × {y:.6g}"
+    unit = "µm" if placement.crs == "EPSG:3857" else "map units"
+    return f"{source.description}, {size} {unit} per pixel"
+
+
+def _shown(thresholds: Thresholds, dtype: np.dtype[Any]) -> str:
+    top = f" of {np.iinfo(dtype).max:,}" if dtype.kind == "u" else ""
+    low_high, _, because = str(thresholds).partition(" (")
+    return low_high + top + (f" ({because}" if because else "")
+
+
+def _origin(
+    params: GeoreferenceParams, placement: Placement, thresholds: Thresholds, rescale: Rescale, plane: Plane
+) -> dict[str, Any]:
+    """What the tiles should still know of the picture, for their metadata."""
+    return {
+        "color_mode": rescale.mode,
+        "um_per_pixel": list(placement.pixel_size),
+        "thresholds": {"low": thresholds.low.value, "high": thresholds.high.value, "dtype": str(plane.dtype)},
+        "colorize": params.colorize,
+        "transparent_below": params.transparent_below,
+        "orientation": {
+            "rotate": params.rotate or 0,
+            "flip_vertical": params.flip_vertical,
+            "flip_horizontal": params.flip_horizontal,
+            "frame": params.orient_frame,
+        },
+    }

@@ -1,0 +1,1 @@
+"""Ways to make tiles of a placed GeoTIFF."""

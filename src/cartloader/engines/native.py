@@ -1,0 +1,77 @@
+"""The native engine: raster → PMTiles in this process, with no tool installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cartloader import __version__
+from cartloader.errors import UsageError
+from cartloader.geotiff import Placed
+from cartloader.parallel import cores
+from cartloader.params import Png2PmtilesParams
+from cartloader.report import Report
+from cartloader.tiles.archive import ArchiveWriter, verify
+from cartloader.tiles.encode import FORMATS
+from cartloader.tiles.grid import Pyramid, plan_pyramid
+from cartloader.tiles.levels import map_box, open_level
+from cartloader.tiles.pyramid import Cutter
+
+
+def plan(placed: Placed, params: Png2PmtilesParams) -> Pyramid:
+    """Zooms and tiles of a placed picture.
+
+    Raises:
+        BoundsError: it does not lie on the map.
+        UsageError: the tile format cannot show its transparency.
+    """
+    if params.tile_format == "jpeg" and placed.store.bands == 4:
+        raise UsageError(
+            f"--tile-format jpeg: {params.out.img_id} has transparent pixels, which JPEG cannot show; use webp-lossy"
+        )
+    box, pixel_size = map_box(placed)
+    return plan_pyramid(box, pixel_size, params.blocksize, params.min_zoom, params.max_zoom, params.out.img_id)
+
+
+def tile(
+    placed: Placed, params: Png2PmtilesParams, archive: Path, scratch: Path, report: Report
+) -> tuple[Pyramid, int]:
+    """Cut all tiles and write them as one verified archive; returns its pyramid and number of tiles.
+
+    Raises:
+        ArchiveError: no pixel of the picture is visible.
+    """
+    pyramid, form = plan(placed, params), FORMATS[params.tile_format]
+    level = open_level(placed, pyramid, params.resample)
+    encode = form.encoder(params.tile_quality)
+    cutter = Cutter(level, pyramid, encode, scratch, threads=cores(), nearest=params.resample == "near")
+    writer, total = ArchiveWriter(scratch), cutter.chunk_count()
+    try:
+        for done, tiles in enumerate(cutter.chunks(), start=1):
+            for made in tiles:
+                writer.add(made)
+            report.progress("png2pmtiles", done, total)
+        count = writer.finish(archive, form.tile_type, pyramid.box, _metadata(placed, params, form.media))
+    finally:
+        writer.close()
+    verify(archive, count)
+    return pyramid, count
+
+
+def _metadata(placed: Placed, params: Png2PmtilesParams, media: str) -> dict[str, Any]:
+    """What the archive says of itself beside its bounds and zooms."""
+    affine = placed.affine
+    return {
+        "name": params.out.img_id,
+        "format": media,
+        "type": "overlay",
+        "tilesize": params.blocksize,
+        "cartloader": {
+            "version": __version__,
+            "image_size": [placed.store.width, placed.store.height],
+            "crs": placed.crs if placed.crs.startswith("EPSG") else "WKT",
+            "affine": [affine.a, affine.b, affine.c, affine.d, affine.e, affine.f],
+            "resample": params.resample,
+            **placed.origin,
+        },
+    }

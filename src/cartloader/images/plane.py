@@ -1,0 +1,146 @@
+"""A plane: one 2-D picture that is read window by window, whatever file it comes from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[Any]
+"""``(rows, columns, bands)``; with alpha, that is the last band."""
+
+
+class Window(NamedTuple):
+    """A box of pixels: rows ``row0 … row1 - 1``, columns ``column0 … column1 - 1``."""
+
+    row0: int
+    row1: int
+    column0: int
+    column1: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.row1 - self.row0, self.column1 - self.column0
+
+
+class Plane(Protocol):
+    """A picture of one (mono) or three (RGB) bands, and maybe alpha, read by windows in native byte order."""
+
+    height: int
+    width: int
+    colours: int
+    """1 or 3."""
+    alpha: bool
+    dtype: np.dtype[Any]
+    """bool, integer or float of at most 64 bits; alpha has the same type."""
+    block: tuple[int, int]
+    """Rows and columns that are cheapest to read at once: windows on this grid decode nothing twice."""
+    concurrent: bool
+    """Whether windows may be read from several threads in any order; otherwise one by one from the top."""
+
+    def read(self, window: Window) -> Pixels:
+        """The pixels of a window inside the plane, ``(rows, columns, colours + alpha)``.
+
+        Raises:
+            InputError: the file is damaged there.
+        """
+
+
+def windows(height: int, width: int, block: tuple[int, int]) -> Iterator[Window]:
+    """The windows of a grid of blocks, row by row from the top left."""
+    rows, columns = block
+    for row in range(0, height, rows):
+        for column in range(0, width, columns):
+            yield Window(row, min(row + rows, height), column, min(column + columns, width))
+
+
+@dataclass
+class Projected:
+    """The maximum of several planes of one size and type."""
+
+    planes: list[Plane]
+
+    def __post_init__(self) -> None:
+        first = self.planes[0]
+        self.height, self.width, self.dtype = first.height, first.width, first.dtype
+        self.colours, self.alpha = first.colours, first.alpha
+        self.block, self.concurrent = first.block, first.concurrent
+
+    def read(self, window: Window) -> Pixels:
+        """The greatest value of each pixel."""
+        result = self.planes[0].read(window)
+        for plane in self.planes[1:]:
+            result = np.maximum(result, plane.read(window))
+        return result
+
+
+class Shrunk:
+    """A plane downsampled by area average: each new pixel is the mean of the source area that it covers.
+
+    The new size is ``round(size / factor)``, at least 1. Integers are rounded to nearest, ties to even. Colour is
+    weighted with alpha, and pixels that are not finite do not count.
+    """
+
+    def __init__(self, plane: Plane, factor: float) -> None:
+        self.plane = plane
+        self.height = max(round(plane.height / factor), 1)
+        self.width = max(round(plane.width / factor), 1)
+        self.colours, self.alpha, self.dtype = plane.colours, plane.alpha, plane.dtype
+        self.concurrent = plane.concurrent
+        rows, columns = plane.block
+        whole_width = columns >= plane.width
+        self.block = (
+            max(math.floor(rows / factor), 64),
+            self.width if whole_width else max(math.floor(columns / factor), 64),
+        )
+
+    def read(self, window: Window) -> Pixels:
+        """The mean of each new pixel's area."""
+        rows = _coverage(window.row0, window.row1, self.height, self.plane.height)
+        columns = _coverage(window.column0, window.column1, self.width, self.plane.width)
+        stored = self.plane.read(Window(rows.start, rows.stop, columns.start, columns.stop))
+        values, weight = stored.astype(np.float64), None
+        if self.alpha:
+            weight = values[..., -1:].copy()
+            values[..., :-1] *= weight
+        elif self.dtype.kind == "f":
+            weight = np.isfinite(values).astype(np.float64)
+            values[weight == 0] = 0
+        mean = columns.average(rows.average(values, axis=0), axis=1)
+        if weight is not None:
+            weight = columns.average(rows.average(weight, axis=0), axis=1)
+            colours = mean[..., : self.colours]
+            np.divide(colours, weight, out=colours, where=weight > 0)
+            colours[(weight == 0) & np.ones_like(colours, bool)] = 0 if self.alpha else np.nan
+        return (np.rint(mean) if self.dtype.kind in "iu" else mean).astype(self.dtype)
+
+
+@dataclass(frozen=True)
+class _Coverage:
+    """How a run of new pixels covers the source pixels ``start … stop - 1`` along one axis."""
+
+    start: int
+    stop: int
+    edges: NDArray[np.float64]
+    """Outer edges of the new pixels, in source pixels from ``start``."""
+
+    def average(self, values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        """The mean over each new pixel, by differences of the running integral at its edges."""
+        values = np.moveaxis(values, axis, 0)
+        integral = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
+        whole = np.minimum(np.floor(self.edges).astype(int), len(values) - 1)
+        part = (self.edges - whole).reshape(-1, *[1] * (values.ndim - 1))
+        at_edges = integral[whole] + part * values[whole]
+        widths = np.diff(self.edges).reshape(-1, *[1] * (values.ndim - 1))
+        return np.moveaxis(np.diff(at_edges, axis=0) / widths, 0, axis)
+
+
+def _coverage(start: int, stop: int, size: int, source: int) -> _Coverage:
+    edges = np.arange(start, stop + 1, dtype=np.float64) * (source / size)
+    first, last = math.floor(edges[0]), min(math.ceil(edges[-1]), source)
+    return _Coverage(first, last, edges - first)

@@ -1,0 +1,212 @@
+"""Open any image: the plane that was asked for, and what the file says about where it lies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from affine import Affine
+from tifffile import TiffPage
+
+from cartloader.errors import InputError, MetadataError, UsageError
+from cartloader.images import is_tiff
+from cartloader.images.plane import Plane, Projected, Shrunk
+from cartloader.images.tiff import PlaneRef, Series, Tiff, TiffPlane, open_tiff
+from cartloader.params import GeoreferenceParams, Ome2PngParams, PlaneOptions
+
+_GEOTIFF_TAGS = {33550, 33922, 34264}
+_INCH, _CENTIMETRE = 2, 3
+_RESOLUTION_UNITS = {_INCH: ("inch", 25_400.0), _CENTIMETRE: ("cm", 10_000.0)}  # µm
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open plane and the facts that place it; sizes are those of the finest level, before any shrinking."""
+
+    plane: Plane
+    full_size: tuple[int, int]
+    """Height and width in pixels of level 0 of the same series."""
+    description: str
+    """Size, type and plane for people."""
+    pixel_size: tuple[float, float] | None = None
+    """µm per pixel in x and y from OME metadata."""
+    pixel_size_problem: str = ""
+    """Why OME metadata have no pixel size."""
+    stage_position: tuple[float, float] | None = None
+    """µm."""
+    georeference: tuple[Affine, str | None] | None = None
+    """Level-0 pixel → map, and the CRS as WKT if there is one."""
+    detectable: tuple[tuple[float, float], str] | None = None
+    """µm per pixel that are only believed when asked to, and where they stand."""
+
+
+@contextmanager
+def open_source(params: GeoreferenceParams) -> Iterator[Source]:
+    """Open the plane that the parameters choose, shrunk as they say; no pixels are read yet.
+
+    Raises:
+        InputError: the file cannot be read.
+        UsageError: the choice of a plane is missing or out of range.
+    """
+    if is_tiff(params.in_img):
+        with open_tiff(params.in_img) as tiff:
+            yield _shrunk(_tiff_source(tiff, params), params.shrink_factor)
+        return
+    if isinstance(params, Ome2PngParams):
+        raise UsageError(f"--ome2png takes a TIFF or OME-TIFF, which {params.in_img} is not; leave --ome2png out")
+    from cartloader.images.picture import PicturePlane, georeference_of, open_dataset  # noqa: PLC0415  (0.3 s)
+
+    with open_dataset(params.in_img) as dataset:
+        picture = PicturePlane(params.in_img, dataset)
+        source = Source(
+            plane=picture,
+            full_size=(picture.height, picture.width),
+            description=describe(picture),
+            georeference=georeference_of(dataset),
+        )
+        yield _shrunk(source, params.shrink_factor)
+
+
+def describe(plane: Plane) -> str:
+    """Size, type and bands of a plane for people."""
+    bands = {(1, False): "", (1, True): " grey + alpha", (3, False): " RGB", (3, True): " RGBA"}
+    return f"{plane.width:,} × {plane.height:,} {plane.dtype}{bands[plane.colours, plane.alpha]}"
+
+
+def _shrunk(source: Source, factor: float) -> Source:
+    if factor == 1:
+        return source
+    plane = Shrunk(source.plane, factor)
+    description = f"{source.description}, shrunk to {plane.width:,} × {plane.height:,}"
+    return Source(**{**source.__dict__, "plane": plane, "description": description})
+
+
+def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
+    if not isinstance(params, Ome2PngParams):
+        raise InputError(f"{params.in_img}: is a TIFF, which the georeference action does not take; ome2png does")
+    if params.series >= len(tiff.series):
+        raise _out_of_range(tiff, "--series", params.series, "series", len(tiff.series))
+    series = tiff.series[params.series]
+    chosen = choose_planes(tiff, series, params)
+    levels = min(len(ref.levels) for ref in chosen)
+    if params.level >= levels:
+        sizes = ", ".join(f"{n} ({p.imagewidth:,} × {p.imagelength:,})" for n, p in enumerate(chosen[0].levels))
+        raise _out_of_range(tiff, "--level", params.level, "levels", levels, sizes)
+    planes: list[Plane] = [TiffPlane(tiff, ref, params.level, high_memory=params.high_memory) for ref in chosen]
+    plane = planes[0] if len(planes) == 1 else Projected(planes)
+    finest = chosen[0].levels[0]
+    ome = series.ome
+    return Source(
+        plane=plane,
+        full_size=(finest.imagelength, finest.imagewidth),
+        description=describe(plane) + _which(series, chosen, params.level),
+        pixel_size=ome.pixel_size if ome else None,
+        pixel_size_problem=ome.pixel_size_problem if ome else "",
+        stage_position=ome.positions.get((chosen[0].z, chosen[0].c, chosen[0].t)) if ome else None,
+        georeference=_georeference(tiff, finest),
+        detectable=_detectable(tiff, finest),
+    )
+
+
+def _which(series: Series, chosen: list[PlaneRef], level: int) -> str:
+    text = f", level {level}" if level else ""
+    if len(chosen) > 1:
+        return f"{text}, maximum of {len(chosen)} planes ({chosen[0].label} … {chosen[-1].label})"
+    if len(series.planes) == 1:
+        return text
+    label = f" ({chosen[0].label})" if chosen[0].label else ""
+    return f"{text}, plane {series.planes.index(chosen[0])} of {len(series.planes)}{label}"
+
+
+def choose_planes(tiff: Tiff, series: Series, options: PlaneOptions) -> list[PlaneRef]:
+    """The one plane that is asked for by page or by names, or all z of a channel for a projection.
+
+    Raises:
+        UsageError: none or more than one fits; the sentence lists what there is.
+    """
+    planes = list(series.planes)
+    if options.page is not None:
+        if options.page >= len(planes):
+            raise _out_of_range(tiff, "--page", options.page, "planes", len(planes), _listed(planes))
+        return [planes[options.page]]
+    if options.channel is not None:
+        index = _channel_index(tiff, series, options.channel)
+        planes = [plane for plane in planes if plane.c == index]
+    if options.z is not None:
+        there = sorted({plane.z for plane in planes})
+        if options.z not in there:
+            raise _out_of_range(tiff, "--z", options.z, "z", len(there))
+        planes = [plane for plane in planes if plane.z == options.z]
+    if options.z_project and len({(plane.c, plane.t) for plane in planes}) == 1:
+        return planes
+    if len(planes) == 1:
+        return planes
+    asked = "".join(f" --{name} {value}" for name in ("channel", "z") if (value := getattr(options, name)) is not None)
+    found = f"{len(planes)} planes fit{asked}" if asked else f"{len(planes)} planes and no --page"
+    all_indices = _listed(planes, [series.planes.index(plane) for plane in planes])
+    raise UsageError(
+        f"{tiff.path}: {found}; choose one with --page: {all_indices}, or by --channel, --z or --z-project max"
+    )
+
+
+def _channel_index(tiff: Tiff, series: Series, wanted: str) -> int:
+    """A channel by its OME name (case does not matter) or by its index."""
+    names = [name.casefold() for name in series.channels]
+    if names.count(wanted.casefold()) == 1:
+        return names.index(wanted.casefold())
+    if wanted.isdigit() and int(wanted) < len(names):
+        return int(wanted)
+    listed = ", ".join(f"{index} ({name})" if name else str(index) for index, name in enumerate(series.channels))
+    found = "names several channels" if names.count(wanted.casefold()) else "is no channel"
+    raise UsageError(f"{tiff.path}: --channel {wanted} {found}; there are {listed}")
+
+
+def _listed(planes: list[PlaneRef], indices: list[int] | None = None) -> str:
+    """``0 (z=0, DAPI), 1 (z=1, DAPI)``, cut in the middle where there are many."""
+    numbers = indices or list(range(len(planes)))
+    texts = [f"{n} ({plane.label})" if plane.label else str(n) for n, plane in zip(numbers, planes, strict=True)]
+    return ", ".join(texts) if len(texts) <= 6 else f"{', '.join(texts[:2])} … {texts[-1]}"
+
+
+def _out_of_range(tiff: Tiff, name: str, value: int, what: str, count: int, listed: str = "") -> UsageError:
+    there = listed or (f"0 … {count - 1}" if count > 1 else "0")
+    return UsageError(f"{tiff.path}: {name} {value} is out of range; its {what}: {there}")
+
+
+def _georeference(tiff: Tiff, page: TiffPage) -> tuple[Affine, str | None] | None:
+    if not _GEOTIFF_TAGS & {tag.code for tag in page.tags} and not _world_file(tiff.path):
+        return None
+    from cartloader.images.picture import georeference_of, open_dataset  # noqa: PLC0415  (0.3 s)
+
+    with open_dataset(tiff.path) as dataset:
+        return georeference_of(dataset)
+
+
+def _world_file(path: Path) -> bool:
+    return any(path.with_suffix(suffix).is_file() for suffix in (".tfw", ".tifw", ".tiffw", ".wld"))
+
+
+def _detectable(tiff: Tiff, page: TiffPage) -> tuple[tuple[float, float], str] | None:
+    """A scanner's own µm per pixel, ImageJ's calibration, or resolution tags, which often hold just a print size."""
+    if match := re.search(r"\bMPP *= *([0-9.]+)", tiff.first.description):
+        size = float(match[1])
+        return ((size, size), f"Aperio MPP {match[1]}") if size > 0 else None
+    if 282 not in page.tags or 283 not in page.tags:  # XResolution, YResolution
+        return None
+    try:
+        across, down = (float(number) for number in page.resolution)
+    except (ValueError, TypeError, ZeroDivisionError) as error:
+        raise MetadataError(f"{tiff.path}: its resolution tags cannot be read ({error})") from None
+    if not (across > 0 and down > 0):
+        return None
+    imagej = re.search(r"^unit=(?:micron|\\u00B5m|[µμu]m)\s*$", tiff.first.description, re.MULTILINE)
+    if imagej and tiff.first.description.startswith("ImageJ="):
+        name, micrometres = "ImageJ unit micron", 1.0
+    elif (unit := int(page.resolutionunit)) in _RESOLUTION_UNITS:
+        name, micrometres = f"{across:g} pixels per {_RESOLUTION_UNITS[unit][0]}", _RESOLUTION_UNITS[unit][1]
+    else:
+        return None
+    return (micrometres / across, micrometres / down), name

@@ -1,0 +1,270 @@
+"""TIFF and OME-TIFF: which planes a file holds, and reading one of them block by block.
+
+tifffile parses the file and decodes its strips and tiles (by imagecodecs); which page is which plane of an OME-TIFF
+is decided here from the OME-XML, so that the missing siblings of a multi-file set do not matter.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from tifffile import TiffPage
+
+from cartloader.errors import InputError
+from cartloader.images.ome import OmeImage, is_ome, read_ome
+from cartloader.images.photometric import Scheme, scheme_of
+from cartloader.images.plane import Pixels, Window
+
+# tifffile logs what it finds odd; a user gets our sentence, or a picture.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
+BLOCK_BYTES = 4 << 20
+"""About how many decoded bytes a block of strips has: enough to keep a thread busy, small against memory."""
+SEGMENT_BYTES = 256 << 20
+"""A compressed strip or tile that decodes to more than this needs ``--high-memory``."""
+
+
+@dataclass(frozen=True)
+class PlaneRef:
+    """One plane of a series: the pages that hold it, finest level first."""
+
+    label: str
+    """Its coordinates for people, such as ``z=3, DAPI``."""
+    levels: tuple[TiffPage, ...]
+    offset: int = 0
+    """Bytes to skip from the start of the page's data, where many planes lie behind one page."""
+    sample: int | None = None
+    """The one sample of the page that is this plane, where each is a channel of its own."""
+    z: int = 0
+    c: int = 0
+    t: int = 0
+
+
+@dataclass(frozen=True)
+class Series:
+    """Planes of one size, and what OME says of them."""
+
+    planes: tuple[PlaneRef, ...]
+    ome: OmeImage | None = None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Channel names by index; empty texts where they have none."""
+        return self.ome.channels if self.ome else ("",) * (1 + max(plane.c for plane in self.planes))
+
+
+@dataclass(frozen=True)
+class Tiff:
+    """An open TIFF: its series, and its first page for what is said of the whole file."""
+
+    path: Path
+    first: TiffPage
+    series: tuple[Series, ...]
+    descriptor: int
+
+
+@contextmanager
+def open_tiff(path: Path) -> Iterator[Tiff]:
+    """Open a TIFF and list what it holds, reading no pixels.
+
+    Raises:
+        InputError: it cannot be opened or holds no picture.
+        MetadataError: its OME-XML is broken.
+    """
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(tifffile.TiffFile(path, is_ome=False))
+            series = tuple(_ome_series(path, file) or _plain_series(file))
+            first = file.pages.first
+        except (tifffile.TiffFileError, IndexError, KeyError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: is no TIFF that can be read ({error})") from error
+        if not series:
+            raise InputError(f"{path}: holds no picture")
+        descriptor = os.open(path, os.O_RDONLY)
+        stack.callback(os.close, descriptor)
+        yield Tiff(path, first, series, descriptor)
+
+
+def _ome_series(path: Path, file: tifffile.TiffFile) -> Iterator[Series] | list[Series]:
+    description = file.pages.first.description
+    if not is_ome(description):
+        return []
+    images = read_ome(description, path, len(file.pages))
+    return [Series(tuple(_ome_plane(file, image, plane) for plane in image.planes), image) for image in images]
+
+
+def _ome_plane(file: tifffile.TiffFile, image: OmeImage, plane: Any) -> PlaneRef:
+    page = file.pages[plane.page].aspage()
+    parts = [f"z={plane.z}"] if image.depth > 1 else []
+    parts += [f"t={plane.t}"] if any(other.t for other in image.planes) else []
+    parts += [image.channels[plane.c] or (f"channel {plane.c}" if len(image.channels) > 1 else "")]
+    levels = (page, *(sub.aspage() for sub in page.pages or ()))
+    return PlaneRef(", ".join(filter(None, parts)), levels, z=plane.z, c=plane.c, t=plane.t)
+
+
+def _plain_series(file: tifffile.TiffFile) -> Iterator[Series]:
+    """The series that tifffile finds in files of all other kinds, one plane per page and separate sample."""
+    for found in file.series:
+        planes: list[PlaneRef] = []
+        levels = [level.pages for level in found.levels]
+        axes = [axis for axis in found.axes if axis not in "YXS"]
+        sizes = [size for axis, size in zip(found.axes, found.shape, strict=True) if axis not in "YXS"]
+        behind = math.prod(sizes) if len(found.pages) == 1 and len(sizes) else len(found.pages)
+        for index in range(behind):
+            number = index if len(found.pages) > 1 else 0
+            if found.pages[number] is None:
+                continue
+            pages = tuple(level[number].aspage() for level in levels if level[number] is not None)
+            offset = index * pages[0].nbytes if len(found.pages) == 1 else 0
+            where = dict(zip(axes, map(int, np.unravel_index(index, sizes)), strict=True)) if sizes else {}
+            for sample in _samples(pages[0]):
+                label = ", ".join(f"{_AXES.get(axis, axis.lower())}={value}" for axis, value in where.items())
+                if sample is not None:
+                    label = ", ".join(filter(None, (label, f"sample {sample}")))
+                planes.append(
+                    PlaneRef(
+                        label, pages, offset, sample, where.get("Z", 0), where.get("C", sample or 0), where.get("T", 0)
+                    )
+                )
+        if planes:
+            yield Series(tuple(planes))
+
+
+_AXES = {"C": "channel", "Q": "page", "I": "page"}
+
+
+def _samples(page: TiffPage) -> list[int] | list[None]:
+    """The samples of a page that are planes of their own, or a single None where they are one picture."""
+    return list(range(page.samplesperpixel)) if scheme_of(page).separate else [None]
+
+
+class TiffPlane:
+    """One plane at one level, decoded strip by strip or tile by tile."""
+
+    concurrent = True
+
+    def __init__(self, tiff: Tiff, ref: PlaneRef, level: int, *, high_memory: bool = False) -> None:
+        """Check that the plane can be shown.
+
+        Raises:
+            InputError: a layout, type or size that cannot be.
+        """
+        self._tiff, self._ref, self._page = tiff, ref, ref.levels[level]
+        page = self._page
+        scheme: Scheme = scheme_of(page)
+        self._convert = scheme.converter(tiff.path)
+        self.colours, self.alpha, self.dtype = scheme.colours, scheme.alpha, scheme.dtype
+        separate, depth, self.height, self.width, contiguous = page.shaped
+        if depth != 1 or 0 in page.shaped:
+            what = f"{depth} slices in one page" if self.height * self.width else f"{self.width} × {self.height} pixels"
+            raise InputError(f"{tiff.path}: has {what}, which cannot be shown")
+        self._stored = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
+        self._planar, self._contiguous = separate, contiguous
+        rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, self.width)
+        self._segment = (min(rows, self.height) if not page.is_tiled else rows, columns)
+        self._grid = (math.ceil(self.height / self._segment[0]), math.ceil(self.width / columns))
+        self._raw = page.is_final and (page.is_contiguous or ref.offset > 0)
+        if ref.offset and not self._raw:
+            raise InputError(f"{tiff.path}: holds many planes behind one compressed page, which cannot be read")
+        row_bytes = self.width * contiguous * self._stored.itemsize
+        if self._raw:
+            self.block = (min(max(BLOCK_BYTES // row_bytes, 1), self.height), self.width)
+        else:
+            size = math.prod(self._segment) * contiguous * self._stored.itemsize
+            if size > SEGMENT_BYTES and not high_memory:
+                raise InputError(
+                    f"{tiff.path}: stores its pixels in compressed pieces of {size >> 20:,} MB each; "
+                    "add --high-memory to allow for them"
+                )
+            strips = max(BLOCK_BYTES // size, 1) if columns >= self.width else 1
+            self.block = (min(self._segment[0] * strips, self.height), min(columns, self.width))
+        # imagecodecs is thread-safe, tifffile's building of the decoder on first use is not.
+        self._decode = page.decode
+        self._tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if _is_jpeg(page) else {}
+
+    def read(self, window: Window) -> Pixels:
+        """The converted pixels of a window."""
+        stored = self._read_raw(window) if self._raw else self._read_segments(window)
+        if self._ref.sample is not None:
+            stored = stored[..., self._ref.sample : self._ref.sample + 1]
+        return self._convert(stored)
+
+    def _read_raw(self, window: Window) -> Pixels:
+        """Rows straight from the file: the data of an uncompressed page are one run of rows per separate sample."""
+        rows = window.row1 - window.row0
+        row_bytes = self.width * self._contiguous * self._stored.itemsize
+        planes = []
+        for plane in range(self._planar):
+            start = self._page.dataoffsets[0] + self._ref.offset + (plane * self.height + window.row0) * row_bytes
+            data = self._bytes(start, rows * row_bytes)
+            pixels = np.frombuffer(data, self._stored).reshape(rows, self.width, self._contiguous)
+            planes.append(pixels[:, window.column0 : window.column1])
+        return np.concatenate(planes, axis=2) if len(planes) > 1 else planes[0]
+
+    def _read_segments(self, window: Window) -> Pixels:
+        rows, columns = self._segment
+        result = np.zeros((*window.shape, self._planar * self._contiguous), self._page.dtype)
+        for row in range(window.row0 // rows, math.ceil(window.row1 / rows)):
+            for column in range(window.column0 // columns, math.ceil(window.column1 / columns)):
+                for plane in range(self._planar):
+                    segment = self._segment_at(plane, row, column)
+                    if segment is not None:
+                        bands = slice(plane * self._contiguous, (plane + 1) * self._contiguous)
+                        _paste(segment, row * rows, column * columns, result[..., bands], window)
+        return result
+
+    def _segment_at(self, plane: int, row: int, column: int) -> Pixels | None:
+        """One decoded strip or tile, or None where the file leaves it out."""
+        page = self._page
+        index = (plane * self._grid[0] + row) * self._grid[1] + column
+        if index >= len(page.dataoffsets) or index >= len(page.databytecounts):
+            raise InputError(f"{self._tiff.path}: is damaged; its {_segment_name(page)} {index} is not listed")
+        offset, size = page.dataoffsets[index], page.databytecounts[index]
+        if not offset or not size:
+            return None
+        data = self._bytes(offset, size)
+        try:
+            segment, _, _ = self._decode(data, index, **self._tables)
+        except Exception as error:  # noqa: BLE001  (each codec has errors of its own)
+            why = " ".join(str(error).split())
+            raise InputError(
+                f"{self._tiff.path}: cannot decode {_segment_name(page)} {index} ({page.compression.name}: {why})"
+            ) from error
+        return np.asarray(segment)[0]
+
+    def _bytes(self, offset: int, size: int) -> bytes:
+        parts = []
+        while size > 0:
+            part = os.pread(self._tiff.descriptor, size, offset)
+            if not part:
+                raise InputError(f"{self._tiff.path}: is cut off; it ends before byte {offset + size:,}")
+            parts.append(part)
+            offset, size = offset + len(part), size - len(part)
+        return b"".join(parts)
+
+
+def _is_jpeg(page: TiffPage) -> bool:
+    """Whether the codec takes JPEG tables from the page."""
+    return page.compression in {6, 7, 34892, 33007}
+
+
+def _segment_name(page: TiffPage) -> str:
+    return "tile" if page.is_tiled else "strip"
+
+
+def _paste(segment: Pixels, top: int, left: int, result: Pixels, window: Window) -> None:
+    """Copy what a segment and a window have in common."""
+    bottom, right = min(top + segment.shape[0], window.row1), min(left + segment.shape[1], window.column1)
+    row, column = max(top, window.row0), max(left, window.column0)
+    result[row - window.row0 : bottom - window.row0, column - window.column0 : right - window.column0] = segment[
+        row - top : bottom - top, column - left : right - left
+    ]

@@ -1,0 +1,258 @@
+"""From stored values to 8 bits: exact quantiles of any size of plane, rescaling, colour, transparency.
+
+``f = (clip(v, lo, hi) - lo) / (hi - lo)`` in float64 and ``v8 = trunc(255 f)``; a colour is ``trunc(colour · f)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartloader.errors import UsageError
+from cartloader.images.plane import Pixels
+from cartloader.params import PixelOptions
+
+Blocks = Callable[[str], Iterable[Pixels]]
+"""Reads the plane once more, block by block; the text names the purpose for whoever watches."""
+
+DEFAULT_UPPER_QUANTILE = 0.999
+_DIGIT_BITS = 16
+
+
+@dataclass(frozen=True)
+class Side:
+    """One end of the range that is shown."""
+
+    value: float
+    reason: str
+    """Where it comes from, such as ``quantile 0.999``; empty for a default that nobody needs to be told."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The stored values that become 0 and 255."""
+
+    low: Side
+    high: Side
+
+    def __str__(self) -> str:
+        reasons = [side.reason for side in (self.low, self.high) if side.reason]
+        because = f" ({', '.join(dict.fromkeys(reasons))})" if reasons else ""
+        return f"{_number(self.low.value)} … {_number(self.high.value)}{because}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.6g}"
+
+
+def find_thresholds(dtype: np.dtype[Any], colours: int, options: PixelOptions, blocks: Blocks) -> Thresholds:
+    """What the options and the plane's values say; passes over the pixels are made only where they must be.
+
+    Quantiles are those of ``np.quantile(method="inverted_cdf")`` over all values of all colour bands, alpha left out;
+    values that are not finite do not count. ``dtype`` is that of the blocks, ``(rows, columns, colours + alpha)``.
+
+    Raises:
+        UsageError: given values leave no range.
+    """
+    statistics = _Statistics(dtype, colours, blocks)
+    low_given, high_given = (_given(options, side, statistics) for side in ("lower", "upper"))
+    low = low_given or _default_low(dtype, statistics)
+    high = high_given or _default_high(dtype, low, statistics)
+    if high.value <= low.value and (low_given or high_given):
+        raise UsageError(
+            f"nothing lies between the lower threshold {_number(low.value)} ({low.reason or 'default'}) and the upper "
+            f"threshold {_number(high.value)} ({high.reason or 'default'}); the upper one must be greater"
+        )
+    return Thresholds(low, high)
+
+
+def _given(options: PixelOptions, side: str, statistics: _Statistics) -> Side | None:
+    intensity, quantile = (getattr(options, f"{side}_thres_{kind}") for kind in ("intensity", "quantile"))
+    if intensity is not None:
+        return Side(float(intensity), "as given")
+    if quantile is not None:
+        return Side(statistics.quantile(float(quantile)), f"quantile {quantile:g}")
+    return None
+
+
+def _default_low(dtype: np.dtype[Any], statistics: _Statistics) -> Side:
+    return Side(0.0, "") if dtype.kind in "bu" else Side(statistics.minimum, "minimum")
+
+
+def _default_high(dtype: np.dtype[Any], low: Side, statistics: _Statistics) -> Side:
+    if dtype == np.uint8:
+        return Side(255.0, "")
+    value = statistics.quantile(DEFAULT_UPPER_QUANTILE)
+    if value > low.value:
+        return Side(value, f"quantile {DEFAULT_UPPER_QUANTILE:g}")
+    return Side(statistics.maximum, "maximum")
+
+
+class _Statistics:
+    """Exact order statistics of a plane that is never in memory as a whole.
+
+    Values are mapped to unsigned integers of the same order; the value of a rank is found 16 bits at a time, each by one
+    histogram over the pixels that share the bits found so far. 8- and 16-bit data need one pass, 32 bits two.
+    """
+
+    def __init__(self, dtype: np.dtype[Any], colours: int, blocks: Blocks) -> None:
+        self._dtype, self._colours, self._blocks = dtype, colours, blocks
+        self._digits = math.ceil(dtype.itemsize * 8 / _DIGIT_BITS)
+        self._histograms: dict[int, NDArray[np.int64]] = {}
+
+    def quantile(self, q: float) -> float:
+        """The smallest value at or below which at least a share ``q`` of all values lies."""
+        count = int(self._histogram(0, 0).sum())
+        return self._of_rank(max(math.ceil(q * count), 1)) if count else 0.0
+
+    @property
+    def minimum(self) -> float:
+        """The smallest finite value, or 0 where there is none."""
+        return self.quantile(0)
+
+    @property
+    def maximum(self) -> float:
+        """The greatest finite value, or 0 where there is none."""
+        return self.quantile(1)
+
+    def _of_rank(self, rank: int) -> float:
+        prefix = 0
+        for digit in range(self._digits):
+            cumulated = np.cumsum(self._histogram(digit, prefix))
+            found = int(np.searchsorted(cumulated, rank))
+            rank -= int(cumulated[found - 1]) if found else 0
+            prefix = (prefix << _DIGIT_BITS) | found
+        return _from_ordered(prefix, self._dtype)
+
+    def _histogram(self, digit: int, prefix: int) -> NDArray[np.int64]:
+        """Counts of the next 16 bits among the values that start with ``prefix``, the ``digit`` ones found so far."""
+        key = (digit << 64) | prefix
+        if key not in self._histograms:
+            shift = _DIGIT_BITS * (self._digits - 1 - digit)
+            counts = np.zeros(1 << _DIGIT_BITS, np.int64)
+            for block in self._blocks("intensity"):
+                ordered = _ordered(block[..., : self._colours])
+                if digit:
+                    ordered = ordered[(ordered >> (shift + _DIGIT_BITS)) == prefix]
+                low_bits = ((ordered >> shift) & 0xFFFF).astype(np.intp) if self._digits > 1 else ordered
+                counts += np.bincount(low_bits.ravel(), minlength=1 << _DIGIT_BITS)
+            self._histograms[key] = counts
+        return self._histograms[key]
+
+
+def _ordered(values: NDArray[Any]) -> NDArray[Any]:
+    """Finite values as unsigned integers of the same order.
+
+    Signed integers get their sign bit flipped; IEEE floats too, and negative ones all other bits as well.
+    """
+    dtype = values.dtype
+    if dtype.kind in "bu":
+        return values
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    top = unsigned.type(1) << unsigned.type(dtype.itemsize * 8 - 1)
+    if dtype.kind == "i":
+        return values.view(unsigned) ^ top
+    values = values[np.isfinite(values)] + dtype.type(0)  # adding 0 makes -0 and 0 the same value
+    bits = values.view(unsigned)
+    return np.where(bits & top, ~bits, bits | top)
+
+
+def _from_ordered(ordered: int, dtype: np.dtype[Any]) -> float:
+    """The value whose `_ordered` integer this is."""
+    if dtype.kind in "bu":
+        return float(ordered)
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    bits, top = unsigned.type(ordered), unsigned.type(1) << unsigned.type(dtype.itemsize * 8 - 1)
+    if dtype.kind == "i" or bits & top:
+        bits ^= top
+    else:
+        bits = ~bits
+    return float(np.asarray(bits).view(dtype))
+
+
+class Rescale:
+    """Stored pixels → 8-bit pixels, block by block: thresholds, colour, transparency.
+
+    Takes ``(rows, columns, colours + alpha)`` of the plane's type and returns ``(rows, columns, bands) uint8`` with 1
+    (mono), 3 (RGB) or 4 (RGBA) bands; mono with transparency becomes RGBA.
+    """
+
+    def __init__(
+        self,
+        dtype: np.dtype[Any],
+        colours: int,
+        alpha: bool,
+        thresholds: Thresholds,
+        options: PixelOptions,  # noqa: FBT001
+    ) -> None:
+        self._dtype, self._colours, self._alpha = dtype, colours, alpha
+        self._low, self._high = thresholds.low.value, thresholds.high.value
+        self._below = options.transparent_below
+        self._tint = bytes.fromhex(options.colorize[1:]) if options.colorize else None
+        has_alpha = alpha or self._below is not None
+        self.bands = 4 if has_alpha else 3 if self._tint or colours == 3 else 1
+        # 8- and 16-bit integers are looked up; the table holds every band that follows from the value alone.
+        self._table: NDArray[np.uint8] | None = None
+        if dtype.kind in "iu" and dtype.itemsize <= 2:
+            every = np.arange(1 << 8 * dtype.itemsize, dtype=f"u{dtype.itemsize}").view(dtype)
+            self._table = self._colour(every.reshape(-1, 1, 1)).reshape(len(every), -1)
+
+    @property
+    def mode(self) -> str:
+        """``mono``, ``rgb`` or ``rgba``."""
+        return {1: "mono", 3: "rgb", 4: "rgba"}[self.bands]
+
+    def __call__(self, pixels: Pixels) -> NDArray[np.uint8]:
+        """The 8-bit pixels of a block."""
+        stored = pixels[..., : self._colours]
+        if self._table is None:
+            colours = self._colour(stored)
+        else:
+            colours = self._look_up(self._table, stored)
+        if self.bands < 4:
+            return colours
+        result = np.empty((*pixels.shape[:2], 4), np.uint8)
+        result[..., :3] = colours
+        result[..., 3] = self._alpha_of(pixels)
+        return result
+
+    def _look_up(self, table: NDArray[np.uint8], stored: Pixels) -> NDArray[np.uint8]:
+        index = stored.view(f"u{self._dtype.itemsize}")
+        if self._colours == 1:
+            return np.take(table, index[..., 0], axis=0, mode="clip")
+        return np.take(table[:, 0], index, mode="clip")
+
+    def _fraction(self, stored: Pixels) -> NDArray[np.float64]:
+        """Position between the thresholds, 0 … 1; a constant plane and what is not a number are 0."""
+        values = stored.astype(np.float64)
+        if self._high <= self._low:
+            return np.zeros_like(values)
+        with np.errstate(invalid="ignore"):
+            fraction = (np.clip(values, self._low, self._high) - self._low) / (self._high - self._low)
+        return np.nan_to_num(fraction, copy=False, nan=0.0)
+
+    def _colour(self, stored: Pixels) -> NDArray[np.uint8]:
+        fraction = self._fraction(stored)
+        scale = np.array(list(self._tint), np.float64) if self._tint else np.float64(255)
+        return np.trunc(fraction * scale).astype(np.uint8)
+
+    def _alpha_of(self, pixels: Pixels) -> NDArray[np.uint8]:
+        """Stored alpha, 0 where a value is not a number or everything is darker than asked for."""
+        rows, columns = pixels.shape[:2]
+        alpha = np.full((rows, columns), 255, np.uint8)
+        stored = pixels[..., : self._colours]
+        if self._alpha:
+            top = np.iinfo(self._dtype).max if self._dtype.kind in "iu" else 1.0
+            share = np.nan_to_num(pixels[..., -1].astype(np.float64) / top, nan=0.0).clip(0, 1)
+            alpha = np.rint(share * 255).astype(np.uint8)
+        if self._below is not None:
+            grey = np.trunc(self._fraction(stored) * 255)
+            alpha[(grey < self._below).all(axis=-1)] = 0
+        if self._dtype.kind == "f":
+            alpha[np.isnan(stored).any(axis=-1)] = 0
+        return alpha

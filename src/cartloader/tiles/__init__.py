@@ -1,0 +1,1 @@
+"""From a placed picture to a pyramid of web-map tiles in one PMTiles archive."""

@@ -1,0 +1,80 @@
+"""One function per tile format, from ``(rows, columns, 1 … 4) uint8`` to the bytes of a tile.
+
+Bands are grey, grey + alpha, RGB, RGBA; alpha is straight, not premultiplied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+from pmtiles.tile import TileType
+
+from cartloader.png import encode_png
+from cartloader.store import Bytes
+
+Encode = Callable[[Bytes], bytes]
+
+
+@dataclass(frozen=True)
+class TileFormat:
+    """A tile format by its name on the command line."""
+
+    tile_type: TileType
+    media: str
+    """Name in the metadata: ``png``, ``webp`` or ``jpg``."""
+    encoder: Callable[[int | None], Encode]
+    """Makes the encoding function for a quality."""
+
+
+def _picture(pixels: Bytes) -> Image.Image:
+    """A Pillow image; grey with alpha as RGBA, which WebP has no smaller layout for."""
+    bands = pixels.shape[2]
+    if bands == 2:
+        pixels = pixels[..., [0, 0, 0, 1]]
+    return Image.fromarray(pixels[..., 0] if bands == 1 else pixels)
+
+
+def _png(_quality: int | None) -> Encode:
+    return encode_png
+
+
+def _webp(_quality: int | None) -> Encode:
+    def encode(pixels: Bytes) -> bytes:
+        buffer = BytesIO()
+        _picture(pixels).save(buffer, "WEBP", lossless=True, method=0, quality=0, exact=True)
+        return buffer.getvalue()
+
+    return encode
+
+
+def _webp_lossy(quality: int | None) -> Encode:
+    def encode(pixels: Bytes) -> bytes:
+        buffer = BytesIO()
+        _picture(pixels).save(buffer, "WEBP", quality=quality or 80, method=0)
+        return buffer.getvalue()
+
+    return encode
+
+
+def _jpeg(quality: int | None) -> Encode:
+    def encode(pixels: Bytes) -> bytes:
+        if pixels.shape[2] in {2, 4}:  # JPEG has no alpha: white lies beyond the picture's edge
+            alpha = pixels[..., -1:].astype(np.uint16)
+            pixels = ((pixels[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+        buffer = BytesIO()
+        _picture(pixels).save(buffer, "JPEG", quality=quality or 90)
+        return buffer.getvalue()
+
+    return encode
+
+
+FORMATS = {
+    "png": TileFormat(TileType.PNG, "png", _png),
+    "webp": TileFormat(TileType.WEBP, "webp", _webp),
+    "webp-lossy": TileFormat(TileType.WEBP, "webp", _webp_lossy),
+    "jpeg": TileFormat(TileType.JPEG, "jpg", _jpeg),
+}

@@ -1,0 +1,119 @@
+"""Web-Mercator arithmetic: zooms, and tile ↔ map ↔ pixel; nothing else.
+
+The tiles of a zoom are a square of ``2**zoom`` a side over the map of EPSG:3857, row 0 at the top (XYZ). A *level pixel*
+is a pixel of the whole zoom, counted from the map's upper-left corner.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cartloader.errors import BoundsError
+from cartloader.images.plane import Window
+
+EARTH_RADIUS = 6378137.0
+"""Radius of the sphere of EPSG:3857, in metres (map units)."""
+HALF_MAP = math.pi * EARTH_RADIUS
+"""The map reaches from ``-HALF_MAP`` to ``HALF_MAP`` on both axes."""
+FINEST_ZOOM = 24
+ENOUGH = 1e-6
+"""Relative difference under which a resolution counts as fine enough, and pixels within which an edge is on the grid."""
+
+
+def resolution(zoom: int, tile: int) -> float:
+    """Map units per level pixel, for tiles of ``tile`` pixels a side."""
+    return 2 * HALF_MAP / (tile * 2**zoom)
+
+
+def natural_zoom(pixel_size: float, tile: int) -> int:
+    """The first zoom whose pixels are at most ``pixel_size`` map units."""
+    return max(math.ceil(math.log2(2 * HALF_MAP / (tile * pixel_size * (1 + ENOUGH)))), 0)
+
+
+def lon_lat(x: float, y: float) -> tuple[float, float]:
+    """Degrees of a point of the map (spherical Mercator, EPSG:3857's inverse)."""
+    return math.degrees(x / EARTH_RADIUS), math.degrees(2 * math.atan(math.exp(y / EARTH_RADIUS)) - math.pi / 2)
+
+
+@dataclass(frozen=True)
+class MapBox:
+    """A box on the map, in map units; y grows upwards."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Which zooms and tiles a picture has: all that can be known before a pixel is read."""
+
+    box: MapBox
+    tile: int
+    """Pixels a side."""
+    base_zoom: int
+    """The zoom at which the picture is resampled; all coarser ones are made from it."""
+    min_zoom: int
+    max_zoom: int
+    """Tiles are kept from ``min_zoom`` to ``max_zoom``, which is at most ``base_zoom``."""
+
+    @property
+    def zooms(self) -> range:
+        """The zooms that are kept, the finest first."""
+        return range(self.max_zoom, self.min_zoom - 1, -1)
+
+    def extent(self, zoom: int) -> Window:
+        """The level pixels of the picture: at the base zoom those whose centres it holds, else their parents."""
+        size = resolution(self.base_zoom, self.tile)
+        rows = [(HALF_MAP - y) / size for y in (self.box.top, self.box.bottom)]
+        columns = [(HALF_MAP + x) / size for x in (self.box.left, self.box.right)]
+        edges = [math.ceil(edge - 0.5 - ENOUGH) for edge in (*rows, *columns)]
+        steps = self.base_zoom - zoom
+        row0, row1, column0, column1 = (
+            edge >> steps if index % 2 == 0 else -(-edge >> steps) for index, edge in enumerate(edges)
+        )
+        return Window(row0, row1, column0, column1)
+
+    def tile_range(self, zoom: int) -> Window:
+        """Rows (y) and columns (x) of the tiles that hold a level pixel of the picture."""
+        row0, row1, column0, column1 = self.extent(zoom)
+        return Window(row0 // self.tile, -(-row1 // self.tile), column0 // self.tile, -(-column1 // self.tile))
+
+    def tile_count(self) -> int:
+        """Tiles of all zooms that are kept, the transparent ones included."""
+        return sum(math.prod(self.tile_range(zoom).shape) for zoom in self.zooms)
+
+
+def plan_pyramid(
+    box: MapBox, pixel_size: float, tile: int, min_zoom: int | None, max_zoom: int | None, name: str
+) -> Pyramid:
+    """Zooms and tiles for a picture whose smaller pixel side is ``pixel_size`` map units.
+
+    The base zoom is the first one at least as fine as the picture (GDAL's ``ZOOM_LEVEL_STRATEGY=UPPER``), or
+    ``max_zoom`` where that is finer; a coarser ``max_zoom`` leaves out finer tiles and changes none. Unless given, the
+    coarsest zoom is one beyond the first at which the picture fits one tile's size.
+
+    Raises:
+        BoundsError: the picture is not on the map, or its pixels are too small for any zoom.
+    """
+    if max(abs(edge) for edge in (box.left, box.right, box.bottom, box.top)) > HALF_MAP * (1 + 1e-9):
+        raise BoundsError(
+            f"{name}: lies outside the map, which ends at ±{HALF_MAP:,.0f} map units; check the bounds and --srs"
+        )
+    natural = natural_zoom(pixel_size, tile)
+    if max_zoom is None and natural > FINEST_ZOOM:
+        raise BoundsError(
+            f"{name}: pixels of {pixel_size:.3g} map units need zoom {natural}, beyond {FINEST_ZOOM}; check the bounds, "
+            "or set --max-zoom"
+        )
+    finest = natural if max_zoom is None else max_zoom
+    size = max(box.right - box.left, box.top - box.bottom)
+    fits = natural
+    while fits > 0 and round(size / resolution(natural, tile)) > tile << (natural - fits):
+        fits -= 1
+    coarsest = min(max(fits - 1, 0), finest) if min_zoom is None else min_zoom
+    if coarsest > finest:
+        raise BoundsError(f"{name}: has its finest tiles at zoom {finest}; --min-zoom {min_zoom} is beyond that")
+    return Pyramid(box, tile, max(natural, finest), coarsest, finest)

@@ -1,0 +1,281 @@
+"""The picture at one zoom, read by windows of level pixels: resampled from the GeoTIFF, or kept from the zoom before.
+
+Two layouts of pixels. An *opaque* picture (1 or 3 bands) goes on beyond its edge with the pixels of the edge, and where
+it ends is kept apart (`cartloader.tiles.coverage`): colours at the edge stay clean at every zoom. A picture with alpha
+(2 or 4 bands) is premultiplied and 0 beyond its edge.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from cartloader.geotiff import Placed, is_web_mercator
+from cartloader.images.plane import Window
+from cartloader.orientation import Orientation
+from cartloader.store import Bytes, TileStore
+from cartloader.tiles.grid import HALF_MAP, MapBox, Pyramid, resolution
+
+_MODES = {1: "L", 2: "La", 3: "RGB", 4: "RGBa"}
+_STRAIGHT = {2: "LA", 4: "RGBA"}
+_KERNELS = {
+    "bilinear": (Image.Resampling.BILINEAR, 1),
+    "cubic": (Image.Resampling.BICUBIC, 2),
+    "lanczos": (Image.Resampling.LANCZOS, 3),
+}
+"""Pillow's kernels that are GDAL's own (cubic with a = -0.5), and their radius in source pixels."""
+
+
+class Level(Protocol):
+    """One zoom of the picture."""
+
+    bands: int
+
+    def read(self, window: Window) -> Bytes:
+        """Level pixels of any window that touches the picture, in one of the two layouts."""
+
+
+def to_image(pixels: Bytes) -> Image.Image:
+    """A Pillow image of the pixels; alpha counts as premultiplied."""
+    height, width, bands = pixels.shape
+    mode = _MODES[bands]
+    if bands == 2:  # Pillow keeps grey + alpha as four bytes and has no raw reader for it
+        return Image.frombuffer("RGBa", (width, height), pixels[..., [0, 0, 0, 1]].tobytes(), "raw", "RGBa", 0, 1)
+    return Image.frombuffer(mode, (width, height), np.ascontiguousarray(pixels).data, "raw", mode, 0, 1)
+
+
+def from_image(image: Image.Image, bands: int) -> Bytes:
+    """The pixels of an image made by `to_image`."""
+    width, height = image.size
+    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, -1)
+    return pixels[..., [0, 3]] if bands == 2 else pixels
+
+
+def premultiplied(pixels: Bytes) -> Bytes:
+    """Straight alpha → premultiplied."""
+    result = pixels.copy()
+    alpha = pixels[..., -1:].astype(np.uint16)
+    result[..., :-1] = (pixels[..., :-1] * alpha + 127) // 255
+    return result
+
+
+def straight(pixels: Bytes) -> Bytes:
+    """Premultiplied alpha → straight; what is wholly transparent is 0."""
+    result = pixels.copy()
+    alpha = pixels[..., -1:].astype(np.uint16)
+    colours = (pixels[..., :-1].astype(np.uint16) * 255 + alpha // 2) // np.maximum(alpha, 1)
+    result[..., :-1] = np.where(alpha > 0, np.minimum(colours, 255), 0)
+    return result
+
+
+def halved(pixels: Bytes, *, nearest: bool) -> Bytes:
+    """Half the size, one pixel of margin on each side used up: 2:1 by Pillow's Hamming kernel, four pixels wide.
+
+    ``nearest`` takes the upper-left of each four instead, as SPEC asks of ``--resample near``.
+    """
+    height, width, bands = pixels.shape
+    if nearest:
+        return pixels[1:-1:2, 1:-1:2]
+    size = ((width - 2) // 2, (height - 2) // 2)
+    image = to_image(pixels).resize(size, Image.Resampling.HAMMING, box=(1, 1, width - 1, height - 1))
+    return from_image(image, bands)
+
+
+class Resampled:
+    """The picture of a GeoTIFF whose axes are the map's, resampled onto a zoom's grid with exact registration."""
+
+    def __init__(self, placed: Placed, pyramid: Pyramid, kernel: str) -> None:
+        store, affine = placed.store, placed.affine
+        self._store, self._kernel, self.bands = store, kernel, store.bands
+        transposed = affine.a == 0
+        across, down = (affine.b, affine.d) if transposed else (affine.a, affine.e)
+        self._view = Orientation(transposed, mirror_columns=across < 0, mirror_rows=down > 0)
+        self._height, self._width = self._view.size(store.height, store.width)
+        size = resolution(pyramid.base_zoom, pyramid.tile)
+        # Level pixels → picture pixels: (pixel - origin) · scale.
+        self._origin = ((HALF_MAP - pyramid.box.top) / size, (HALF_MAP + pyramid.box.left) / size)
+        self._scale = (size / abs(down), size / abs(across))
+        self._extent = pyramid.extent(pyramid.base_zoom)
+
+    def read(self, window: Window) -> Bytes:
+        """Resample what a window shows; one pass of Pillow's separable kernel."""
+        if self._kernel == "near":
+            pixels = self._nearest(window)
+        else:
+            pixels = self._resized(window)
+        return clipped(pixels, window, self._extent) if self.bands == 4 else pixels
+
+    def _resized(self, window: Window) -> Bytes:
+        kernel, radius = _KERNELS[self._kernel]
+        box = [
+            (edge - origin) * scale
+            for edges, origin, scale in zip((window[:2], window[2:]), self._origin, self._scale, strict=True)
+            for edge in edges
+        ]
+        reach = [math.ceil(radius * max(scale, 1)) + 1 for scale in self._scale]
+        needed = Window(
+            math.floor(box[0]) - reach[0],
+            math.ceil(box[1]) + reach[0],
+            math.floor(box[2]) - reach[1],
+            math.ceil(box[3]) + reach[1],
+        )
+        source = self._picture(needed)
+        region = (box[2] - needed.column0, box[0] - needed.row0, box[3] - needed.column0, box[1] - needed.row0)
+        height, width = window.shape
+        return from_image(to_image(source).resize((width, height), kernel, box=region), self.bands)
+
+    def _nearest(self, window: Window) -> Bytes:
+        """The picture pixel that holds each level pixel's centre."""
+        rows, columns = (
+            np.floor((np.arange(start, stop) + 0.5 - origin) * scale).astype(int)
+            for start, stop, origin, scale in zip(
+                (window.row0, window.column0), (window.row1, window.column1), self._origin, self._scale, strict=True
+            )
+        )
+        needed = Window(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+        return self._picture(needed)[np.ix_(rows - rows[0], columns - columns[0])]
+
+    def _picture(self, window: Window) -> Bytes:
+        """Picture pixels of a window, those of the edge repeated beyond it."""
+        inside = clamped(window, Window(0, self._height, 0, self._width))
+        stored = self._store.read(Window(*self._view.window(inside, self._store.height, self._store.width)))
+        picture = self._view.view(stored)
+        if self.bands == 4:
+            picture = premultiplied(picture)
+        return padded(picture, inside, window, edge=True)
+
+
+def clamped(window: Window, extent: Window) -> Window:
+    """What a window shares with an extent; the nearest row or column of it where they share none."""
+    row0, column0 = (
+        min(max(start, low), high - 1)
+        for start, low, high in ((window.row0, *extent[:2]), (window.column0, *extent[2:]))
+    )
+    row1, column1 = max(min(window.row1, extent.row1), row0 + 1), max(min(window.column1, extent.column1), column0 + 1)
+    return Window(row0, row1, column0, column1)
+
+
+def padded(pixels: Bytes, inside: Window, window: Window, *, edge: bool) -> Bytes:
+    """Grow the pixels of ``inside`` to ``window``, by the pixels of the edge or by 0."""
+    if inside == window:
+        return pixels
+    if edge:
+        rows = np.arange(window.row0, window.row1).clip(inside.row0, inside.row1 - 1) - inside.row0
+        columns = np.arange(window.column0, window.column1).clip(inside.column0, inside.column1 - 1) - inside.column0
+        return pixels[rows][:, columns]
+    result = np.zeros((*window.shape, pixels.shape[2]), np.uint8)
+    row0, row1 = max(inside.row0, window.row0), min(inside.row1, window.row1)
+    column0, column1 = max(inside.column0, window.column0), min(inside.column1, window.column1)
+    if row0 < row1 and column0 < column1:
+        result[row0 - window.row0 : row1 - window.row0, column0 - window.column0 : column1 - window.column0] = pixels[
+            row0 - inside.row0 : row1 - inside.row0, column0 - inside.column0 : column1 - inside.column0
+        ]
+    return result
+
+
+def clipped(pixels: Bytes, window: Window, extent: Window) -> Bytes:
+    """Nothing but 0 beyond an extent."""
+    keep = [
+        (np.arange(start, stop) >= low) & (np.arange(start, stop) < high)
+        for start, stop, low, high in ((*window[:2], *extent[:2]), (*window[2:], *extent[2:]))
+    ]
+    return pixels * (keep[0][:, None, None] & keep[1][None, :, None])
+
+
+class Warped:
+    """A picture that lies askew, in another spatial reference, or wants a kernel that only GDAL has: GDAL's warper."""
+
+    def __init__(self, placed: Placed, pyramid: Pyramid, kernel: str) -> None:
+        import rasterio  # noqa: PLC0415  (0.3 s that only a warped picture should cost)
+        from rasterio.enums import Resampling  # noqa: PLC0415
+
+        self._rasterio, self._path, self._crs = rasterio, placed.path, placed.crs
+        self._kernel = {"near": Resampling.nearest, "cubicspline": Resampling.cubic_spline}.get(kernel) or Resampling[
+            kernel
+        ]
+        self._extent, size = pyramid.extent(pyramid.base_zoom), resolution(pyramid.base_zoom, pyramid.tile)
+        left, top = self._extent.column0 * size - HALF_MAP, HALF_MAP - self._extent.row0 * size
+        self._transform = rasterio.Affine(size, 0, left, 0, -size, top)
+        self.bands = {1: 2, 3: 4, 4: 4}[placed.store.bands]
+        self._alpha_is_new = placed.store.bands != 4
+        self._thread = threading.local()  # a GDAL dataset belongs to one thread
+
+    def read(self, window: Window) -> Bytes:
+        """The warped pixels of a window, premultiplied."""
+        inside = clamped(window, self._extent)
+        box = self._rasterio.windows.Window(
+            inside.column0 - self._extent.column0, inside.row0 - self._extent.row0, *inside.shape[::-1]
+        )
+        bands = self._dataset().read(window=box)
+        return padded(premultiplied(np.ascontiguousarray(np.moveaxis(bands, 0, -1))), inside, window, edge=False)
+
+    def _dataset(self) -> Any:
+        if not hasattr(self._thread, "dataset"):
+            from rasterio.vrt import WarpedVRT  # noqa: PLC0415
+
+            height, width = self._extent.shape
+            self._thread.dataset = WarpedVRT(
+                self._rasterio.open(self._path),
+                src_crs=self._crs,
+                crs="EPSG:3857",
+                transform=self._transform,
+                height=height,
+                width=width,
+                resampling=self._kernel,
+                tolerance=0,
+                add_alpha=self._alpha_is_new,
+            )
+        return self._thread.dataset
+
+
+class Kept:
+    """The zoom above one that was kept on disk."""
+
+    def __init__(self, store: TileStore, origin: tuple[int, int], extent: Window, *, nearest: bool) -> None:
+        """``origin`` is the level row and column of the store's first pixel, ``extent`` the picture's at that zoom."""
+        self._store, self._origin, self._extent, self._nearest = store, origin, extent, nearest
+        self.bands = store.bands
+
+    def read(self, window: Window) -> Bytes:
+        """Halve what was kept."""
+        below = Window(2 * window.row0 - 1, 2 * window.row1 + 1, 2 * window.column0 - 1, 2 * window.column1 + 1)
+        inside = clamped(below, self._extent)
+        row, column = self._origin
+        stored = self._store.read(
+            Window(inside.row0 - row, inside.row1 - row, inside.column0 - column, inside.column1 - column)
+        )
+        return halved(padded(stored, inside, below, edge=self.bands in {1, 3}), nearest=self._nearest)
+
+
+def open_level(placed: Placed, pyramid: Pyramid, kernel: str) -> Level:
+    """The base zoom of a placed picture, by the fast way where it is exact."""
+    affine = placed.affine
+    straight_axes = (affine.b == affine.d == 0) or (affine.a == affine.e == 0)
+    if straight_axes and is_web_mercator(placed.crs) and (kernel in _KERNELS or kernel == "near"):
+        return Resampled(placed, pyramid, kernel)
+    return Warped(placed, pyramid, kernel)
+
+
+def map_box(placed: Placed) -> tuple[MapBox, float]:
+    """The picture's bounding box on the map, and the smaller side of its pixels, in map units."""
+    store, affine = placed.store, placed.affine
+    if is_web_mercator(placed.crs):
+        corners = [affine @ (x, y) for x in (0, store.width) for y in (0, store.height)]
+        xs, ys = zip(*corners, strict=True)
+        size = min(math.hypot(affine.a, affine.d), math.hypot(affine.b, affine.e))
+        return MapBox(min(xs), min(ys), max(xs), max(ys)), size
+    import rasterio  # noqa: PLC0415  (see Warped)
+    from rasterio.warp import calculate_default_transform  # noqa: PLC0415
+
+    with rasterio.open(placed.path) as dataset:
+        transform, width, height = calculate_default_transform(
+            placed.crs, "EPSG:3857", dataset.width, dataset.height, *dataset.bounds
+        )
+    left, top = transform @ (0, 0)
+    right, bottom = transform @ (width, height)
+    return MapBox(left, bottom, right, top), min(transform.a, -transform.e)
