@@ -134,8 +134,7 @@ class _Reader:
         return self._each(stage, rescale)
 
     def _each(self, stage: str, work: Any) -> Iterator[tuple[Window, Any]]:
-        plane, total = self._plane, self._plane.height * self._plane.width
-        done = 0
+        done, total = 0, self._plane.height * self._plane.width
 
         def one(item: tuple[Window, Pixels | None]) -> tuple[Window, Any]:
             window, pixels = item

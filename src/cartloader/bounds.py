@@ -150,7 +150,7 @@ def _warn_if_oblong(placement: Placement, params: GeoreferenceParams, report: Re
         report.note(f"{params.in_img}: its pixels are {x:.6g} × {y:.6g} map units, not square; are the bounds right?")
 
 
-def _in_image_frame(options: OrientationOptions, mirrored_x: bool, south_up: bool) -> Orientation:  # noqa: FBT001
+def _in_image_frame(options: OrientationOptions, mirrored_x: bool, south_up: bool) -> Orientation:
     """The orientation of the stored array; in the map's frame it is seen through the directions of the axes."""
     orientation = Orientation.of(
         options.rotate or 0, flip_vertical=options.flip_vertical, flip_horizontal=options.flip_horizontal
@@ -231,8 +231,8 @@ def _pixel_size(source: Source, params: GeoreferenceParams) -> tuple[float, floa
             f"{params.in_img}: {source.pixel_size_problem}; give the pixel size in µm with --pixel-size{hint}"
         )
     raise BoundsError(
-        f"{params.in_img}: does not say where it lies; give --georef-bounds ulx,uly,lrx,lry, another --georef-* source, "
-        f"or the pixel size in µm with --pixel-size{hint}"
+        f"{params.in_img}: does not say where it lies; give --georef-bounds ulx,uly,lrx,lry or another --georef-* "
+        f"source, or the pixel size in µm with --pixel-size{hint}"
     )
 
 
@@ -260,10 +260,8 @@ def bounds_from_pixel_tsv(path: Path) -> Bounds:
     Raises:
         InputError: it cannot be read or lacks one of the four.
     """
-    header = []
-    for line in _text(path, "--georef-pixel-tsv", lines_starting_with="#").splitlines():
-        header.append(line.lstrip("#"))
-    pairs = dict(re.findall(r"([A-Za-z_]+)\s*=\s*([^;\s]+)", "\n".join(header)))
+    header = _text(path, "--georef-pixel-tsv", lines_starting_with="#")
+    pairs = dict(re.findall(r"([A-Za-z_]+)\s*=\s*([^;\s]+)", header))
     values = []
     for key in ("OFFSET_X", "OFFSET_Y", "SIZE_X", "SIZE_Y"):
         try:

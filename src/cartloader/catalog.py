@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import difflib
 import filecmp
-import json
 import os
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
-from yaml import MappingNode, Node, ScalarNode, SequenceNode
+from yaml import MappingNode, Node, ScalarNode
 
 from cartloader.errors import CatalogError
 from cartloader.files import locked, publish
@@ -78,7 +76,9 @@ def _check_archive(path: Path) -> None:
         raise CatalogError(f"{path}: a PMTiles archive is needed, found a directory") from None
     if magic != b"PMTiles\x03":
         found = f"version {magic[7]}" if magic[:7] == b"PMTiles" and len(magic) > 7 else "another kind of file"
-        raise CatalogError(f"{path}: a PMTiles archive of version 3 is needed, found {found}; make it anew with --png2pmtiles")
+        raise CatalogError(
+            f"{path}: a PMTiles archive of version 3 is needed, found {found}; make it anew with --png2pmtiles"
+        )
 
 
 def _bring(archive: Path, target: Path, scratch: Path) -> None:
@@ -154,7 +154,9 @@ def _compose(text: str) -> Node | None:
             for name, count in keys.items():
                 if count > 1:
                     line = mapping.start_mark.line + 1
-                    raise CatalogError(f"the key {name} is there {count} times in the mapping from line {line} on; keep one")
+                    raise CatalogError(
+                        f"the key {name} is there {count} times in the mapping from line {line} on; keep one"
+                    )
     return root
 
 

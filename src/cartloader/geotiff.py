@@ -6,14 +6,14 @@ Everything after it is made from this file alone, so it also carries what the ti
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import os
-import re
 import numpy as np
 import tifffile
 from affine import Affine

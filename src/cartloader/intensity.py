@@ -96,8 +96,8 @@ def _default_high(dtype: np.dtype[Any], low: Side, statistics: _Statistics) -> S
 class _Statistics:
     """Exact order statistics of a plane that is never in memory as a whole.
 
-    Values are mapped to unsigned integers of the same order; the value of a rank is found 16 bits at a time, each by one
-    histogram over the pixels that share the bits found so far. 8- and 16-bit data need one pass, 32 bits two.
+    Values are mapped to unsigned integers of the same order; the value of a rank is found 16 bits at a time, each by
+    one histogram over the pixels that share the bits found so far. 8- and 16-bit data need one pass, 32 bits two.
     """
 
     def __init__(self, dtype: np.dtype[Any], colours: int, blocks: Blocks) -> None:
@@ -156,7 +156,8 @@ def _ordered(values: NDArray[Any]) -> NDArray[Any]:
     unsigned = np.dtype(f"u{dtype.itemsize}")
     top = unsigned.type(1) << unsigned.type(dtype.itemsize * 8 - 1)
     if dtype.kind == "i":
-        return values.view(unsigned) ^ top
+        flipped: NDArray[Any] = values.view(unsigned) ^ top
+        return flipped
     values = values[np.isfinite(values)] + dtype.type(0)  # adding 0 makes -0 and 0 the same value
     bits = values.view(unsigned)
     return np.where(bits & top, ~bits, bits | top)
@@ -188,7 +189,7 @@ class Rescale:
         colours: int,
         alpha: bool,
         thresholds: Thresholds,
-        options: PixelOptions,  # noqa: FBT001
+        options: PixelOptions,
     ) -> None:
         self._dtype, self._colours, self._alpha = dtype, colours, alpha
         self._low, self._high = thresholds.low.value, thresholds.high.value
@@ -210,10 +211,7 @@ class Rescale:
     def __call__(self, pixels: Pixels) -> NDArray[np.uint8]:
         """The 8-bit pixels of a block."""
         stored = pixels[..., : self._colours]
-        if self._table is None:
-            colours = self._colour(stored)
-        else:
-            colours = self._look_up(self._table, stored)
+        colours = self._colour(stored) if self._table is None else self._look_up(self._table, stored)
         if self.bands < 4:
             return colours
         result = np.empty((*pixels.shape[:2], 4), np.uint8)

@@ -206,7 +206,7 @@ def import_one(job: ImageJob, actions: Actions, report: Report = quiet) -> Image
     return ImageResult(img_id=job.out.img_id, raster=raster, tiles=tiles, seconds=seconds)
 
 
-class RunFailed(CartloaderError):
+class RunError(CartloaderError):
     """A part of a run failed; the rest of it is done.
 
     Parameters:
@@ -236,7 +236,7 @@ def gather(jobs: list[ImageJob], attempts: Iterable[Callable[[], ImageResult]], 
     An attempt gives the result of the job at its place, or raises; the others go on.
 
     Raises:
-        RunFailed: an image or a catalog failed.
+        RunError: an image or a catalog failed.
     """
     finished: list[ImageJob] = []
     images: list[ImageResult] = []
@@ -246,20 +246,20 @@ def gather(jobs: list[ImageJob], attempts: Iterable[Callable[[], ImageResult]], 
         try:
             images.append(attempt())
             finished.append(job)
-        except Exception as error:  # noqa: BLE001, PERF203  (whatever is wrong with one image is no matter of the others)
+        except Exception as error:  # noqa: BLE001  (whatever is wrong with one image is no matter of the others)
             failures[job.out.img_id] = error
     failed = ", ".join(failures)
     message = f"{len(failures)} of {len(jobs)} images failed: {failed}" if failures else ""
     for update in catalog_updates(finished):
         try:
             catalogs.append(actions.update_catalog(update))
-        except Exception as error:  # noqa: BLE001, PERF203  (the images are done all the same, and must be reported)
+        except Exception as error:  # noqa: BLE001  (the images are done all the same, and must be reported)
             failures[str(update.catalog_yaml)] = error
             message += f"{'; ' if message else ''}{update.catalog_yaml} is not updated"
     if failures:
         if len(jobs) == len(failures) == 1:
             message = next(sentence(error, name) for name, error in failures.items())
-        raise RunFailed(message, RunResult(images=tuple(images), catalogs=tuple(catalogs)), failures)
+        raise RunError(message, RunResult(images=tuple(images), catalogs=tuple(catalogs)), failures)
     return RunResult(images=tuple(images), catalogs=tuple(catalogs))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
@@ -63,7 +62,7 @@ class Orientation:
         return (columns, rows) if self.transpose else (rows, columns)
 
     def affine(self, rows: int, columns: int) -> Affine:
-        """Stored pixel corner ``(column, row)`` → corner in the laid-down picture, for a picture of that stored size."""
+        """Stored pixel corner ``(column, row)`` → corner in the laid-down picture; the size is the stored one's."""
         height, width = self.size(rows, columns)
         swap = Affine(0, 1, 0, 1, 0, 0) if self.transpose else Affine.identity()
         mirror_columns = Affine(-1, 0, width, 0, 1, 0) if self.mirror_columns else Affine.identity()

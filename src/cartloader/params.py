@@ -26,7 +26,8 @@ def check_image_id(text: str) -> str:
     """
     if not IMAGE_ID.fullmatch(text):
         raise ValueError(
-            f"{text!r} cannot be an image id; use 1 to 128 letters, digits, '.', '-' or '_', the first a letter or digit"
+            f"{text!r} cannot be an image id; use 1 to 128 letters, digits, '.', '-' or '_', "
+            "the first a letter or digit"
         )
     return text
 
@@ -78,7 +79,7 @@ def _check_colour(text: str) -> str:
     if re.fullmatch(r"[0-9A-Fa-f]{6}", text):
         text = f"#{text}"
     try:
-        return webcolors.normalize_hex(text) if text.startswith("#") else webcolors.name_to_hex(text)
+        return str(webcolors.normalize_hex(text) if text.startswith("#") else webcolors.name_to_hex(text))
     except ValueError:
         raise ValueError(f"{text!r} is no colour; use RRGGBB, #RRGGBB, #RGB or a CSS name such as cyan") from None
 
@@ -178,11 +179,11 @@ class PixelOptions(Options):
     """How stored values become 8-bit pixels."""
 
     upper_thres_quantile: Quantile | None = Field(None, **_in_group("ome2png"))
-    """Quantile (0 to 1) of the plane's values that is shown brightest."""
+    """Quantile of the plane's values that is shown brightest."""
     upper_thres_intensity: Finite | None = Field(None, **_in_group("ome2png"))
     """Stored value that is shown brightest."""
     lower_thres_quantile: Quantile | None = Field(None, **_in_group("ome2png"))
-    """Quantile (0 to 1) of the plane's values that is shown darkest."""
+    """Quantile of the plane's values that is shown darkest."""
     lower_thres_intensity: Finite | None = Field(None, **_in_group("ome2png"))
     """Stored value that is shown darkest."""
     transparent_below: int | None = Field(None, ge=0, le=255, **_in_group("ome2png"))
@@ -396,7 +397,7 @@ class UpdateCatalogParams(Options):
 
 def option(name: str) -> str:
     """How a field is spelled on the command line."""
-    return f"--{name}" if name in {"gdal_translate"} else f"--{name.replace('_', '-')}"
+    return f"--{name}" if name == "gdal_translate" else f"--{name.replace('_', '-')}"
 
 
 def exclusive(options: Options, first: str, second: str) -> None:

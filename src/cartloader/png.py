@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from types import TracebackType
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 import numpy as np

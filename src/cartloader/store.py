@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -117,14 +117,14 @@ class _Piece:
 
 
 def _write_all(descriptor: int, data: Bytes, start: int) -> None:
-    view = memoryview(data).cast("B")
+    view = memoryview(data.reshape(-1))  # type: ignore[arg-type]  # numpy's arrays are buffers
     while view:
         done = os.pwrite(descriptor, view, start)
         view, start = view[done:], start + done
 
 
 def _read_all(descriptor: int, data: Bytes, start: int) -> None:
-    view = memoryview(data).cast("B")
+    view = memoryview(data.reshape(-1))  # type: ignore[arg-type]  # numpy's arrays are buffers
     while view:
         done = os.preadv(descriptor, [view], start)
         if not done:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element  # the type only; parsing is defusedxml's
 
 MICROMETRES = {
-    "ym": 1e-18, "zm": 1e-15, "am": 1e-12, "fm": 1e-9, "pm": 1e-6, "nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0,
-    "micron": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6, "dam": 1e7, "hm": 1e8, "km": 1e9, "Mm": 1e12,
-    "Gm": 1e15, "Tm": 1e18, "Pm": 1e21, "Em": 1e24, "Zm": 1e27, "Ym": 1e30, "Å": 1e-4, "Å": 1e-4,
+    "ym": 1e-18, "zm": 1e-15, "am": 1e-12, "fm": 1e-9, "pm": 1e-6, "nm": 1e-3, "\u00b5m": 1.0, "\u03bcm": 1.0,
+    "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6, "dam": 1e7, "hm": 1e8, "km": 1e9, "Mm": 1e12,
+    "Gm": 1e15, "Tm": 1e18, "Pm": 1e21, "Em": 1e24, "Zm": 1e27, "Ym": 1e30, "\u00c5": 1e-4, "\u212b": 1e-4,
     "thou": 25.4, "li": 25.4e3 / 12, "in": 25.4e3, "ft": 304.8e3, "yd": 914.4e3, "mi": 1609.344e6,
     "pt": 25.4e3 / 72, "ua": 149597870700e6, "ly": 9460730472580800e6, "pc": 648000 / math.pi * 149597870700e6,
 }  # fmt: skip
-"""µm per length unit of the OME data model; µ and Å in both of their code points."""
+"""µm per length unit of the OME data model; micro and ångström signs by both of their code points."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,10 @@ def read_ome(xml: str, path: Path, pages: int) -> list[OmeImage]:
 
 def _parse(xml: str, path: Path) -> Element:
     try:
-        return ElementTree.fromstring(xml.strip().rstrip("\0"))
+        root: Element = ElementTree.fromstring(xml.strip().rstrip("\0"))
     except (ElementTree.ParseError, ValueError) as error:
         raise MetadataError(f"{path}: its OME-XML cannot be parsed ({error})") from None
+    return root
 
 
 def _children(element: Element, tag: str) -> Iterator[Element]:

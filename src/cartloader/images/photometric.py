@@ -53,7 +53,7 @@ class Scheme:
     def dtype(self) -> np.dtype[Any]:
         """Type of the converted pixels."""
         stored = np.dtype(self.page.dtype or np.void).newbyteorder("=")
-        if self.kind in {_PALETTE, _SEPARATED, _YCBCR} or stored == bool or self._bits < 8:
+        if self.kind in {_PALETTE, _SEPARATED, _YCBCR} or stored.kind == "b" or self._bits < 8:
             return np.dtype(np.uint8)
         return np.dtype(np.float32) if stored == np.float16 else stored
 
@@ -156,7 +156,7 @@ def _from_cmyk(samples: Pixels) -> Pixels:
 
 
 def _from_ycbcr(page: TiffPage) -> Converter:
-    """Section 21's inverse, with the coefficients and the reference range of the file (defaults: BT.601, full range)."""
+    """Section 21's inverse, with the coefficients and reference range of the file (defaults: BT.601, full range)."""
     red, green, blue = (float(value) for value in _rationals(page, 529) or (0.299, 0.587, 0.114))
     black_white = _rationals(page, 532) or (0, 255, 128, 255, 128, 255)
     y0, y1, b0, b1, r0, r1 = map(float, black_white)
@@ -167,7 +167,8 @@ def _from_ycbcr(page: TiffPage) -> Converter:
         r = y + cr * (2 - 2 * red)
         b = y + cb * (2 - 2 * blue)
         g = (y - blue * b - red * r) / green
-        return np.rint(np.stack([r, g, b], axis=-1).clip(0, 255)).astype(np.uint8)
+        colours: Pixels = np.rint(np.stack([r, g, b], axis=-1).clip(0, 255)).astype(np.uint8)
+        return colours
 
     return convert
 

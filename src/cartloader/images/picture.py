@@ -96,13 +96,16 @@ class PicturePlane:
             why = str(error.__cause__ or error).rpartition(": ")[2]
             raise InputError(f"{self._path}: is damaged or cut off near row {window.row0:,} ({why})") from error
         if self._table is not None:
-            return self._table[bands[..., 0]]
+            expanded: Pixels = self._table[bands[..., 0]]
+            return expanded
         if self._keyed:
             key = np.array(self._dataset.nodatavals[: self.colours])
             top = np.iinfo(self.dtype).max // self._scale if self.dtype.kind in "iu" else 1
             opaque = (bands[..., : self.colours] != key).any(axis=-1, keepdims=True)
             bands = np.concatenate([bands[..., : self.colours], opaque * self.dtype.type(top)], axis=-1)
-        return bands * self.dtype.type(self._scale) if self._scale > 1 else bands
+        if self._scale > 1:
+            bands *= self.dtype.type(self._scale)
+        return bands
 
 
 def _colour_table(dataset: DatasetReader) -> NDArray[np.uint8] | None:

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tifffile
-from tifffile import TiffPage
+from tifffile import COMPRESSION, TiffPage
 
 from cartloader.errors import InputError
 from cartloader.images.ome import OmeImage, is_ome, read_ome
@@ -103,11 +103,11 @@ def _ome_series(path: Path, file: tifffile.TiffFile) -> Iterator[Series] | list[
 
 
 def _ome_plane(file: tifffile.TiffFile, image: OmeImage, plane: Any) -> PlaneRef:
-    page = file.pages[plane.page].aspage()
+    page = cast("TiffPage", file.pages[plane.page]).aspage()
     parts = [f"z={plane.z}"] if image.depth > 1 else []
     parts += [f"t={plane.t}"] if any(other.t for other in image.planes) else []
     parts += [image.channels[plane.c] or (f"channel {plane.c}" if len(image.channels) > 1 else "")]
-    levels = (page, *(sub.aspage() for sub in page.pages or ()))
+    levels = (page, *(sub.aspage() for sub in page.pages or () if sub is not None))
     return PlaneRef(", ".join(filter(None, parts)), levels, z=plane.z, c=plane.c, t=plane.t)
 
 
@@ -118,7 +118,7 @@ def _plain_series(file: tifffile.TiffFile) -> Iterator[Series]:
         levels = [level.pages for level in found.levels]
         axes = [axis for axis in found.axes if axis not in "YXS"]
         sizes = [size for axis, size in zip(found.axes, found.shape, strict=True) if axis not in "YXS"]
-        behind = math.prod(sizes) if len(found.pages) == 1 and len(sizes) else len(found.pages)
+        behind = math.prod(sizes) if len(found.pages) == 1 and sizes else len(found.pages)
         for index in range(behind):
             number = index if len(found.pages) > 1 else 0
             if found.pages[number] is None:
@@ -234,12 +234,13 @@ class TiffPlane:
         data = self._bytes(offset, size)
         try:
             segment, _, _ = self._decode(data, index, **self._tables)
-        except Exception as error:  # noqa: BLE001  (each codec has errors of its own)
-            why = " ".join(str(error).split())
+        except Exception as error:
+            why, codec = " ".join(str(error).split()), COMPRESSION(page.compression).name
             raise InputError(
-                f"{self._tiff.path}: cannot decode {_segment_name(page)} {index} ({page.compression.name}: {why})"
+                f"{self._tiff.path}: cannot decode {_segment_name(page)} {index} ({codec}: {why})"
             ) from error
-        return np.asarray(segment)[0]
+        decoded: Pixels = np.asarray(segment)[0]
+        return decoded
 
     def _bytes(self, offset: int, size: int) -> bytes:
         parts = []

@@ -1,7 +1,7 @@
 """Web-Mercator arithmetic: zooms, and tile ↔ map ↔ pixel; nothing else.
 
-The tiles of a zoom are a square of ``2**zoom`` a side over the map of EPSG:3857, row 0 at the top (XYZ). A *level pixel*
-is a pixel of the whole zoom, counted from the map's upper-left corner.
+The tiles of a zoom are a square of ``2**zoom`` a side over the map of EPSG:3857, row 0 at the top (XYZ). A *level
+pixel* is a pixel of the whole zoom, counted from the map's upper-left corner.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ HALF_MAP = math.pi * EARTH_RADIUS
 """The map reaches from ``-HALF_MAP`` to ``HALF_MAP`` on both axes."""
 FINEST_ZOOM = 24
 ENOUGH = 1e-6
-"""Relative difference under which a resolution counts as fine enough, and pixels within which an edge is on the grid."""
+"""Relative difference under which a resolution is fine enough; level pixels within which an edge is on the grid."""
 
 
 def resolution(zoom: int, tile: int) -> float:
     """Map units per level pixel, for tiles of ``tile`` pixels a side."""
-    return 2 * HALF_MAP / (tile * 2**zoom)
+    return 2 * HALF_MAP / (tile << zoom)
 
 
 def natural_zoom(pixel_size: float, tile: int) -> int:
@@ -105,8 +105,8 @@ def plan_pyramid(
     natural = natural_zoom(pixel_size, tile)
     if max_zoom is None and natural > FINEST_ZOOM:
         raise BoundsError(
-            f"{name}: pixels of {pixel_size:.3g} map units need zoom {natural}, beyond {FINEST_ZOOM}; check the bounds, "
-            "or set --max-zoom"
+            f"{name}: pixels of {pixel_size:.3g} map units need zoom {natural}, beyond {FINEST_ZOOM}; check the "
+            "bounds or set --max-zoom"
         )
     finest = natural if max_zoom is None else max_zoom
     size = max(box.right - box.left, box.top - box.bottom)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import threading
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,8 +20,6 @@ from cartloader.orientation import Orientation
 from cartloader.store import Bytes, TileStore
 from cartloader.tiles.grid import HALF_MAP, MapBox, Pyramid, resolution
 
-_MODES = {1: "L", 2: "La", 3: "RGB", 4: "RGBa"}
-_STRAIGHT = {2: "LA", 4: "RGBA"}
 _KERNELS = {
     "bilinear": (Image.Resampling.BILINEAR, 1),
     "cubic": (Image.Resampling.BICUBIC, 2),
@@ -43,10 +40,10 @@ class Level(Protocol):
 def to_image(pixels: Bytes) -> Image.Image:
     """A Pillow image of the pixels; alpha counts as premultiplied."""
     height, width, bands = pixels.shape
-    mode = _MODES[bands]
+    mode = {1: "L", 3: "RGB", 4: "RGBa"}.get(bands, "")
     if bands == 2:  # Pillow keeps grey + alpha as four bytes and has no raw reader for it
         return Image.frombuffer("RGBa", (width, height), pixels[..., [0, 0, 0, 1]].tobytes(), "raw", "RGBa", 0, 1)
-    return Image.frombuffer(mode, (width, height), np.ascontiguousarray(pixels).data, "raw", mode, 0, 1)
+    return Image.frombuffer(mode, (width, height), np.ascontiguousarray(pixels), "raw", mode, 0, 1)
 
 
 def from_image(image: Image.Image, bands: int) -> Bytes:
@@ -104,10 +101,7 @@ class Resampled:
 
     def read(self, window: Window) -> Bytes:
         """Resample what a window shows; one pass of Pillow's separable kernel."""
-        if self._kernel == "near":
-            pixels = self._nearest(window)
-        else:
-            pixels = self._resized(window)
+        pixels = self._nearest(window) if self._kernel == "near" else self._resized(window)
         return clipped(pixels, window, self._extent) if self.bands == 4 else pixels
 
     def _resized(self, window: Window) -> Bytes:
@@ -167,7 +161,8 @@ def padded(pixels: Bytes, inside: Window, window: Window, *, edge: bool) -> Byte
     if edge:
         rows = np.arange(window.row0, window.row1).clip(inside.row0, inside.row1 - 1) - inside.row0
         columns = np.arange(window.column0, window.column1).clip(inside.column0, inside.column1 - 1) - inside.column0
-        return pixels[rows][:, columns]
+        repeated: Bytes = pixels[rows][:, columns]
+        return repeated
     result = np.zeros((*window.shape, pixels.shape[2]), np.uint8)
     row0, row1 = max(inside.row0, window.row0), min(inside.row1, window.row1)
     column0, column1 = max(inside.column0, window.column0), min(inside.column1, window.column1)
@@ -184,7 +179,8 @@ def clipped(pixels: Bytes, window: Window, extent: Window) -> Bytes:
         (np.arange(start, stop) >= low) & (np.arange(start, stop) < high)
         for start, stop, low, high in ((*window[:2], *extent[:2]), (*window[2:], *extent[2:]))
     ]
-    return pixels * (keep[0][:, None, None] & keep[1][None, :, None])
+    result: Bytes = pixels * (keep[0][:, None, None] & keep[1][None, :, None])
+    return result
 
 
 class Warped:
