@@ -88,13 +88,11 @@ def open_geotiff(path: Path) -> Iterator[Placed]:
     except (OSError, tifffile.TiffFileError, KeyError, ValueError, IndexError) as error:
         raise InputError(f"{path}: is no GeoTIFF that cartloader wrote ({error}); import the image again") from error
     with store:
-        yield Placed(
-            path=path,
-            store=store,
-            affine=Affine(*(tags[_MODEL_TRANSFORMATION][index] for index in (0, 1, 3, 4, 5, 7))),
-            crs="EPSG:3857" if tags.get(_GEO_KEYS) == _WEB_MERCATOR_KEYS else _read_crs(path),
-            origin=json.loads(tags[_IMAGE_DESCRIPTION])["cartloader"],
-        )
+        if tags.get(_GEO_KEYS) == _WEB_MERCATOR_KEYS:
+            affine, crs = Affine(*(tags[_MODEL_TRANSFORMATION][index] for index in (0, 1, 3, 4, 5, 7))), "EPSG:3857"
+        else:
+            affine, crs = _read_georeference(path)
+        yield Placed(path, store, affine, crs, origin=json.loads(tags[_IMAGE_DESCRIPTION])["cartloader"])
 
 
 def _open_store(path: Path, flags: int) -> tuple[TileStore, dict[int, Any]]:
@@ -135,8 +133,9 @@ def _stamp_crs(path: Path, crs: str) -> None:
         dataset.crs = known
 
 
-def _read_crs(path: Path) -> str:
+def _read_georeference(path: Path) -> tuple[Affine, str]:
+    """Affine and CRS as GDAL wrote them, which spells a plain affine in other tags."""
     import rasterio  # noqa: PLC0415  (see _stamp_crs)
 
     with rasterio.open(path) as dataset:
-        return str(dataset.crs.to_wkt())
+        return dataset.transform, dataset.crs.to_wkt()

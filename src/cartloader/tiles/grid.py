@@ -36,6 +36,12 @@ def lon_lat(x: float, y: float) -> tuple[float, float]:
     return math.degrees(x / EARTH_RADIUS), math.degrees(2 * math.atan(math.exp(y / EARTH_RADIUS)) - math.pi / 2)
 
 
+def from_lon_lat(longitude: float, latitude: float) -> tuple[float, float]:
+    """The point of the map at these degrees; the inverse of `lon_lat`."""
+    y = math.log(math.tan(math.radians(latitude) / 2 + math.pi / 4)) * EARTH_RADIUS
+    return math.radians(longitude) * EARTH_RADIUS, y
+
+
 @dataclass(frozen=True)
 class MapBox:
     """A box on the map, in map units; y grows upwards."""

@@ -28,6 +28,10 @@ _KERNELS = {
 """Pillow's kernels that are GDAL's own (cubic with a = -0.5), and their radius in source pixels."""
 
 
+_WARP_TOLERANCE = 1e-6
+"""Error allowed to GDAL's transformer, in source pixels; rasterio's warped datasets cannot be opened with 0."""
+
+
 class Level(Protocol):
     """One zoom of the picture."""
 
@@ -191,9 +195,7 @@ class Warped:
         from rasterio.enums import Resampling  # noqa: PLC0415
 
         self._rasterio, self._path, self._crs = rasterio, placed.path, placed.crs
-        self._kernel = {"near": Resampling.nearest, "cubicspline": Resampling.cubic_spline}.get(kernel) or Resampling[
-            kernel
-        ]
+        self._kernel = Resampling[{"near": "nearest", "cubicspline": "cubic_spline"}.get(kernel, kernel)]
         self._extent, size = pyramid.extent(pyramid.base_zoom), resolution(pyramid.base_zoom, pyramid.tile)
         left, top = self._extent.column0 * size - HALF_MAP, HALF_MAP - self._extent.row0 * size
         self._transform = rasterio.Affine(size, 0, left, 0, -size, top)
@@ -223,7 +225,7 @@ class Warped:
                 height=height,
                 width=width,
                 resampling=self._kernel,
-                tolerance=0,
+                tolerance=_WARP_TOLERANCE,
                 add_alpha=self._alpha_is_new,
             )
         return self._thread.dataset
