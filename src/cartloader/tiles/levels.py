@@ -232,22 +232,21 @@ class Warped:
 
 
 class Kept:
-    """The zoom above one that was kept on disk."""
+    """A zoom that was kept on disk."""
 
-    def __init__(self, store: TileStore, origin: tuple[int, int], extent: Window, *, nearest: bool) -> None:
+    def __init__(self, store: TileStore, origin: tuple[int, int], extent: Window) -> None:
         """``origin`` is the level row and column of the store's first pixel, ``extent`` the picture's at that zoom."""
-        self._store, self._origin, self._extent, self._nearest = store, origin, extent, nearest
+        self._store, self._origin, self._extent = store, origin, extent
         self.bands = store.bands
 
     def read(self, window: Window) -> Bytes:
-        """Halve what was kept."""
-        below = Window(2 * window.row0 - 1, 2 * window.row1 + 1, 2 * window.column0 - 1, 2 * window.column1 + 1)
-        inside = clamped(below, self._extent)
+        """The pixels as they were kept."""
+        inside = clamped(window, self._extent)
         row, column = self._origin
         stored = self._store.read(
             Window(inside.row0 - row, inside.row1 - row, inside.column0 - column, inside.column1 - column)
         )
-        return halved(padded(stored, inside, below, edge=self.bands in {1, 3}), nearest=self._nearest)
+        return padded(stored, inside, window, edge=self.bands in {1, 3})
 
 
 def open_level(placed: Placed, pyramid: Pyramid, kernel: str) -> Level:

@@ -2,8 +2,8 @@
 
 The zooms are made in passes. A pass walks over a zoom in *chunks* of up to 2048² level pixels on the Hilbert curve,
 halves each chunk as often as whole tiles remain, and cuts tiles at every step; so each zoom's tiles come out in the
-order of their ids. The last zoom of a pass is kept on disk (a sixteenth of the pixels) and is where the next begins.
-A chunk is read with the margin that its halvings use up, so that there is no seam between chunks.
+order of their ids. Halved once more, a chunk is kept on disk (at 512-pixel tiles, a 64th of its pixels): the next pass
+begins there. A chunk is read with the margin that its halvings use up, so that there is no seam between chunks.
 """
 
 from __future__ import annotations
@@ -86,14 +86,12 @@ class Cutter:
         level = self._base
         with ExitStack() as stack:
             for part in self.passes():
-                store = None
-                if part.bottom > self._pyramid.min_zoom:
-                    store = stack.enter_context(self._keep(part.bottom, level.bands))
+                store, below = None, part.bottom - 1
+                if below >= self._pyramid.min_zoom:
+                    store = stack.enter_context(self._keep(below, level.bands))
                 yield from self._pass(part, level, store)
                 if store is not None:
-                    level = Kept(
-                        store, self._origin(part.bottom), self._pyramid.extent(part.bottom), nearest=self._nearest
-                    )
+                    level = Kept(store, self._origin(below), self._pyramid.extent(below))
 
     def _keep(self, zoom: int, bands: int) -> TileStore:
         """A store for a zoom, with whole tiles."""
@@ -121,11 +119,11 @@ class Cutter:
 
     def _chunk(self, part: _Pass, level: Level, store: TileStore | None, chunk_id: int) -> list[Tile]:
         _, x, y = tileid_to_zxy(chunk_id)
-        steps, tile = part.top - part.bottom, self._pyramid.tile
-        scale = tile << steps
-        whole = Window(y * scale, (y + 1) * scale, x * scale, (x + 1) * scale)
-        window = _common(whole, _on_grid(self._pyramid.extent(part.top), 1 << steps))
-        margin = (1 << steps) - 1
+        side = self._pyramid.tile << (part.top - part.bottom)
+        whole = Window(y * side, (y + 1) * side, x * side, (x + 1) * side)
+        halvings = part.top - part.bottom + (store is not None)
+        window = _common(whole, _on_grid(self._pyramid.extent(part.top), 1 << halvings))
+        margin = (1 << halvings) - 1
         pixels = level.read(_grown(window, margin))
         patch = _Patch(part.top, window, margin, pixels)
         tiles = self._tiles(patch)
@@ -133,7 +131,8 @@ class Cutter:
             patch = self._halve(patch)
             tiles += self._tiles(patch)
         if store is not None:
-            row, column = self._origin(part.bottom)
+            row, column = self._origin(part.bottom - 1)
+            patch = self._halve(patch)
             store.write(patch.window.row0 - row, patch.window.column0 - column, patch.pixels)
         return tiles
 
