@@ -38,7 +38,9 @@ class Coverage:
         across = _cut(columns, extent.column0, window.column0, window.column1)
         if down.min() == 1 and across.min() == 1:
             return None
-        return np.rint(255 * np.outer(down, across)).astype(np.uint8)[..., None]
+        share = np.outer(down, across)
+        # However little is covered, it is not nothing: a picture far smaller than a pixel still has a tile.
+        return np.maximum(np.rint(255 * share), share > 0).astype(np.uint8)[..., None]
 
 
 def _halved(profile: Profile, start: int, *, nearest: bool) -> Profile:

@@ -1,0 +1,260 @@
+"""Archives as other programs see them: read with the reader of the pmtiles package, decoded with Pillow."""
+
+from __future__ import annotations
+
+import math
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from pmtiles.reader import MmapSource, Reader, all_tiles
+from pmtiles.tile import Compression, TileType
+from scipy import ndimage
+from support.maps import HALF_MAP, import_picture, look, psnr
+
+from cartloader.engines import native
+from cartloader.errors import ArchiveError, BoundsError, UsageError
+
+RNG = np.random.default_rng(11)
+
+
+def blobs(rows: int, columns: int, bands: int) -> NDArray[np.uint8]:
+    """Smooth detail in every band."""
+    smooth = ndimage.gaussian_filter(RNG.normal(size=(rows, columns, bands)), (2, 2, 0))
+    return ((smooth - smooth.min()) / np.ptp(smooth) * 255).astype(np.uint8)
+
+
+def save(path: Path, pixels: NDArray[np.uint8]) -> Path:
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(path)
+    return path
+
+
+def tiles_of(archive: Path) -> dict[tuple[int, int, int], bytes]:
+    with archive.open("rb") as file:
+        return dict(all_tiles(MmapSource(file)))
+
+
+def read(archive: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    with archive.open("rb") as file:
+        reader = Reader(MmapSource(file))
+        return dict(reader.header()), dict(reader.metadata())
+
+
+def web_mercator(longitude: float, latitude: float) -> tuple[float, float]:
+    radius = 6378137
+    return math.radians(longitude) * radius, math.asinh(math.tan(math.radians(latitude))) * radius
+
+
+BOUNDS = (-431.7, 219.3, 133.1, 911.9)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive")
+    picture = save(folder / "picture.png", blobs(1100, 897, 3))
+    return import_picture(picture, folder / "out", georef_bounds=",".join(map(str, BOUNDS)), blocksize=256)
+
+
+def test_the_header_says_what_is_inside(archive: Path) -> None:
+    header, metadata = read(archive)
+    tiles = tiles_of(archive)
+    assert header["tile_type"] == TileType.PNG
+    assert header["tile_compression"] == Compression.NONE
+    assert header["internal_compression"] == Compression.GZIP
+    assert header["clustered"]
+    assert header["addressed_tiles_count"] == len(tiles)
+    assert (header["min_zoom"], header["max_zoom"]) == (min(z for z, _, _ in tiles), max(z for z, _, _ in tiles))
+    assert header["min_zoom"] <= header["center_zoom"] <= header["max_zoom"]
+    corners = [
+        *web_mercator(header["min_lon_e7"] / 1e7, header["min_lat_e7"] / 1e7),
+        *web_mercator(header["max_lon_e7"] / 1e7, header["max_lat_e7"] / 1e7),
+    ]
+    assert corners == pytest.approx(BOUNDS, abs=0.02)  # the header counts in steps of 1e-7°, 11 mm
+    precise = [float(value) for value in metadata["bounds"].split(",")]
+    assert [*web_mercator(*precise[:2]), *web_mercator(*precise[2:])] == pytest.approx(BOUNDS, abs=2e-4)
+    assert metadata["format"] == "png"
+    assert metadata["type"] == "overlay"
+    assert metadata["tilesize"] == 256
+    assert (metadata["minzoom"], metadata["maxzoom"]) == (header["min_zoom"], header["max_zoom"])
+    told = metadata["cartloader"]
+    assert told["image_size"] == [897, 1100]
+    assert told["color_mode"] == "rgb"
+    assert told["um_per_pixel"] == pytest.approx([(133.1 + 431.7) / 897, (911.9 - 219.3) / 1100])
+    assert len(told["input_sha256"]) == 64
+
+
+def test_the_tiles_are_those_that_the_bounds_ask_for(archive: Path) -> None:
+    header, _ = read(archive)
+    found = set(tiles_of(archive))
+    pixel = min((133.1 + 431.7) / 897, (911.9 - 219.3) / 1100)
+    zoom = math.ceil(math.log2(2 * HALF_MAP / 256 / pixel))
+    expected = set()
+    for z in range(zoom, -1, -1):
+        side = 2 * HALF_MAP / 2**z
+        rows = range(math.floor((HALF_MAP - BOUNDS[3]) / side), math.floor((HALF_MAP - BOUNDS[1]) / side) + 1)
+        columns = range(math.floor((BOUNDS[0] + HALF_MAP) / side), math.floor((BOUNDS[2] + HALF_MAP) / side) + 1)
+        expected |= {(z, x, y) for x in columns for y in rows}
+        if (BOUNDS[3] - BOUNDS[1]) / (2 * HALF_MAP / 256 / 2 ** (z + 1)) <= 256:
+            break
+    assert header["max_zoom"] == zoom
+    assert header["min_zoom"] == z
+    assert found == expected
+
+
+def test_only_tiles_at_the_edge_have_alpha(archive: Path) -> None:
+    view = look(archive, read(archive)[0]["max_zoom"], 256)
+    assert set(view.modes.values()) == {"RGB", "RGBA"}
+    for (x, y), mode in view.modes.items():
+        alpha = view.window(y * 256, (y + 1) * 256, x * 256, (x + 1) * 256)[..., 3]
+        assert (mode == "RGB") == bool((alpha == 255).all())
+
+
+def test_grey_stays_grey(tmp_path: Path) -> None:
+    made = import_picture(
+        save(tmp_path / "grey.png", blobs(700, 700, 1)), tmp_path / "out", georef_bounds="0,0,700,700", blocksize=256
+    )
+    modes = {Image.open(BytesIO(data)).mode for data in tiles_of(made).values()}
+    assert modes == {"L", "LA"}
+
+
+@pytest.mark.parametrize("bands", [1, 3, 4])
+def test_each_zoom_is_the_halved_zoom_below_without_seams(tmp_path: Path, bands: int) -> None:
+    pixels = blobs(1300, 1500, bands)
+    if bands == 4:
+        pixels[..., 3] = np.where(pixels[..., 3] > 127, 255, pixels[..., 3])
+    made = import_picture(
+        save(tmp_path / "picture.png", pixels), tmp_path / "out", georef_bounds="-3.3,2.2,371.7,327.2", blocksize=256
+    )
+    header, _ = read(made)
+    for zoom in range(header["max_zoom"] - 1, header["min_zoom"] - 1, -1):
+        finer, coarser = look(made, zoom + 1, 256), look(made, zoom, 256)
+        rows, columns = coarser.rgba.shape[:2]
+        below = finer.window(
+            2 * coarser.row, 2 * (coarser.row + rows), 2 * coarser.column, 2 * (coarser.column + columns)
+        )
+        straight = below.astype(float)
+        straight[..., :3] *= straight[..., 3:] / 255
+        mean = straight.reshape(rows, 2, columns, 2, 4).mean((1, 3))
+        shown = coarser.rgba.astype(float)
+        shown[..., :3] *= shown[..., 3:] / 255
+        assert psnr(shown, mean) >= 38
+        error = np.abs(shown - mean).max(axis=2)
+        seen = (mean[..., 3] == 255) if bands != 4 else mean[..., 3] > 0
+        at = np.arange(max(rows, columns)) % 256
+        seam = (at < 4) | (at >= 252)
+        beside = seam[:rows, None] | seam[None, :columns]
+        if (seen & beside).sum() > 2000 and (seen & ~beside).sum() > 2000:
+            assert error[seen & beside].mean() == pytest.approx(error[seen & ~beside].mean(), rel=0.15, abs=0.05)
+
+
+def test_no_fringe_where_a_picture_fades_out(tmp_path: Path) -> None:
+    """One colour under a varying alpha stays that colour at every zoom."""
+    alpha = blobs(800, 800, 1).astype(int)
+    pixels = np.empty((800, 800, 4), np.uint8)
+    pixels[..., :3] = (250, 20, 130)
+    pixels[..., 3] = ((alpha - 110) * 9).clip(0, 255)[..., 0]
+    pixels[pixels[..., 3] == 0] = (0, 255, 0, 0)  # what lies under transparent pixels must never show
+    made = import_picture(save(tmp_path / "picture.png", pixels), tmp_path / "out", georef_bounds="0,0,160,160")
+    header, _ = read(made)
+    for zoom in range(header["min_zoom"], header["max_zoom"] + 1):
+        shown = look(made, zoom).rgba
+        solid = shown[shown[..., 3] >= 128][:, :3].astype(int)
+        assert len(solid)
+        assert np.abs(solid - (250, 20, 130)).max() <= 5  # 8-bit premultiplied values, rounded at each zoom
+        assert not shown[shown[..., 3] == 0].any()
+
+
+def test_equal_tiles_are_stored_once_and_flat_ones_are_tiny(tmp_path: Path) -> None:
+    pixels = np.full((1000, 1000, 3), (12, 200, 99), np.uint8)
+    made = import_picture(
+        save(tmp_path / "flat.png", pixels), tmp_path / "out", georef_bounds="0,0,1000,1000", blocksize=256
+    )
+    header, _ = read(made)
+    tiles = tiles_of(made)
+    assert header["tile_contents_count"] == len(set(tiles.values())) < len(tiles)
+    inner = [data for data in tiles.values() if Image.open(BytesIO(data)).mode == "RGB"]
+    assert max(map(len, inner)) < 700
+
+
+def test_transparent_tiles_are_left_out(tmp_path: Path) -> None:
+    pixels = np.zeros((1024, 1024, 4), np.uint8)
+    pixels[700:720, 30:40] = (255, 255, 255, 255)
+    made = import_picture(
+        save(tmp_path / "spot.png", pixels), tmp_path / "out", georef_bounds="0,0,1024,1024", blocksize=256
+    )
+    finest = [place for place in tiles_of(made) if place[0] == read(made)[0]["max_zoom"]]
+    assert len(finest) == 1
+    Image.fromarray(pixels * 0).save(tmp_path / "nothing.png")
+    with pytest.raises(ArchiveError, match="transparent everywhere"):
+        import_picture(tmp_path / "nothing.png", tmp_path / "none", georef_bounds="0,0,9,9")
+    assert not list((tmp_path / "none").glob("*.pmtiles"))
+
+
+@pytest.mark.parametrize("kernel", ["cubic", "near", "mode"])
+def test_threads_do_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str) -> None:
+    picture = save(tmp_path / "picture.png", blobs(1000, 1200, 4))
+    made = []
+    for threads in (1, 2, 8):
+        monkeypatch.setattr(native, "cores", lambda threads=threads: threads)
+        archive = import_picture(
+            picture, tmp_path / f"out-{threads}", georef_bounds="0,0,240,200", resample=kernel, blocksize=256
+        )
+        made.append(archive.read_bytes())
+    assert made[0] == made[1] == made[2]
+
+
+def test_zoom_limits_leave_tiles_out_and_change_none(tmp_path: Path) -> None:
+    picture = save(tmp_path / "picture.png", blobs(700, 700, 3))
+    whole = tiles_of(import_picture(picture, tmp_path / "whole", georef_bounds="0,0,140,140", min_zoom=0))
+    assert min(whole)[0] == 0
+    some = tiles_of(import_picture(picture, tmp_path / "some", georef_bounds="0,0,140,140", min_zoom=14, max_zoom=17))
+    assert {z for z, _, _ in some} == {14, 15, 16, 17}
+    assert some == {place: data for place, data in whole.items() if 14 <= place[0] <= 17}
+    finer = import_picture(picture, tmp_path / "finer", georef_bounds="0,0,140,140", max_zoom=20)
+    assert read(finer)[0]["max_zoom"] == 20
+    with pytest.raises(BoundsError, match="--min-zoom 22"):
+        import_picture(picture, tmp_path / "wrong", georef_bounds="0,0,140,140", min_zoom=22)
+
+
+def test_pixels_too_small_for_any_zoom_are_refused(tmp_path: Path) -> None:
+    picture = save(tmp_path / "picture.png", blobs(50, 50, 3))
+    with pytest.raises(BoundsError, match="--max-zoom"):
+        import_picture(picture, tmp_path / "out", georef_bounds="0,0,0.1,0.1")
+    with pytest.raises(BoundsError, match="outside the map"):
+        import_picture(picture, tmp_path / "out", georef_bounds="20037000,0,20037999,999")
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 700), (600, 2), (513, 511)])
+def test_pictures_of_any_shape(tmp_path: Path, rows: int, columns: int) -> None:
+    pixels = blobs(rows + 1, columns + 1, 3)[:rows, :columns]
+    made = import_picture(
+        save(tmp_path / "picture.png", pixels), tmp_path / "out", georef_bounds=f"1,1,{1 + columns},{1 + rows}"
+    )
+    view = look(made, read(made)[0]["max_zoom"])
+    x = (np.arange(view.rgba.shape[1]) + view.column + 0.5) * view.resolution - HALF_MAP
+    y = HALF_MAP - (np.arange(view.rgba.shape[0]) + view.row + 0.5) * view.resolution
+    centres = ((y > 1) & (y < 1 + rows))[:, None] & ((x > 1) & (x < 1 + columns))[None, :]
+    np.testing.assert_array_equal(view.rgba[..., 3] == 255, centres)
+
+
+def test_lossless_webp_shows_the_same_pixels_and_jpeg_refuses_transparency(tmp_path: Path) -> None:
+    clear = blobs(900, 900, 4)
+    picture = save(tmp_path / "picture.png", clear)
+    png = import_picture(picture, tmp_path / "png", georef_bounds="0,0,180,180")
+    webp = import_picture(picture, tmp_path / "webp", georef_bounds="0,0,180,180", tile_format="webp")
+    assert read(webp)[0]["tile_type"] == TileType.WEBP
+    zoom = read(png)[0]["max_zoom"]
+    np.testing.assert_array_equal(look(webp, zoom).rgba, look(png, zoom).rgba)
+    with pytest.raises(UsageError, match="webp-lossy"):
+        import_picture(picture, tmp_path / "jpeg", georef_bounds="0,0,180,180", tile_format="jpeg")
+    opaque = save(tmp_path / "opaque.png", clear[..., :3])
+    for form, kind in (("jpeg", TileType.JPEG), ("webp-lossy", TileType.WEBP)):
+        lossy = import_picture(opaque, tmp_path / form, georef_bounds="0,0,180,180", tile_format=form, tile_quality=95)
+        assert read(lossy)[0]["tile_type"] == kind
+        whole = import_picture(opaque, tmp_path / "whole", georef_bounds="0,0,180,180")
+        core = look(whole, zoom).rgba[..., 3] == 255
+        assert psnr(look(lossy, zoom).rgba[core], look(whole, zoom).rgba[core]) > 28
