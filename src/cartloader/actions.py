@@ -20,7 +20,7 @@ from cartloader.geotiff import create_geotiff, open_geotiff
 from cartloader.images.plane import Pixels, Plane, Window, windows
 from cartloader.images.source import Source, open_source
 from cartloader.intensity import Rescale, Thresholds, find_thresholds
-from cartloader.parallel import cores, in_order
+from cartloader.parallel import at_work, cores, in_order
 from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
 from cartloader.png import PngWriter
 from cartloader.report import Report, quiet
@@ -56,7 +56,7 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet) -> TilesResul
         CartloaderError: the GeoTIFF is missing or its picture cannot be tiled.
     """
     final = params.out.path(".pmtiles")
-    with workspace(params.out) as scratch, open_geotiff(params.out.path(".geotif.tif")) as placed:
+    with at_work(), workspace(params.out) as scratch, open_geotiff(params.out.path(".geotif.tif")) as placed:
         made = scratch / final.name
         pyramid, tiles = native.tile(placed, params, made, scratch, report)
         size = made.stat().st_size
@@ -82,7 +82,9 @@ def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
 
 def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: bool) -> RasterResult:
     """Decode, rescale and place one plane; everything is written before anything appears."""
+    _refuse_own_output(params)
     with (
+        at_work(),
         open_source(params) as source,
         ThreadPoolExecutor(1) as aside,
         workspace(params.out) as scratch,
@@ -167,6 +169,14 @@ def _write_png(store: TileStore, path: Path, report: Report) -> None:
         for window, rows in in_order(lambda window: (window, store.read(window)), bands, 1):
             png.write(rows)
             report.progress("png", window.row1, store.height)
+
+
+def _refuse_own_output(params: GeoreferenceParams) -> None:
+    """Never replace the image that is being read."""
+    for suffix in (".geotif.tif", ".transform.png"):
+        final = params.out.path(suffix)
+        if final.exists() and final.samefile(params.in_img):
+            raise UsageError(f"{params.in_img}: is what this import writes; choose another --img-id or --out-dir")
 
 
 def _check_layout(plane: Plane, params: GeoreferenceParams) -> None:

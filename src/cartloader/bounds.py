@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import math
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -282,17 +283,17 @@ def bounds_from_vizgen(path: Path, height: int, width: int) -> Bounds:
     Raises:
         InputError: no 3×3 matrix of numbers, or one that shears or is singular.
     """
-    text = _text(path, "--micron2pixel-csv")
+    rows = [re.findall(r"[^,\s]+", line) for line in _text(path, "--micron2pixel-csv").splitlines()]
+    rows = [row for row in rows if row]
+    if [len(row) for row in rows] != [3, 3, 3]:
+        found = f"{len(rows)} rows of {', '.join(str(len(row)) for row in rows)} values" if rows else "nothing"
+        raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers, found {_cut(found)}")
     try:
-        rows = [
-            [float(part) for part in re.split(r"[,\s]+", line.strip())] for line in text.splitlines() if line.strip()
-        ]
-        matrix = np.array(rows, dtype=np.float64)
-    except ValueError:
-        raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers, found something else") from None
-    if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-        found = "×".join(map(str, matrix.shape))
-        raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers, found {found}")
+        matrix = np.array([[float(value) for value in row] for row in rows])
+    except ValueError as error:
+        raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers ({_cut(str(error))})") from None
+    if not np.isfinite(matrix).all():
+        raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of finite numbers, found {matrix.tolist()}")
     (a, shear_x, b), (shear_y, d, e), last = matrix.tolist()
     if shear_x or shear_y or last != [0, 0, 1]:
         raise InputError(f"{path}: the matrix turns or shears the image, of which only scale and shift are supported")
@@ -301,12 +302,18 @@ def bounds_from_vizgen(path: Path, height: int, width: int) -> Bounds:
     return Bounds((0 - b) / a, (0 - e) / d, (width - b) / a, (height - e) / d)
 
 
+def _cut(text: str) -> str:
+    """The start of a text that may be as long as a file."""
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
 def _text(path: Path, name: str, lines_starting_with: str = "") -> str:
     """The text of a small file, plain or gzip; or just its first lines, as far as they start with the given text."""
     try:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rt", encoding="utf-8") if zipped else path.open(encoding="utf-8") as file:
+        # utf-8-sig: a spreadsheet puts a byte order mark first
+        with gzip.open(path, "rt", encoding="utf-8-sig") if zipped else path.open(encoding="utf-8-sig") as file:
             if not lines_starting_with:
                 return file.read(1 << 20)
             head = []
@@ -317,5 +324,5 @@ def _text(path: Path, name: str, lines_starting_with: str = "") -> str:
             return "".join(head)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check {name}") from None
-    except (UnicodeDecodeError, EOFError) as error:
+    except (UnicodeDecodeError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: is no text file ({error}); check {name}") from None

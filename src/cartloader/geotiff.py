@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from cartloader.store import TileStore
 TILE = 512
 """Pixels a side; a window of the tiler touches few of them, a row of them is written at once."""
 
-_IMAGE_DESCRIPTION, _MODEL_TRANSFORMATION, _GEO_KEYS = 270, 34264, 34735
+_IMAGE_DESCRIPTION, _TILE_OFFSETS, _MODEL_TRANSFORMATION, _GEO_KEYS = 270, 324, 34264, 34735
+_TYPES = {"<u2": 3, "<u4": 4, "<f8": 12, "<u8": 16}
+"""Field types of TIFF by those of numpy."""
 _WEB_MERCATOR_KEYS = (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 3857)
 """GeoTIFF 1.1 key directory: projected model, pixel is area, EPSG:3857."""
 
@@ -53,27 +56,58 @@ def create_geotiff(
     """
     affine = placement.affine
     matrix = (affine.a, affine.b, 0.0, affine.c, affine.d, affine.e, 0.0, affine.f, *(0.0,) * 7, 1.0)
-    tags: list[tuple[int, int, int, Any, bool]] = [(_MODEL_TRANSFORMATION, 12, 16, matrix, True)]
-    if is_web_mercator(placement.crs):
-        tags.append((_GEO_KEYS, 3, len(_WEB_MERCATOR_KEYS), _WEB_MERCATOR_KEYS, True))
-    tiles = -(-height // TILE) * -(-width // TILE)
-    tifffile.imwrite(
-        path,
-        data=None,
-        shape=(height, width) if bands == 1 else (height, width, bands),
-        dtype=np.uint8,
-        photometric="minisblack" if bands == 1 else "rgb",
-        extrasamples=["unassalpha"] if bands == 4 else None,
-        tile=(TILE, TILE),
-        bigtiff=tiles * TILE * TILE * bands > 4_000_000_000,
-        description=json.dumps({"cartloader": origin}, sort_keys=True),
-        metadata=None,
-        software="cartloader",
-        extratags=tags,
-    )
+    tiles, tile_bytes = -(-height // TILE) * -(-width // TILE), TILE * TILE * bands
+    big = tiles * tile_bytes > 4_000_000_000
+    offset_type = "<u8" if big else "<u4"
+    tags: dict[int, Any] = {
+        256: np.array([width], "<u4"),
+        257: np.array([height], "<u4"),
+        258: np.array([8] * bands, "<u2"),  # bits per sample
+        259: np.array([1], "<u2"),  # no compression
+        262: np.array([1 if bands == 1 else 2], "<u2"),  # grey or RGB
+        _IMAGE_DESCRIPTION: json.dumps({"cartloader": origin}, sort_keys=True),
+        277: np.array([bands], "<u2"),  # samples per pixel
+        284: np.array([1], "<u2"),  # samples of a pixel lie together
+        305: "cartloader",
+        322: np.array([TILE], "<u4"),
+        323: np.array([TILE], "<u4"),
+        _TILE_OFFSETS: np.arange(tiles).astype(offset_type) * tile_bytes,
+        325: np.full(tiles, tile_bytes, "<u4"),
+        **({338: np.array([2], "<u2")} if bands == 4 else {}),  # the extra sample is straight alpha
+        _MODEL_TRANSFORMATION: np.array(matrix, "<f8"),
+        **({_GEO_KEYS: np.array(_WEB_MERCATOR_KEYS, "<u2")} if is_web_mercator(placement.crs) else {}),
+    }
+    start = len(_header(tags, big=big))
+    tags[_TILE_OFFSETS] += np.array(start, offset_type)
+    with path.open("wb") as file:
+        file.write(_header(tags, big=big))
+        file.truncate(start + tiles * tile_bytes)
     if not is_web_mercator(placement.crs):
         _stamp_crs(path, placement.crs)
     return _open_store(path, os.O_RDWR)[0]
+
+
+def _header(tags: dict[int, Any], *, big: bool) -> bytes:
+    """A TIFF of one directory up to its pixels (TIFF 6.0 section 2, BigTIFF); tags in ascending order.
+
+    tifffile would write all the zeros of an empty picture.
+    """
+    head, number, entry, pointer = ("<2sHHHQ", "<Q", "<HHQ", "<Q") if big else ("<2sHI", "<H", "<HHI", "<I")
+    inline, start = struct.calcsize(pointer), struct.calcsize(head)
+    directory = struct.pack(head, b"II", *((43, 8, 0, start) if big else (42, start)))
+    directory += struct.pack(number, len(tags))
+    behind = start + struct.calcsize(number) + len(tags) * (struct.calcsize(entry) + inline) + inline
+    values = b""
+    for code, value in tags.items():
+        data = value.encode() + b"\0" if isinstance(value, str) else value.tobytes()
+        kind, count = (2, len(data)) if isinstance(value, str) else (_TYPES[value.dtype.str], len(value))
+        directory += struct.pack(entry, code, kind, count)
+        if len(data) <= inline:
+            directory += data.ljust(inline, b"\0")
+        else:
+            directory += struct.pack(pointer, behind + len(values))
+            values += data + b"\0" * (-len(data) % 16)
+    return directory + bytes(inline) + values
 
 
 @contextmanager
@@ -85,20 +119,31 @@ def open_geotiff(path: Path) -> Iterator[Placed]:
     """
     try:
         store, tags = _open_store(path, os.O_RDONLY)
-    except (OSError, tifffile.TiffFileError, KeyError, ValueError, IndexError) as error:
-        raise InputError(f"{path}: is no GeoTIFF that cartloader wrote ({error}); import the image again") from error
+    except Exception as error:  # whatever tifffile meets in a damaged file
+        raise _not_ours(path, error) from error
     with store:
-        if tags.get(_GEO_KEYS) == _WEB_MERCATOR_KEYS:
-            affine, crs = Affine(*(tags[_MODEL_TRANSFORMATION][index] for index in (0, 1, 3, 4, 5, 7))), "EPSG:3857"
-        else:
-            affine, crs = _read_georeference(path)
-        yield Placed(path, store, affine, crs, origin=json.loads(tags[_IMAGE_DESCRIPTION])["cartloader"])
+        try:
+            if tags.get(_GEO_KEYS) == _WEB_MERCATOR_KEYS:
+                affine, crs = Affine(*(tags[_MODEL_TRANSFORMATION][index] for index in (0, 1, 3, 4, 5, 7))), "EPSG:3857"
+            else:
+                affine, crs = _read_georeference(path)
+            placed = Placed(path, store, affine, crs, origin=json.loads(tags[_IMAGE_DESCRIPTION])["cartloader"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise _not_ours(path, error) from error
+        yield placed
+
+
+def _not_ours(path: Path, error: Exception) -> InputError:
+    why = " ".join(str(error).split())
+    return InputError(f"{path}: is no GeoTIFF that cartloader wrote ({why}); import the image again")
 
 
 def _open_store(path: Path, flags: int) -> tuple[TileStore, dict[int, Any]]:
     """The pixels of a tiled, uncompressed TIFF, and its tags by code."""
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
+        if not (page.is_tiled and page.compression == 1 and page.dtype == np.uint8):
+            raise ValueError("its pixels are not uncompressed 8-bit tiles")
         store = TileStore(
             descriptor=os.open(path, flags),
             offset=page.dataoffsets[0],
@@ -138,4 +183,6 @@ def _read_georeference(path: Path) -> tuple[Affine, str]:
     import rasterio  # noqa: PLC0415  (see _stamp_crs)
 
     with rasterio.open(path) as dataset:
-        return dataset.transform, dataset.crs.to_wkt()
+        if dataset.crs is None:
+            raise ValueError("it has no spatial reference")
+        return dataset.transform, str(dataset.crs.to_wkt())

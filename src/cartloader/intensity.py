@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -180,7 +181,7 @@ class Rescale:
     """Stored pixels → 8-bit pixels, block by block: thresholds, colour, transparency.
 
     Takes ``(rows, columns, colours + alpha)`` of the plane's type and returns ``(rows, columns, bands) uint8`` with 1
-    (mono), 3 (RGB) or 4 (RGBA) bands; mono with transparency becomes RGBA.
+    (mono), 3 (RGB) or 4 (RGBA) bands; mono with transparency becomes RGBA. The result may be a view of what it takes.
     """
 
     def __init__(
@@ -197,11 +198,13 @@ class Rescale:
         self._tint = bytes.fromhex(options.colorize[1:]) if options.colorize else None
         has_alpha = alpha or self._below is not None
         self.bands = 4 if has_alpha else 3 if self._tint or colours == 3 else 1
-        # 8- and 16-bit integers are looked up; the table holds every band that follows from the value alone.
-        self._table: NDArray[np.uint8] | None = None
+        # 8- and 16-bit integers are looked up, mono ones with all their bands at once.
+        self._shades: NDArray[np.uint8] | None = None
         if dtype.kind in "iu" and dtype.itemsize <= 2:
-            every = np.arange(1 << 8 * dtype.itemsize, dtype=f"u{dtype.itemsize}").view(dtype)
-            self._table = self._colour(every.reshape(-1, 1, 1)).reshape(len(every), -1)
+            every = np.arange(1 << 8 * dtype.itemsize, dtype=f"u{dtype.itemsize}").view(dtype).reshape(-1, 1, 1)
+            self._shades = self._shade(every).ravel()
+            self._painted = self._paint(every).reshape(len(every), -1) if colours == 1 else None
+            self._opacities = _opacity(every).ravel()
 
     @property
     def mode(self) -> str:
@@ -211,19 +214,35 @@ class Rescale:
     def __call__(self, pixels: Pixels) -> NDArray[np.uint8]:
         """The 8-bit pixels of a block."""
         stored = pixels[..., : self._colours]
-        colours = self._colour(stored) if self._table is None else self._look_up(self._table, stored)
-        if self.bands < 4:
-            return colours
-        result = np.empty((*pixels.shape[:2], 4), np.uint8)
-        result[..., :3] = colours
-        result[..., 3] = self._alpha_of(pixels)
+        if self._shades is not None and self._painted is not None:
+            result = _look_up(self._painted, stored[..., 0])
+        else:
+            result = self._paint(stored)
+        if self._alpha:
+            alpha = pixels[..., -1]
+            result[..., 3] &= _opacity(alpha) if self._shades is None else _look_up(self._opacities, alpha)
         return result
 
-    def _look_up(self, table: NDArray[np.uint8], stored: Pixels) -> NDArray[np.uint8]:
-        index = stored.view(f"u{self._dtype.itemsize}")
-        if self._colours == 1:
-            return np.take(table, index[..., 0], axis=0, mode="clip")
-        return np.take(table[:, 0], index, mode="clip")
+    def _paint(self, stored: Pixels) -> NDArray[np.uint8]:
+        """All bands that follow from the colours alone; alpha is 0 where nothing is to be seen, else 255."""
+        shades = self._shade(stored) if self._shades is None else _look_up(self._shades, stored)
+        colours = shades
+        if self._tint:
+            colours = np.trunc(self._fraction(stored) * np.array(list(self._tint), np.float64)).astype(np.uint8)
+        if self.bands < 4:
+            return colours
+        result = np.empty((*stored.shape[:2], 4), np.uint8)
+        result[..., :3] = colours
+        result[..., 3] = 255
+        if self._below is not None:
+            result[functools.reduce(np.maximum, np.moveaxis(shades, -1, 0)) < self._below, 3] = 0
+        if self._dtype.kind == "f":
+            result[np.isnan(stored).any(axis=-1), 3] = 0
+        return result
+
+    def _shade(self, stored: Pixels) -> NDArray[np.uint8]:
+        """255 times the fraction, cut to whole numbers."""
+        return np.trunc(self._fraction(stored) * 255).astype(np.uint8)
 
     def _fraction(self, stored: Pixels) -> NDArray[np.float64]:
         """Position between the thresholds, 0 … 1; a constant plane and what is not a number are 0."""
@@ -234,23 +253,22 @@ class Rescale:
             fraction = (np.clip(values, self._low, self._high) - self._low) / (self._high - self._low)
         return np.nan_to_num(fraction, copy=False, nan=0.0)
 
-    def _colour(self, stored: Pixels) -> NDArray[np.uint8]:
-        fraction = self._fraction(stored)
-        scale = np.array(list(self._tint), np.float64) if self._tint else np.float64(255)
-        return np.trunc(fraction * scale).astype(np.uint8)
 
-    def _alpha_of(self, pixels: Pixels) -> NDArray[np.uint8]:
-        """Stored alpha, 0 where a value is not a number or everything is darker than asked for."""
-        rows, columns = pixels.shape[:2]
-        alpha = np.full((rows, columns), 255, np.uint8)
-        stored = pixels[..., : self._colours]
-        if self._alpha:
-            top = np.iinfo(self._dtype).max if self._dtype.kind in "iu" else 1.0
-            share = np.nan_to_num(pixels[..., -1].astype(np.float64) / top, nan=0.0).clip(0, 1)
-            alpha = np.rint(share * 255).astype(np.uint8)
-        if self._below is not None:
-            grey = np.trunc(self._fraction(stored) * 255)
-            alpha[(grey < self._below).all(axis=-1)] = 0
-        if self._dtype.kind == "f":
-            alpha[np.isnan(stored).any(axis=-1)] = 0
-        return alpha
+def _opacity(alpha: Pixels) -> NDArray[np.uint8]:
+    """A file's own alpha as 8 bits; what is not a number is transparent."""
+    top = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1.0
+    share = np.nan_to_num(alpha.astype(np.float64) / top, nan=0.0).clip(0, 1)
+    opacity: NDArray[np.uint8] = np.rint(share * 255).astype(np.uint8)
+    return opacity
+
+
+def _look_up(table: NDArray[np.uint8], stored: Pixels) -> NDArray[np.uint8]:
+    """What a table by stored value says: for ``(levels,)`` of the same shape, for ``(levels, bands)`` with bands."""
+    index = stored.view(f"u{stored.dtype.itemsize}")
+    if len(table) == 256 and np.array_equal(table.ravel(), np.arange(256)):
+        found: NDArray[np.uint8] = index.reshape(index.shape + table.shape[1:])
+    elif table.shape[1:] == (4,):  # four bytes are fetched as one number
+        found = np.take(table.view(np.uint32), index, mode="clip")[..., None].view(np.uint8)
+    else:
+        found = np.take(table, index, axis=0, mode="clip")
+    return found

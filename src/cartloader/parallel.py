@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 
+_lock = threading.Lock()
+_images_at_work = 0
+
+
+@contextmanager
+def at_work() -> Iterator[None]:
+    """Count an image as being worked on, so that images that are imported at the same time share the cores."""
+    global _images_at_work  # noqa: PLW0603  (a process has one set of cores)
+    with _lock:
+        _images_at_work += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _images_at_work -= 1
+
+
 def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processors for one image: those that this process may use, shared among the images at work."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(usable // max(_images_at_work, 1), 1)
 
 
 def in_order(work: Callable[[Item], Value], items: Iterable[Item], threads: int) -> Iterator[Value]:

@@ -110,35 +110,35 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-def _in_group(group: str, metavar: str | None = None) -> dict[str, Any]:
-    """The group of the help that a field is in, and what its value is called there if its type does not say enough."""
+def in_group(group: str, metavar: str | None = None) -> dict[str, Any]:
+    """A field's group in the help, and what its value is called there where its type does not say enough."""
     return {"json_schema_extra": {"group": group} | ({"metavar": metavar} if metavar else {})}
 
 
 class ActionOptions(Options):
     """What is to be done."""
 
-    ome2png: bool = Field(False, **_in_group("actions"))
+    ome2png: bool = Field(False, **in_group("actions"))
     """Write one plane of a TIFF or OME-TIFF as an 8-bit PNG, with its bounds and colour mode (as stored, before
     orientation)."""
-    png2pmtiles: bool = Field(False, **_in_group("actions"))
+    png2pmtiles: bool = Field(False, **in_group("actions"))
     """Cut the image into map tiles: GeoTIFF, PMTiles and the asset JSON."""
-    georeference: bool = Field(False, **_in_group("actions"))
+    georeference: bool = Field(False, **in_group("actions"))
     """Place the image by exactly one --georef-* source; any of them implies it."""
-    update_catalog: bool = Field(False, **_in_group("actions"))
+    update_catalog: bool = Field(False, **in_group("actions"))
     """Add the PMTiles to the catalog as a basemap, creating the catalog when it is missing."""
 
 
 class OrientationOptions(Options):
     """How the picture is turned before it is cut."""
 
-    rotate: Literal[90, 180, 270] | None = Field(None, **_in_group("actions"))
+    rotate: Literal[90, 180, 270] | None = Field(None, **in_group("actions"))
     """Rotate clockwise by this many degrees, before flips."""
-    flip_vertical: bool = Field(False, **_in_group("actions"))
+    flip_vertical: bool = Field(False, **in_group("actions"))
     """Flip top and bottom, after rotation."""
-    flip_horizontal: bool = Field(False, **_in_group("actions"))
+    flip_horizontal: bool = Field(False, **in_group("actions"))
     """Flip left and right, after rotation."""
-    orient_frame: Literal["image", "map"] = Field("image", **_in_group("georeference"))
+    orient_frame: Literal["image", "map"] = Field("image", **in_group("georeference"))
     """Turn the picture as an image viewer shows the stored file (image), or as the map shows it once placed (map); they
     differ for quarter turns when y grows downwards."""
 
@@ -153,17 +153,17 @@ class OrientationOptions(Options):
 class PlaneOptions(Options):
     """Which plane of a TIFF is read."""
 
-    page: int | None = Field(None, ge=0, **_in_group("ome2png"))
+    page: int | None = Field(None, ge=0, **in_group("ome2png"))
     """Index of the plane inside the series, the first is 0; needed when there is more than one plane."""
-    channel: Annotated[str, BeforeValidator(_joined)] | None = Field(None, **_in_group("ome2png", "NAME"))
+    channel: Annotated[str, BeforeValidator(_joined)] | None = Field(None, **in_group("ome2png", "NAME"))
     """Channel of the plane, by OME name or by index."""
-    z: int | None = Field(None, ge=0, **_in_group("ome2png"))
+    z: int | None = Field(None, ge=0, **in_group("ome2png"))
     """Z index of the plane, the first is 0."""
-    z_project: Literal["max"] | None = Field(None, **_in_group("ome2png"))
+    z_project: Literal["max"] | None = Field(None, **in_group("ome2png"))
     """Take the maximum over all z of the channel."""
-    level: int = Field(0, ge=0, **_in_group("ome2png"))
+    level: int = Field(0, ge=0, **in_group("ome2png"))
     """Level of the resolution pyramid, 0 is the finest."""
-    series: int = Field(0, ge=0, **_in_group("ome2png"))
+    series: int = Field(0, ge=0, **in_group("ome2png"))
     """Index of the series (the OME Image)."""
 
     @model_validator(mode="after")
@@ -178,25 +178,25 @@ class PlaneOptions(Options):
 class PixelOptions(Options):
     """How stored values become 8-bit pixels."""
 
-    upper_thres_quantile: Quantile | None = Field(None, **_in_group("ome2png"))
+    upper_thres_quantile: Quantile | None = Field(None, **in_group("ome2png"))
     """Quantile of the plane's values that is shown brightest."""
-    upper_thres_intensity: Finite | None = Field(None, **_in_group("ome2png"))
+    upper_thres_intensity: Finite | None = Field(None, **in_group("ome2png"))
     """Stored value that is shown brightest."""
-    lower_thres_quantile: Quantile | None = Field(None, **_in_group("ome2png"))
+    lower_thres_quantile: Quantile | None = Field(None, **in_group("ome2png"))
     """Quantile of the plane's values that is shown darkest."""
-    lower_thres_intensity: Finite | None = Field(None, **_in_group("ome2png"))
+    lower_thres_intensity: Finite | None = Field(None, **in_group("ome2png"))
     """Stored value that is shown darkest."""
-    transparent_below: int | None = Field(None, ge=0, le=255, **_in_group("ome2png"))
+    transparent_below: int | None = Field(None, ge=0, le=255, **in_group("ome2png"))
     """Make pixels transparent whose 8-bit value is below this (colour: where every band is)."""
-    colorize: Colour | None = Field(None, **_in_group("ome2png", "COLOUR"))
+    colorize: Colour | None = Field(None, **in_group("ome2png", "COLOUR"))
     """Colour for a mono image: RRGGBB, #RRGGBB, #RGB or a CSS name."""
-    shrink_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(1.0, **_in_group("ome2png"))
+    shrink_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(1.0, **in_group("ome2png"))
     """Downsample by this factor (area average) before anything else; the bounds stay."""
-    high_memory: bool = Field(False, **_in_group("ome2png"))
+    high_memory: bool = Field(False, **in_group("ome2png"))
     """Allow the whole plane in memory; the result is the same."""
-    mono: bool = Field(False, **_in_group("png2pmtiles"))
+    mono: bool = Field(False, **in_group("png2pmtiles"))
     """Insist that the image has one band; the layout is detected, a wrong claim is an error."""
-    rgba: bool = Field(False, **_in_group("png2pmtiles"))
+    rgba: bool = Field(False, **in_group("png2pmtiles"))
     """Insist that the image has colour and alpha; the layout is detected, a wrong claim is an error."""
 
     @model_validator(mode="after")
@@ -215,28 +215,28 @@ class PixelOptions(Options):
 class PlacementOptions(Options):
     """Where the image lies on the map."""
 
-    micron2pixel_csv: Path | None = Field(None, **_in_group("ome2png"))
+    micron2pixel_csv: Path | None = Field(None, **in_group("ome2png"))
     """Vizgen's 3×3 matrix from µm to pixels (micron_to_mosaic_pixel_transform.csv)."""
-    pixel_size: PixelSizeText | None = Field(None, **_in_group("ome2png", "SIZE"))
+    pixel_size: PixelSizeText | None = Field(None, **in_group("ome2png", "SIZE"))
     """Pixel size in µm, or x,y: when the metadata has none, or to overrule it."""
-    stage_position: bool = Field(False, **_in_group("ome2png"))
+    stage_position: bool = Field(False, **in_group("ome2png"))
     """Keep the plane's stage position as the corner instead of 0,0."""
-    georef_bounds: BoundsText | None = Field(None, **_in_group("georeference", "ULX,ULY,LRX,LRY"))
+    georef_bounds: BoundsText | None = Field(None, **in_group("georeference", "ULX,ULY,LRX,LRY"))
     """Map coordinates of the image's outer corners: ulx,uly,lrx,lry."""
-    georef_bounds_tsv: Path | None = Field(None, **_in_group("georeference"))
+    georef_bounds_tsv: Path | None = Field(None, **in_group("georeference"))
     """File of one line with ulx,uly,lrx,lry, by tab or comma."""
-    georef_pixel_tsv: Path | None = Field(None, **_in_group("georeference"))
+    georef_pixel_tsv: Path | None = Field(None, **in_group("georeference"))
     """FICTURE pixel TSV, gzip or plain, whose header holds OFFSET_X, OFFSET_Y, SIZE_X and SIZE_Y."""
     georef_detect: Annotated[Literal["OME"] | None, BeforeValidator(_read_detect)] = Field(
-        None, **_in_group("georeference")
+        None, **in_group("georeference")
     )
     """Take the bounds from the image's own metadata: OME-XML, a GeoTIFF's or world file's georeference, the scanner's
     µm per pixel, or resolution tags in cm or inch."""
-    georef_offset_x: Finite = Field(0.0, **_in_group("georeference"))
+    georef_offset_x: Finite = Field(0.0, **in_group("georeference"))
     """Move the image by this many map units in x."""
-    georef_offset_y: Finite = Field(0.0, **_in_group("georeference"))
+    georef_offset_y: Finite = Field(0.0, **in_group("georeference"))
     """Move the image by this many map units in y."""
-    srs: str = Field("EPSG:3857", pattern=r"^\S(.*\S)?$", **_in_group("png2pmtiles", "CODE"))
+    srs: str = Field("EPSG:3857", pattern=r"^\S(.*\S)?$", **in_group("png2pmtiles", "CODE"))
     """Spatial reference of the bounds; another one than EPSG:3857 is really reprojected."""
 
     @model_validator(mode="after")
@@ -263,29 +263,29 @@ class TileOptions(Options):
     """How the placed image becomes tiles."""
 
     resample: Literal["near", "bilinear", "cubic", "cubicspline", "lanczos", "average", "mode"] = Field(
-        "cubic", **_in_group("png2pmtiles")
+        "cubic", **in_group("png2pmtiles")
     )
     """Resampling kernel at the finest zoom, with GDAL's definitions."""
-    blocksize: Literal[256, 512, 1024] = Field(512, **_in_group("png2pmtiles"))
+    blocksize: Literal[256, 512, 1024] = Field(512, **in_group("png2pmtiles"))
     """Tile size in pixels."""
-    tile_format: Literal["png", "webp", "webp-lossy", "jpeg"] = Field("png", **_in_group("png2pmtiles"))
+    tile_format: Literal["png", "webp", "webp-lossy", "jpeg"] = Field("png", **in_group("png2pmtiles"))
     """Tile format; webp is lossless, jpeg is refused where the image can be transparent."""
-    tile_quality: int | None = Field(None, ge=1, le=100, **_in_group("png2pmtiles"))
+    tile_quality: int | None = Field(None, ge=1, le=100, **in_group("png2pmtiles"))
     """Quality of webp-lossy (80 unless given) and jpeg (90 unless given)."""
-    min_zoom: int | None = Field(None, ge=0, le=24, **_in_group("png2pmtiles"))
+    min_zoom: int | None = Field(None, ge=0, le=24, **in_group("png2pmtiles"))
     """Coarsest zoom; unless given, one zoom beyond the one at which the image fits one tile."""
-    max_zoom: int | None = Field(None, ge=0, le=24, **_in_group("png2pmtiles"))
+    max_zoom: int | None = Field(None, ge=0, le=24, **in_group("png2pmtiles"))
     """Finest zoom; unless given, the first that is at least as fine as the image."""
-    engine: Literal["native", "gdal"] | None = Field(None, **_in_group("png2pmtiles"))
+    engine: Literal["native", "gdal"] | None = Field(None, **in_group("png2pmtiles"))
     """native works in this process and needs no tool; gdal runs the command-line tools. Unless given: native, or gdal
     where the path of a tool is given."""
-    pmtiles: str | None = Field(None, **_in_group("tools", "PROGRAM"))
+    pmtiles: str | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of the go-pmtiles program; selects --engine gdal."""
-    gdal_translate: str | None = Field(None, **_in_group("tools", "PROGRAM"))
+    gdal_translate: str | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of gdal_translate; selects --engine gdal."""
-    gdaladdo: str | None = Field(None, **_in_group("tools", "PROGRAM"))
+    gdaladdo: str | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of gdaladdo; selects --engine gdal."""
-    gdalinfo: str | None = Field(None, **_in_group("tools", "PROGRAM"))
+    gdalinfo: str | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of gdalinfo; selects --engine gdal."""
 
     @model_validator(mode="before")
@@ -313,14 +313,14 @@ class TileOptions(Options):
 class CatalogOptions(Options):
     """Where the catalog is."""
 
-    catalog_yaml: Path | None = Field(None, **_in_group("in/out"))
+    catalog_yaml: Path | None = Field(None, **in_group("in/out"))
     """Catalog to update; unless given, catalog.yaml in --out-dir."""
 
 
 class RunOptions(Options):
     """How the run goes about it."""
 
-    restart: bool = Field(False, **_in_group("run"))
+    restart: bool = Field(False, **in_group("run"))
     """Ignore caches and existing outputs."""
 
 

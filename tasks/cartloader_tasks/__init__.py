@@ -1,1 +1,6 @@
 """The actions of cartloader as Prefect tasks."""
+
+from cartloader_tasks.actions import TaskActions, import_job
+from cartloader_tasks.reports import Watcher, watched_by
+
+__all__ = ["TaskActions", "Watcher", "import_job", "watched_by"]

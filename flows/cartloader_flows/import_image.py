@@ -1,0 +1,58 @@
+"""The flow that imports one image."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import prefect.runtime.deployment
+from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
+
+from cartloader.errors import UsageError
+from cartloader.jobs import RunError, gather, import_one, single_job
+from cartloader.params import ImportOptions, option
+from cartloader.results import RunResult
+from cartloader_tasks import TaskActions
+
+
+@flow(name="import-image", flow_run_name="{img_id}", persist_result=False)
+def import_image(
+    in_img: Path | None, img_id: str, out_dir: Path, options: ImportOptions
+) -> RunResult | State[RunError]:
+    """Import one image: its GeoTIFF, its tiles and its place in the catalog, as the options ask.
+
+    Args:
+        in_img: PNG, JPEG, TIFF or OME-TIFF; none where only the catalog is updated.
+        img_id: Prefix of the output files and id of the basemap.
+        out_dir: Directory of the output files; created when it is missing.
+        options: Everything else.
+    """
+    refuse_relative_paths(options, in_img=in_img, out_dir=out_dir)
+    job, actions = single_job(in_img, img_id, out_dir, options), TaskActions()
+    try:
+        return gather([job], [partial(import_one, job, actions)], actions)
+    except RunError as failure:
+        return failed(failure)
+
+
+def refuse_relative_paths(options: ImportOptions, **paths: Path | None) -> None:
+    """Make sure that a deployment's parameters mean the same files wherever its worker runs.
+
+    Raises:
+        UsageError: a path is relative, and the run comes from a deployment.
+    """
+    if prefect.runtime.deployment.id is None:
+        return
+    for name, value in [*paths.items(), *options]:
+        if isinstance(value, Path) and not value.is_absolute():
+            raise UsageError(
+                f"{option(name)} {value}: a relative path means another file to each worker; give an absolute one"
+            )
+
+
+def failed(failure: RunError) -> State[RunError]:
+    """The state of a run of which a part failed: its message says which, the run's log also why."""
+    get_run_logger().error(failure.table())
+    return Failed(message=str(failure), data=failure)

@@ -1,0 +1,27 @@
+"""One Prefect server for all tests of the flows, with a home and a database of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from cartloader_flows.runs import PREFECT_SETTINGS, QUIET_SETTINGS
+
+# Prefect reads its environment once, when it is imported.
+_home = TemporaryDirectory(prefix="prefect-home-")
+os.environ.pop("PREFECT_API_URL", None)
+os.environ.update(PREFECT_SETTINGS | QUIET_SETTINGS | {"PREFECT_HOME": _home.name})
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of a Prefect server that the flows of this process use, and other processes may."""
+    from prefect.settings import PREFECT_API_URL  # noqa: PLC0415
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415
+
+    with prefect_test_harness(server_startup_timeout=90):
+        yield str(PREFECT_API_URL.value())
+    _home.cleanup()

@@ -1,0 +1,245 @@
+"""The flows on a real Prefect server, in this process and from the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, LogFilter
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+from support.maps import write_ome
+
+from cartloader import actions
+from cartloader.errors import UsageError
+from cartloader.jobs import RunError
+from cartloader.params import ImportOptions, Ome2PngParams
+from cartloader.report import Quiet, Report
+from cartloader.results import RasterResult, RunResult
+from cartloader_flows.import_image import import_image, refuse_relative_paths
+from cartloader_flows.import_images import import_images
+from cartloader_flows.server import ensure_server
+from cartloader_tasks import watched_by
+
+pytestmark = pytest.mark.usefixtures("server")
+
+ALL = ImportOptions(ome2png=True, png2pmtiles=True, update_catalog=True)
+
+
+class Seen(Quiet):
+    """Remembers which image told of which stage."""
+
+    def __init__(self) -> None:
+        self.stages: set[tuple[str, str]] = set()
+
+    def report(self, img_id: str) -> Report:
+        seen = self
+
+        class OfImage(Quiet):
+            def progress(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002
+                seen.stages.add((img_id, stage))
+
+        return OfImage()
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    return write_ome(tmp_path / "slide.ome.tif", np.arange(60 * 80, dtype=np.uint16).reshape(60, 80))
+
+
+@pytest.fixture
+def mapping(tmp_path: Path, slide: Path) -> Path:
+    """Four images, of which the second is missing."""
+    path = tmp_path / "many.yaml"
+    path.write_text(f"a: {slide.name}\nb: none.tif\nc: {{path: {slide.name}, rotate: 90}}\nd: {slide.name}\n")
+    return path
+
+
+def latest_run(client: SyncPrefectClient) -> FlowRun:
+    return client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
+
+
+def task_names(client: SyncPrefectClient, run: FlowRun) -> list[str]:
+    return sorted(task.name for task in client.read_task_runs(flow_run_filter=FlowRunFilter(id={"any_": [run.id]})))
+
+
+def logged(client: SyncPrefectClient, run: FlowRun, words: str) -> bool:
+    """Whether the run's log says so; logs and task runs reach the server a moment after they happen."""
+    log_filter = LogFilter(flow_run_id={"any_": [run.id]})
+    return eventually(lambda: any(words in log.message for log in client.read_logs(log_filter)))
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 15
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def test_one_image(slide: Path, tmp_path: Path) -> None:
+    seen, out = Seen(), tmp_path / "map"
+    with watched_by(seen.report):
+        result = import_image(slide, "dapi", out, ALL)
+    assert isinstance(result, RunResult)
+    assert result.images[0].tiles
+    assert result.images[0].tiles.path == out / "dapi.pmtiles"
+    assert result.catalogs[0].added == ("dapi",)
+    assert {("dapi", "ome2png"), ("dapi", "png2pmtiles")} <= seen.stages
+    with get_client(sync_client=True) as client:
+        run = latest_run(client)
+        assert run.state
+        assert (run.name, run.state.name) == ("dapi", "Completed")
+        expected = ["ome2png dapi", "png2pmtiles dapi", "update_catalog catalog.yaml"]
+        assert eventually(lambda: task_names(client, run) == expected)
+        assert logged(client, run, "80 × 60 uint16")
+    assert not list(Path(os.environ["PREFECT_HOME"]).glob("storage/*"))
+
+    again = import_image(None, "dapi", out, ImportOptions(update_catalog=True))
+    assert isinstance(again, RunResult)
+    assert not again.catalogs[0].diff
+
+
+def test_an_image_that_fails_fails_the_run_with_its_sentence(slide: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"slide\.ome\.tif: --page 7 is out of range") as caught:
+        import_image(slide, "dapi", tmp_path / "map", ImportOptions(png2pmtiles=True, page=7))
+    assert isinstance(caught.value.failures["dapi"], UsageError)
+    with get_client(sync_client=True) as client:
+        state = latest_run(client).state
+        assert state
+        assert state.name == "Failed"
+        assert state.message == str(caught.value)
+
+
+def test_many_images_at_a_time_of_which_one_fails(
+    mapping: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, out, busy, most = Seen(), tmp_path / "map", 0, 0
+    lock = threading.Lock()
+    ome2png = actions.ome2png
+
+    def counted(params: Ome2PngParams, report: Report) -> RasterResult:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        time.sleep(0.2)
+        try:
+            return ome2png(params, report)
+        finally:
+            with lock:
+                busy -= 1
+
+    monkeypatch.setattr(actions, "ome2png", counted)
+    with watched_by(seen.report), pytest.raises(RunError) as caught:
+        import_images(mapping, out, ALL, n_jobs=2)
+    assert str(caught.value) == "1 of 4 images failed: b"
+    assert [image.img_id for image in caught.value.result.images] == ["a", "c", "d"]
+    assert [catalog.added for catalog in caught.value.result.catalogs] == [("a", "c", "d")]
+    assert list(yaml.safe_load((out / "catalog.yaml").read_text())["assets"]["basemap"]) == ["a", "c", "d"]
+    assert {img_id for img_id, _ in seen.stages} == {"a", "c", "d"}
+    assert most == 2
+    with get_client(sync_client=True) as client:
+        run = latest_run(client)
+        assert run.state
+        assert (run.state.name, run.state.message) == ("Failed", "1 of 4 images failed: b")
+        parts = [f"{task} {img_id}" for img_id in "acd" for task in ("ome2png", "png2pmtiles")]
+        expected = sorted([*"abcd", *parts, "ome2png b", "update_catalog catalog.yaml"])
+        assert eventually(lambda: task_names(client, run) == expected)
+        assert logged(client, run, f"b  {tmp_path}/none.tif: cannot be read")
+
+
+def test_ids_select_images(mapping: Path, tmp_path: Path) -> None:
+    result = import_images(mapping, tmp_path / "map", ImportOptions(png2pmtiles=True), img_ids=["d"])
+    assert isinstance(result, RunResult)
+    assert [image.img_id for image in result.images] == ["d"]
+    assert result.catalogs == ()
+
+
+def test_a_deployment_takes_absolute_paths_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    relative, absolute = Path("map"), Path("/data/map")
+    refuse_relative_paths(ALL, in_img=relative, out_dir=relative)
+
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "some-deployment")
+    refuse_relative_paths(ALL, in_img=None, out_dir=absolute)
+    with pytest.raises(UsageError, match="--out-dir map: a relative path means another file to each worker"):
+        refuse_relative_paths(ALL, in_img=absolute, out_dir=relative)
+    with pytest.raises(UsageError, match="--catalog-yaml map: a relative path"):
+        refuse_relative_paths(ImportOptions(update_catalog=True, catalog_yaml=relative), out_dir=absolute)
+
+
+def test_the_form_of_a_deployment_knows_every_option() -> None:
+    properties = import_images.parameters.definitions["ImportOptions"]["properties"]
+    assert properties.keys() == ImportOptions.model_fields.keys()
+    assert all(field["description"] for field in properties.values())
+    assert properties["blocksize"]["enum"] == [256, 512, 1024]
+    assert import_images.parameters.properties["n_jobs"]["minimum"] == 1
+
+
+def cartloader(*argv: str, cwd: Path, api: str) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from cartloader_flows.cli import main; sys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", code, "import_image", *argv],
+        cwd=cwd,
+        env=os.environ | {"PREFECT_API_URL": api},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_line_runs_the_flow_and_prefect_is_silent(mapping: Path, server: str) -> None:
+    argv = ["--png2pmtiles", "--update-catalog", "--in-json", mapping.name, "--out-dir", "map", "--n-jobs", "2"]
+    run = cartloader(*argv, cwd=mapping.parent, api=server)
+    assert run.returncode == 1
+    lines = run.stderr.splitlines()
+    assert lines[-2:] == ["1 of 4 images failed: b", f"b  {lines[-1][3:]}"]
+    assert all(re.fullmatch(r"[acd]  \w+  [\d.]+ s", line) for line in lines[:-2])
+    assert run.stdout.splitlines()[-1] == "catalog  map/catalog.yaml  + basemap a, + basemap c, + basemap d"
+
+
+def test_a_server_that_does_not_answer_is_one_sentence(slide: Path) -> None:
+    argv = ["--png2pmtiles", "--in-img", slide.name, "--img-id", "a", "--out-dir", "map"]
+    run = cartloader(*argv, cwd=slide.parent, api="http://127.0.0.1:1/api")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith("Prefect cannot run this (Failed to reach API at http://127.0.0.1:1/api/)")
+    assert run.stderr.count("\n") == 1
+
+
+class FakeServer:
+    """Stands in for the temporary server, which takes a quarter of a minute."""
+
+    blocked: set[int]
+
+    def start(self) -> None:
+        FakeServer.blocked = set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        raise RuntimeError("Timed out")
+
+
+def test_a_temporary_server_is_announced_and_ignores_ctrl_c(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prefect.server.api.server.SubprocessASGIServer", FakeServer)
+    ensure_server()
+    assert not capsys.readouterr().err
+
+    monkeypatch.setattr("prefect.settings.PREFECT_API_URL.value", lambda: None)
+    with pytest.raises(RuntimeError, match="Timed out"):
+        ensure_server()
+    assert signal.SIGINT in FakeServer.blocked
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    message = capsys.readouterr().err
+    assert "prefect server start" in message
+    assert "--direct" in message

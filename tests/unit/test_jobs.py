@@ -1,0 +1,264 @@
+"""From a mapping and options to jobs, and from attempts to one result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from cartloader.errors import InputError, UsageError
+from cartloader.jobs import ImageJob, RunError, check_out_dir, explain, gather, import_one, mapped_jobs, single_job
+from cartloader.params import (
+    GeoreferenceParams,
+    ImportOptions,
+    Ome2PngParams,
+    Options,
+    OutputPrefix,
+    Png2PmtilesParams,
+    UpdateCatalogParams,
+)
+from cartloader.report import Report
+from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult
+
+OPTIONS = ImportOptions(png2pmtiles=True)
+
+
+class Recorder:
+    """Actions that only remember what they are asked for."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Options]] = []
+
+    def ome2png(self, params: Ome2PngParams, _report: Report, /) -> RasterResult:
+        return self._raster("ome2png", params)
+
+    def georeference(self, params: GeoreferenceParams, _report: Report, /) -> RasterResult:
+        return self._raster("georeference", params)
+
+    def png2pmtiles(self, params: Png2PmtilesParams, _report: Report, /) -> TilesResult:
+        self.calls.append(("png2pmtiles", params))
+        path = params.out.path(".pmtiles")
+        return TilesResult(path=path, asset=params.out.path(".json"), min_zoom=1, max_zoom=2, tiles=3, size=4)
+
+    def update_catalog(self, params: UpdateCatalogParams, /) -> CatalogResult:
+        self.calls.append(("update_catalog", params))
+        return CatalogResult(path=params.catalog_yaml, added=tuple(params.basemaps), replaced=(), diff="+")
+
+    def _raster(self, name: str, params: GeoreferenceParams) -> RasterResult:
+        self.calls.append((name, params))
+        geotif = params.out.path(".geotif.tif")
+        return RasterResult(geotif=geotif, files=(geotif,), description="small", shown="all")
+
+
+def mapping(tmp_path: Path, content: object, name: str = "images.json") -> Path:
+    path = tmp_path / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def jobs_of(path: Path, options: ImportOptions = OPTIONS, img_ids: list[str] | None = None) -> dict[str, ImageJob]:
+    return {job.out.img_id: job for job in mapped_jobs(path, Path("out"), options, img_ids)}
+
+
+def test_a_mapping_names_images_relative_to_itself(tmp_path: Path) -> None:
+    jobs = jobs_of(mapping(tmp_path, {"a": "slides/a.tif", "b": "/data/b.png"}))
+    assert [job.in_img for job in jobs.values()] == [tmp_path / "slides/a.tif", Path("/data/b.png")]
+    assert jobs["a"].out.path(".pmtiles") == Path("out/a.pmtiles")
+
+
+@pytest.mark.parametrize(
+    "text", ["a: a.tif\nb: b.tif\n", '{"a": "a.tif", "b": "b.tif"}', "IMAGES:\n  a: a.tif\n  b: b.tif\n"]
+)
+def test_json_yaml_and_an_images_key_say_the_same(tmp_path: Path, text: str) -> None:
+    assert list(jobs_of(mapping(tmp_path, text))) == ["a", "b"]
+
+
+def test_ids_select_in_the_order_given(tmp_path: Path) -> None:
+    path = mapping(tmp_path, {"a": "a.tif", "b": "b.tif", "c": "c.tif"})
+    assert list(jobs_of(path, img_ids=["c", "a", "c"])) == ["c", "a"]
+    assert list(jobs_of(path, img_ids=[])) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("spelling", ["flip-vertical", "flip_vertical"])
+def test_an_image_has_options_of_its_own(tmp_path: Path, spelling: str) -> None:
+    entry = {"path": "a.tif", spelling: True, "georef_bounds": [0, 0, 10, -10], "colorize": "cyan"}
+    jobs = jobs_of(mapping(tmp_path, {"a": entry, "b": "b.tif"}), ImportOptions(png2pmtiles=True, colorize="red"))
+    assert jobs["a"].options.flip_vertical
+    assert jobs["a"].options.georef_bounds == "0,0,10,-10"
+    assert [job.options.colorize for job in jobs.values()] == ["#00ffff", "#ff0000"]
+    assert not jobs["b"].options.flip_vertical
+
+
+def test_paths_among_the_own_options_are_relative_to_the_mapping(tmp_path: Path) -> None:
+    entry = {"path": "a.png", "georef-bounds-tsv": "bounds.tsv", "catalog-yaml": "/data/catalog.yaml"}
+    options = jobs_of(mapping(tmp_path, {"a": entry}))["a"].options
+    assert options.georef_bounds_tsv == tmp_path / "bounds.tsv"
+    assert options.catalog_yaml == Path("/data/catalog.yaml")
+
+
+def test_an_action_may_be_asked_for_in_the_mapping_alone(tmp_path: Path) -> None:
+    path = mapping(tmp_path, {"a": {"path": "a.tif", "png2pmtiles": True}})
+    assert jobs_of(path, ImportOptions())["a"].options.png2pmtiles
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"a": "a.tif", "A": "b.tif"}, "ids a and A differ only in case"),
+        ({"a b": "a.tif"}, "'a b' cannot be an image id"),
+        ({"../a": "a.tif"}, "cannot be an image id"),
+        ({}, "a mapping of image ids to paths is needed"),
+        (["a.tif"], "a mapping of image ids to paths is needed"),
+        ({"a": None}, "a needs a path"),
+        ({"a": {"colorize": "red"}}, "a needs a path"),
+        ({"a": {"path": "a.tif", "colour": "red"}}, "a: --colour is no option"),
+        ({"a": {"path": "a.tif", "page": -1}}, "a: --page -1: should be greater than or equal to 0"),
+        ({"a": {"path": "a.tif", "mono": True, "rgba": True}}, "a: --mono and --rgba exclude each other"),
+        ("a: [b", "neither JSON nor YAML (line 1)"),
+    ],
+)
+def test_a_wrong_mapping_is_refused(tmp_path: Path, content: object, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        jobs_of(mapping(tmp_path, content))
+    assert words in str(caught.value)
+    assert "images.json" in str(caught.value)
+
+
+def test_an_own_option_that_excludes_one_of_the_command_line_is_refused(tmp_path: Path) -> None:
+    path = mapping(tmp_path, {"a": {"path": "a.tif", "georef-bounds": "0,0,1,1"}})
+    with pytest.raises(UsageError, match="a: --georef-bounds and --georef-detect exclude each other"):
+        jobs_of(path, ImportOptions(png2pmtiles=True, georef_detect="OME"))
+
+
+def test_an_unknown_id_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--img-id x is not in .*; it has a, b"):
+        jobs_of(mapping(tmp_path, {"a": "a.tif", "b": "b.tif"}), img_ids=["a", "x"])
+
+
+def test_a_mapping_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.json: cannot be read \(No such file or directory\)"):
+        jobs_of(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"page": "x"}, "--page x: should be a valid integer, unable to parse string as an integer"),
+        ({"rotate": "45"}, "--rotate 45: should be 90, 180 or 270"),
+        ({"georef_bounds": "0,0,3"}, "--georef-bounds 0,0,3: four numbers are needed (ulx,uly,lrx,lry), found 3"),
+        ({"upper_thres_quantile": 1.5}, "--upper-thres-quantile 1.5: should be less than or equal to 1"),
+        (
+            {"colorize": "rainbow"},
+            "--colorize: 'rainbow' is no colour; use RRGGBB, #RRGGBB, #RGB or a CSS name such as cyan",
+        ),
+        ({"min_zoom": 9, "max_zoom": 8}, "--min-zoom 9 must not be above --max-zoom 8"),
+        ({"gdal_translate": 3}, "--gdal_translate 3: should be a valid string"),
+    ],
+)
+def test_a_refused_option_is_named_as_it_is_typed(given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ImportOptions.model_validate(given)
+    assert explain(caught.value) == sentence
+
+
+def test_an_out_dir_may_be_missing_but_no_file(tmp_path: Path) -> None:
+    check_out_dir(tmp_path / "new" / "newer")
+    check_out_dir(Path("new"))
+    file = tmp_path / "file"
+    file.touch()
+    for path in (file, file / "below"):
+        with pytest.raises(UsageError, match="is no directory"):
+            check_out_dir(path)
+
+
+def test_an_out_dir_that_may_not_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # permissions do not bind the superuser of a container
+    with pytest.raises(UsageError, match="cannot be written"):
+        check_out_dir(tmp_path / "new")
+
+
+def test_the_catalog_alone_needs_no_image() -> None:
+    job = single_job(None, "a", Path("out"), ImportOptions(update_catalog=True))
+    recorder = Recorder()
+    assert import_one(job, recorder) == ImageResult(img_id="a")
+    assert gather([job], [lambda: ImageResult(img_id="a")], recorder).catalogs[0].added == ("a",)
+    with pytest.raises(UsageError, match="--in-img is missing"):
+        single_job(None, "a", Path("out"), OPTIONS)
+
+
+def test_a_tiff_and_a_plain_picture_take_different_ways(tmp_path: Path) -> None:
+    recorder = Recorder()
+    for name, start in (("a.tif", b"II*\0"), ("b.png", b"\x89PNG")):
+        (tmp_path / name).write_bytes(start)
+        import_one(single_job(tmp_path / name, "i", tmp_path, OPTIONS), recorder)
+    assert [name for name, _ in recorder.calls] == ["ome2png", "png2pmtiles", "georeference", "png2pmtiles"]
+    assert isinstance(params := recorder.calls[0][1], Ome2PngParams)
+    assert not params.png
+
+
+@pytest.mark.parametrize("options", [{"page": 1}, {"z_project": "max"}, {"channel": "DAPI"}])
+def test_a_plain_picture_has_no_planes_to_choose_from(tmp_path: Path, options: dict[str, Any]) -> None:
+    (tmp_path / "b.png").write_bytes(b"\x89PNG")
+    job = single_job(tmp_path / "b.png", "b", tmp_path, ImportOptions(png2pmtiles=True, **options))
+    with pytest.raises(UsageError, match="is no TIFF and has just one plane"):
+        import_one(job, Recorder())
+
+
+def jobs_for_gather(**catalogs: str | None) -> list[ImageJob]:
+    return [
+        ImageJob(
+            in_img=Path(f"{name}.tif"),
+            out=OutputPrefix(out_dir=Path("out"), img_id=name),
+            options=ImportOptions(png2pmtiles=True, update_catalog=True, catalog_yaml=path),
+        )
+        for name, path in catalogs.items()
+    ]
+
+
+def done(img_id: str) -> Callable[[], ImageResult]:
+    return lambda: ImageResult(img_id=img_id)
+
+
+def fails(error: Exception) -> Callable[[], ImageResult]:
+    def attempt() -> ImageResult:
+        raise error
+
+    return attempt
+
+
+def test_each_catalog_is_updated_once_with_what_succeeded() -> None:
+    recorder = Recorder()
+    jobs = jobs_for_gather(a=None, b=None, c="other.yaml", d=None)
+    attempts = [done("a"), fails(InputError("b.tif: cannot be read")), done("c"), done("d")]
+    with pytest.raises(RunError) as caught:
+        gather(jobs, attempts, recorder)
+    assert str(caught.value) == "1 of 4 images failed: b"
+    assert caught.value.table() == "b  b.tif: cannot be read"
+    assert [image.img_id for image in caught.value.result.images] == ["a", "c", "d"]
+    updates = [params for _, params in recorder.calls if isinstance(params, UpdateCatalogParams)]
+    assert [(str(update.catalog_yaml), list(update.basemaps)) for update in updates] == [
+        ("out/catalog.yaml", ["a", "d"]),
+        ("other.yaml", ["c"]),
+    ]
+    assert {update.title for update in updates} == {"out"}
+
+
+def test_a_catalog_that_fails_hides_neither_images_nor_other_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    monkeypatch.setattr(recorder, "update_catalog", lambda _: fails(OSError(28, "No space left on device"))())
+    with pytest.raises(RunError) as caught:
+        gather(jobs_for_gather(a=None, b=None), [done("a"), fails(ZeroDivisionError("0"))], recorder)
+    assert str(caught.value) == "1 of 2 images failed: b; out/catalog.yaml is not updated"
+    assert "out/catalog.yaml  out/catalog.yaml: No space left on device" in caught.value.table()
+    assert "ZeroDivisionError: 0; this is a bug of cartloader" in caught.value.table()
+    assert len(caught.value.result.images) == 1
+
+
+def test_the_failure_of_a_single_image_is_its_own_sentence() -> None:
+    with pytest.raises(RunError) as caught:
+        gather(jobs_for_gather(a=None), [fails(InputError("a.tif: cannot be read"))], Recorder())
+    assert str(caught.value) == "a.tif: cannot be read"
