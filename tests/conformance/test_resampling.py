@@ -89,9 +89,7 @@ def test_every_kernel_is_gdals(tmp_path: Path, kernel: str) -> None:
     path = tmp_path / "picture.png"
     Image.fromarray(picture).save(path)
     right, bottom = affine @ (500, 400)
-    archive = import_picture(
-        path, tmp_path / "out", georef_bounds=f"12.3,45.6,{right},{bottom}", resample=kernel
-    )
+    archive = import_picture(path, tmp_path / "out", georef_bounds=f"12.3,45.6,{right},{bottom}", resample=kernel)
     view = look(archive, 19)
     name = {"near": "nearest", "cubicspline": "cubic_spline"}.get(kernel, kernel)
     expected = warped(picture, affine, view, Resampling[name])
@@ -109,9 +107,7 @@ def test_another_spatial_reference_is_reprojected(tmp_path: Path) -> None:
     Image.fromarray(picture).save(path)
     affine = Affine(0.5, 0, 500100, 0, -0.5, 5300250)
     right, bottom = affine @ (420, 300)
-    archive = import_picture(
-        path, tmp_path / "out", georef_bounds=f"500100,5300250,{right},{bottom}", srs="EPSG:32633"
-    )
+    archive = import_picture(path, tmp_path / "out", georef_bounds=f"500100,5300250,{right},{bottom}", srs="EPSG:32633")
     view = look(archive, read_archive(archive).header["max_zoom"])
     grid = Affine(view.resolution, 0, view.column * view.resolution - HALF_MAP, 0, -view.resolution,
                   HALF_MAP - view.row * view.resolution)  # fmt: skip
@@ -147,12 +143,17 @@ def test_nothing_moves_at_any_zoom(tmp_path: Path, y_down: bool, alpha: bool) ->
         view = look(archive, zoom)
         light = view.rgba[..., 0].astype(float)
         level_y, level_x = ndimage.center_of_mass(light)
-        found = np.array([
-            (level_x + 0.5 + view.column) * view.resolution - HALF_MAP,
-            HALF_MAP - (level_y + 0.5 + view.row) * view.resolution,
-        ])
+        found = np.array(
+            [
+                (level_x + 0.5 + view.column) * view.resolution - HALF_MAP,
+                HALF_MAP - (level_y + 0.5 + view.row) * view.resolution,
+            ]
+        )
         # 8-bit rounding of the dim rim moves a coarse zoom's centroid by a few thousandths of its own pixel.
-        assert np.abs(found - true).max() < 0.01 * dx + 0.004 * view.resolution, (zoom, (found - true) / view.resolution)
+        assert np.abs(found - true).max() < 0.01 * dx + 0.004 * view.resolution, (
+            zoom,
+            (found - true) / view.resolution,
+        )
 
 
 def test_a_grid_of_single_pixels_stays_on_its_lines(tmp_path: Path) -> None:

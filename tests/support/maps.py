@@ -95,7 +95,9 @@ def look(path: Path, zoom: int, tile: int = 512) -> MapView:
     rgba = np.zeros(((max(ys) - top + 1) * tile, (max(xs) - left + 1) * tile, 4), np.uint8)
     for (x, y), picture in found.items():
         assert picture.size == (tile, tile)
-        rgba[(y - top) * tile : (y - top + 1) * tile, (x - left) * tile : (x - left + 1) * tile] = picture.convert("RGBA")
+        rgba[(y - top) * tile : (y - top + 1) * tile, (x - left) * tile : (x - left + 1) * tile] = picture.convert(
+            "RGBA"
+        )
     return MapView(zoom, tile, top * tile, left * tile, rgba, {place: picture.mode for place, picture in found.items()})
 
 

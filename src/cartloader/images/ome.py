@@ -7,12 +7,13 @@ specification's rules for `TiffData`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from defusedxml import ElementTree
+from defusedxml import ElementTree, EntitiesForbidden
 
 from cartloader.errors import MetadataError
 
@@ -47,8 +48,10 @@ class OmeImage:
     width: int
     height: int
     channels: tuple[str, ...]
-    """Channel names, by C index; an empty text where there is none."""
+    """Names of the ``<Channel>`` elements, an empty text where there is none; there may be fewer than channels."""
     depth: int
+    samples: int
+    """Samples per pixel: how many of ``SizeC`` are in one plane."""
     planes: tuple[OmePlane, ...]
     pixel_size: tuple[float, float] | None
     """µm per pixel in x and y, if both are given in a unit of length."""
@@ -63,14 +66,15 @@ def is_ome(description: str) -> bool:
     return description.rstrip().endswith("OME>") and "<" in description[:200]
 
 
-def read_ome(xml: str, path: Path, pages: int) -> list[OmeImage]:
+def read_ome(xml: str, path: Path, pages: int, samples: int = 1) -> list[OmeImage]:
     """The images that an OME-XML block describes and that have planes in this file.
 
-    ``path`` is the TIFF that carries ``xml`` and ``pages`` its number of top-level pages. Where the block only names a
-    companion file, that is read if it is there. Planes in other files of a set are left out.
+    ``path`` is the TIFF that carries ``xml``, ``pages`` its number of top-level pages, ``samples`` the samples per
+    pixel of the first one. Where the block only names a companion file, that is read if it is there. Planes in other
+    files of a set are left out.
 
     Raises:
-        MetadataError: the block is no valid XML.
+        MetadataError: the block, or the companion file, is no valid OME-XML.
     """
     root = _parse(xml, path)
     own_id = root.get("UUID", "")
@@ -79,17 +83,34 @@ def read_ome(xml: str, path: Path, pages: int) -> list[OmeImage]:
         companion = path.with_name(Path(binary_only.get("MetadataFile", "")).name or ".")
         if not companion.is_file():
             return []
-        root = _parse(companion.read_text(encoding="utf-8"), companion)
-    images = [_image(element, own_id, path.name, pages) for element in _children(root, "Image")]
+        root = _parse(_companion_text(companion), companion)
+    reader = _Reader(path, own_id, _other_names(root, path), pages, samples)
+    images = [reader.image(element) for element in _children(root, "Image")]
     return [image for image in images if image is not None]
 
 
-def _parse(xml: str, path: Path) -> Element:
+def _parse(xml: str | bytes, path: Path) -> Element:
     try:
-        root: Element = ElementTree.fromstring(xml.strip().rstrip("\0"))
-    except (ElementTree.ParseError, ValueError) as error:
+        root: Element = ElementTree.fromstring(xml.strip())
+    except EntitiesForbidden:
+        raise MetadataError(
+            f"{path}: its OME-XML defines entities, which OME-XML never needs and may be harmful"
+        ) from None
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
         raise MetadataError(f"{path}: its OME-XML cannot be parsed ({error})") from None
     return root
+
+
+def _companion_text(path: Path) -> str | bytes:
+    """UTF-8 whatever the document declares, as some writers declare UTF-16 and write UTF-8; else what it declares."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MetadataError(f"{path}: the companion file cannot be read ({error.strerror})") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data
 
 
 def _children(element: Element, tag: str) -> Iterator[Element]:
@@ -101,61 +122,105 @@ def _child(element: Element, tag: str) -> Element | None:
     return next(_children(element, tag), None)
 
 
-def _image(element: Element, own_id: str, file_name: str, pages: int) -> OmeImage | None:
-    pixels = _child(element, "Pixels")
-    if pixels is None:
-        return None
-    channels = list(_children(pixels, "Channel"))
-    samples = max((int(channel.get("SamplesPerPixel", 1)) for channel in channels), default=1)
-    sizes = {axis: max(int(pixels.get(f"Size{axis}", 1)), 1) for axis in "XYZCT"}
-    sizes["C"] = max(sizes["C"] // samples, 1)
-    planes = list(_planes(pixels, sizes, own_id, file_name, pages))
-    if not planes:
-        return None
-    names = [channel.get("Name", "") for channel in channels][: sizes["C"]]
-    pixel_size, problem = _pixel_size(pixels)
-    return OmeImage(
-        name=element.get("Name", ""),
-        width=sizes["X"],
-        height=sizes["Y"],
-        channels=(*names, *[""] * (sizes["C"] - len(names))),
-        depth=sizes["Z"],
-        planes=tuple(planes),
-        pixel_size=pixel_size,
-        pixel_size_problem=problem,
-        positions=dict(_positions(pixels)),
-    )
+def _other_names(root: Element, path: Path) -> frozenset[str]:
+    """File names in ``UUID`` elements that mean another file than this one.
+
+    A lone name that is not there is this file's, from before it was renamed.
+    """
+    uuids = [uuid for uuid in root.iter() if isinstance(uuid.tag, str) and uuid.tag.rpartition("}")[2] == "UUID"]
+    names = {uuid.get("FileName", "") for uuid in uuids}
+    if len(names) == 1 and not any(name and path.with_name(Path(name).name).exists() for name in names):
+        return frozenset()
+    return frozenset(name.lower() for name in names) - {path.name.lower()}
 
 
-def _planes(pixels: Element, sizes: dict[str, int], own_id: str, file_name: str, pages: int) -> Iterator[OmePlane]:
-    """Walk the ``TiffData`` blocks; each maps a run of planes, in dimension order, to a run of pages."""
-    axes = [axis for axis in pixels.get("DimensionOrder", "XYZCT") if axis in "ZCT"]  # the fastest first
-    strides = {axes[0]: 1, axes[1]: sizes[axes[0]], axes[2]: sizes[axes[0]] * sizes[axes[1]]}
-    total = sizes["Z"] * sizes["C"] * sizes["T"]
-    found: dict[int, int] = {}
-    blocks = list(_children(pixels, "TiffData"))
-    for block in blocks:
-        first = {axis: int(block.get(f"First{axis}", 0)) for axis in axes}
-        if not _in_this_file(block, own_id, file_name) or any(first[axis] >= sizes[axis] for axis in axes):
-            continue
-        count = block.get("PlaneCount", block.get("NumPlanes", "1" if "IFD" in block.attrib else None))
-        start = sum(first[axis] * strides[axis] for axis in axes)
-        stop = min(start + (pages if count is None else int(count)), total)
-        found.update(zip(range(start, stop), range(int(block.get("IFD", 0)), pages), strict=False))
-    if not blocks:
-        found = dict(zip(range(total), range(pages), strict=False))
-    for index in sorted(found):
-        yield OmePlane(found[index], **{axis.lower(): index // strides[axis] % sizes[axis] for axis in "ZCT"})
+@dataclass(frozen=True)
+class _Reader:
+    """Reads ``<Image>`` elements as seen from one file of a set."""
 
+    path: Path
+    own_id: str
+    other_names: frozenset[str]
+    """Names of the set's other files, in lower case."""
+    pages: int
+    samples: int
 
-def _in_this_file(block: Element, own_id: str, file_name: str) -> bool:
-    """Whether a block's planes are here: by UUID, which outlives a renaming, else by file name."""
-    uuid = _child(block, "UUID")
-    if uuid is None:
-        return True
-    if own_id and (uuid.text or "").strip() == own_id:
-        return True
-    return uuid.get("FileName", file_name).lower() == file_name.lower()
+    def image(self, element: Element) -> OmeImage | None:
+        """The image with its planes in this file, or None where it has none here."""
+        pixels = _child(element, "Pixels")
+        if pixels is None:
+            return None
+        sizes = {axis: self._number(pixels, f"Size{axis}", 1, least=1) for axis in "XYZCT"}
+        channels = list(_children(pixels, "Channel"))
+        samples = max((self._number(channel, "SamplesPerPixel", 1, least=1) for channel in channels), default=1)
+        if samples == 1 and sizes["C"] % self.samples == 0:  # some writers do not say that their pages are RGB
+            samples = self.samples
+        sizes["C"] = max(sizes["C"] // samples, 1)
+        planes = tuple(self._planes(pixels, sizes))
+        if not planes:
+            return None
+        pixel_size, problem = _pixel_size(pixels)
+        return OmeImage(
+            name=element.get("Name", ""),
+            width=sizes["X"],
+            height=sizes["Y"],
+            channels=tuple(channel.get("Name", "") for channel in channels),
+            depth=sizes["Z"],
+            samples=samples,
+            planes=planes,
+            pixel_size=pixel_size,
+            pixel_size_problem=problem,
+            positions=dict(self._positions(pixels)),
+        )
+
+    def _planes(self, pixels: Element, sizes: dict[str, int]) -> Iterator[OmePlane]:
+        """Walk the ``TiffData`` blocks; each maps a run of planes, in dimension order, to a run of pages."""
+        order = pixels.get("DimensionOrder", "XYZCT")
+        if sorted(order) != sorted("XYZCT") or order[:2] != "XY":
+            raise MetadataError(f'{self.path}: its OME-XML has DimensionOrder="{order}", which is no order of XYZCT')
+        axes = order[2:]  # the fastest first
+        strides = {axes[0]: 1, axes[1]: sizes[axes[0]], axes[2]: sizes[axes[0]] * sizes[axes[1]]}
+        total = sizes["Z"] * sizes["C"] * sizes["T"]
+        found: dict[int, int] = {}
+        blocks = list(_children(pixels, "TiffData"))
+        for block in blocks:
+            first = {axis: self._number(block, f"First{axis}", 0) for axis in axes}
+            page = self._number(block, "IFD", 0)
+            rest = 1 if "IFD" in block.attrib else self.pages
+            count = self._number(block, "PlaneCount", self._number(block, "NumPlanes", rest))
+            if not self._is_here(block) or any(first[axis] >= sizes[axis] for axis in axes):
+                continue
+            start = sum(first[axis] * strides[axis] for axis in axes)
+            found.update(zip(range(start, min(start + count, total)), range(page, self.pages), strict=False))
+        if not blocks:
+            found = dict(zip(range(total), range(self.pages), strict=False))
+        for index in sorted(found):
+            yield OmePlane(found[index], **{axis.lower(): index // strides[axis] % sizes[axis] for axis in "ZCT"})
+
+    def _is_here(self, block: Element) -> bool:
+        """Whether a block's planes are in this file: by UUID, which outlives a renaming, else by file name."""
+        uuid = _child(block, "UUID")
+        if uuid is None or (self.own_id and (uuid.text or "").strip() == self.own_id):
+            return True
+        return uuid.get("FileName", "").lower() not in self.other_names
+
+    def _positions(self, pixels: Element) -> Iterator[tuple[tuple[int, int, int], tuple[float, float]]]:
+        for plane in _children(pixels, "Plane"):
+            (x, _), (y, _) = _length(plane, "PositionX"), _length(plane, "PositionY")
+            if x is not None and y is not None:
+                z, c, t = (self._number(plane, name, 0) for name in ("TheZ", "TheC", "TheT"))
+                yield (z, c, t), (x, y)
+
+    def _number(self, element: Element, name: str, default: int, least: int = 0) -> int:
+        """An attribute that is a whole number."""
+        text = element.get(name)
+        if text is None:
+            return default
+        if not re.fullmatch(r"\s*\+?[0-9]{1,18}\s*", text) or int(text) < least:
+            raise MetadataError(
+                f'{self.path}: its OME-XML has {name}="{text}", which is no whole number of at least {least}'
+            )
+        return int(text)
 
 
 def _length(element: Element, name: str) -> tuple[float | None, str]:
@@ -180,10 +245,3 @@ def _pixel_size(pixels: Element) -> tuple[tuple[float, float] | None, str]:
     if min(x, y) <= 0:
         return None, f"PhysicalSizeX × Y is {x:g} × {y:g} µm"
     return (x, y), ""
-
-
-def _positions(pixels: Element) -> Iterator[tuple[tuple[int, int, int], tuple[float, float]]]:
-    for plane in _children(pixels, "Plane"):
-        (x, _), (y, _) = _length(plane, "PositionX"), _length(plane, "PositionY")
-        if x is not None and y is not None:
-            yield (int(plane.get("TheZ", 0)), int(plane.get("TheC", 0)), int(plane.get("TheT", 0))), (x, y)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ _NAMES = {
 }  # fmt: skip
 _BASE_SAMPLES = {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _PALETTE: 1, _SEPARATED: 4, _YCBCR: 3}
 _JPEG = {6, 7, 34892, 33007}
-"""Codecs that hand out RGB where the file says YCbCr."""
+"""Codecs that hand out RGB where the file says YCbCr, if the three samples lie together."""
 _APERIO_YCC = 33003
 """Aperio's JPEG-2000 in YCbCr, whatever the photometric tag says."""
 
@@ -94,16 +95,19 @@ class Scheme:
 
     def _steps(self, base: int) -> list[Converter]:
         steps: list[Converter] = []
-        top = (1 << self._bits) - 1
+        stored = np.dtype(self.page.dtype or np.void)
+        top = np.iinfo(stored).max if stored.kind == "i" else (1 << self._bits) - 1
         if not self.separate and not self.alpha and self.page.samplesperpixel > base:
             steps.append(lambda samples: samples[..., :base])
         if self._bits < 8 and self.kind != _PALETTE:
-            steps.append(lambda samples: np.rint(samples * (255 / top)).astype(np.uint8))
-            top = 255
+            scale = 255 / top
+            steps.append(lambda samples: np.rint(samples * scale).astype(np.uint8))
+            stored, top = np.dtype(np.uint8), 255
         if self.associated:
-            steps.append(_unassociate)
+            steps.append(partial(_unassociate, top=top if stored.kind in "iu" else 1))
         if self.kind == _MINISWHITE:
-            steps.append(lambda samples: top - samples)
+            white = top
+            steps.append(lambda samples: white - samples)
         elif self.kind == _PALETTE:
             table = _palette(self.page)
             steps.append(lambda samples: table[samples[..., 0]])
@@ -111,13 +115,15 @@ class Scheme:
             steps.append(_from_cmyk)
         elif self.kind == _YCBCR:
             steps.append(_from_ycbcr(self.page))
+        if self.alpha and stored.kind == "u" and self._bits % 8:
+            steps.append(partial(_widen_alpha, top=top))
         return steps
 
 
 def scheme_of(page: TiffPage) -> Scheme:
     """What a page's tags say of its samples. An extra sample counts as alpha only where the file says it is."""
     kind, extra = int(page.photometric), tuple(map(int, page.extrasamples))
-    if kind == _YCBCR and page.compression in _JPEG:
+    if kind == _YCBCR and page.compression in _JPEG and page.planarconfig == 1 and not extra:
         kind = _RGB
     elif page.compression == _APERIO_YCC:
         kind = _YCBCR
@@ -133,20 +139,28 @@ def scheme_of(page: TiffPage) -> Scheme:
 
 
 def _palette(page: TiffPage) -> NDArray[np.uint8]:
-    """RGB by index; the entries are 16-bit, but some writers fill in just 8."""
-    table = np.asarray(page.colormap)
-    return np.ascontiguousarray((table >> 8 if table.max() > 255 else table).astype(np.uint8).T)
+    """RGB by index; the entries are 16-bit, but some writers fill in just 8. Indices without an entry are black."""
+    stored = np.asarray(page.colormap)
+    table = np.zeros((max(1 << int(page.bitspersample), stored.shape[1]), 3), np.uint8)
+    table[: stored.shape[1]] = (stored >> 8 if stored.max() > 255 else stored).T
+    return table
 
 
-def _unassociate(samples: Pixels) -> Pixels:
-    """Colours divided by alpha (section 18), alpha 0 giving 0."""
-    kind = samples.dtype
+def _unassociate(samples: Pixels, top: int) -> Pixels:
+    """Colours divided by alpha (section 18), alpha 0 giving 0; ``top`` is full alpha."""
     values = samples.astype(np.float64)
-    top = np.iinfo(kind).max if kind.kind in "iu" else 1.0
     colours, alpha = values[..., :-1], values[..., -1:]
     np.divide(colours * top, alpha, out=colours, where=alpha > 0)
     colours[(alpha <= 0)[..., 0]] = 0
-    return (np.rint(values.clip(0, top)) if kind.kind in "iu" else values).astype(kind)
+    return (np.rint(values.clip(0, top)) if samples.dtype.kind in "iu" else values).astype(samples.dtype)
+
+
+def _widen_alpha(samples: Pixels, top: int) -> Pixels:
+    """Alpha of 9 to 15 bits stretched to 16, where full alpha is looked for; colours have their thresholds."""
+    full = np.iinfo(samples.dtype).max
+    samples = samples.copy()
+    samples[..., -1] = np.rint(samples[..., -1] * (full / top))
+    return samples
 
 
 def _from_cmyk(samples: Pixels) -> Pixels:
@@ -160,6 +174,8 @@ def _from_ycbcr(page: TiffPage) -> Converter:
     red, green, blue = (float(value) for value in _rationals(page, 529) or (0.299, 0.587, 0.114))
     black_white = _rationals(page, 532) or (0, 255, 128, 255, 128, 255)
     y0, y1, b0, b1, r0, r1 = map(float, black_white)
+    if not (np.isfinite([red, green, blue, *black_white]).all() and green and y1 != y0 and b1 != b0 and r1 != r0):
+        raise ValueError("its YCbCr coefficients or reference black and white make no sense")
 
     def convert(samples: Pixels) -> Pixels:
         y, cb, cr = (samples[..., band].astype(np.float64) for band in range(3))
@@ -179,5 +195,6 @@ def _rationals(page: TiffPage, code: int) -> tuple[float, ...] | None:
         return None
     value = np.asarray(tag.value, dtype=np.float64).ravel()
     if tag.dtype in {5, 10}:  # pairs of numerator and denominator
-        value = value[::2] / value[1::2]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = value[::2] / value[1::2]
     return tuple(value)

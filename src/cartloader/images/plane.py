@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cartloader.errors import InputError
+
 Pixels = NDArray[Any]
 """``(rows, columns, bands)``; with alpha, that is the last band."""
 
@@ -67,6 +69,8 @@ class Projected:
 
     def __post_init__(self) -> None:
         first = self.planes[0]
+        if any((plane.height, plane.width) != (first.height, first.width) for plane in self.planes):
+            raise InputError("the planes of a projection differ in size; choose one with --z instead of --z-project")
         self.height, self.width, self.dtype = first.height, first.width, first.dtype
         self.colours, self.alpha = first.colours, first.alpha
         self.block, self.concurrent = first.block, first.concurrent
@@ -75,7 +79,7 @@ class Projected:
         """The greatest value of each pixel."""
         result = self.planes[0].read(window)
         for plane in self.planes[1:]:
-            result = np.maximum(result, plane.read(window))
+            result = np.fmax(result, plane.read(window))  # a value wins over one that is not a number
         return result
 
 
@@ -105,42 +109,49 @@ class Shrunk:
         columns = _coverage(window.column0, window.column1, self.width, self.plane.width)
         stored = self.plane.read(Window(rows.start, rows.stop, columns.start, columns.stop))
         values, weight = stored.astype(np.float64), None
-        if self.alpha:
-            weight = values[..., -1:].copy()
-            values[..., :-1] *= weight
-        elif self.dtype.kind == "f":
+        if self.dtype.kind == "f":
             weight = np.isfinite(values).astype(np.float64)
             values[weight == 0] = 0
+        if self.alpha:
+            weight = values[..., -1:] * (1 if weight is None else weight[..., :-1].min(axis=-1, keepdims=True))
+            values[..., :-1] *= weight
         mean = columns.average(rows.average(values, axis=0), axis=1)
         if weight is not None:
             weight = columns.average(rows.average(weight, axis=0), axis=1)
             colours = mean[..., : self.colours]
             np.divide(colours, weight, out=colours, where=weight > 0)
-            colours[(weight == 0) & np.ones_like(colours, bool)] = 0 if self.alpha else np.nan
+            colours[np.broadcast_to(weight == 0, colours.shape)] = 0 if self.alpha else np.nan
         return (np.rint(mean) if self.dtype.kind in "iu" else mean).astype(self.dtype)
 
 
 @dataclass(frozen=True)
 class _Coverage:
-    """How a run of new pixels covers the source pixels ``start … stop - 1`` along one axis."""
+    """How a run of new pixels covers the source pixels ``start … stop - 1`` along one axis.
+
+    The outer edges of the new pixels are ``whole + part`` source pixels from ``start``.
+    """
 
     start: int
     stop: int
-    edges: NDArray[np.float64]
-    """Outer edges of the new pixels, in source pixels from ``start``."""
+    whole: NDArray[np.int64]
+    part: NDArray[np.float64]
+    factor: float
+    """Source pixels to a new one."""
 
     def average(self, values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-        """The mean over each new pixel, by differences of the running integral at its edges."""
+        """The mean over each new pixel: its whole pixels, without what lies before its first edge, with the last part.
+
+        Nothing beyond a new pixel's own area enters its sum, so it is the same in whatever block it is computed.
+        """
         values = np.moveaxis(values, axis, 0)
-        integral = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
-        whole = np.minimum(np.floor(self.edges).astype(int), len(values) - 1)
-        part = (self.edges - whole).reshape(-1, *[1] * (values.ndim - 1))
-        at_edges = integral[whole] + part * values[whole]
-        widths = np.diff(self.edges).reshape(-1, *[1] * (values.ndim - 1))
-        return np.moveaxis(np.diff(at_edges, axis=0) / widths, 0, axis)
+        part = self.part.reshape(-1, *[1] * (values.ndim - 1))
+        cut = part * values[np.minimum(self.whole, len(values) - 1)]
+        sums = np.add.reduceat(values[: self.whole[-1]], self.whole[:-1], axis=0)
+        return np.moveaxis((sums - cut[:-1] + cut[1:]) / self.factor, 0, axis)
 
 
 def _coverage(start: int, stop: int, size: int, source: int) -> _Coverage:
-    edges = np.arange(start, stop + 1, dtype=np.float64) * (source / size)
-    first, last = math.floor(edges[0]), min(math.ceil(edges[-1]), source)
-    return _Coverage(first, last, edges - first)
+    edges = np.arange(start, stop + 1, dtype=np.int64) * source
+    whole, part = edges // size, (edges % size) / size
+    first, last = int(whole[0]), int(whole[-1]) + bool(part[-1])
+    return _Coverage(first, last, whole - first, part, source / size)

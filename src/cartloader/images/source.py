@@ -15,7 +15,7 @@ from cartloader.errors import InputError, MetadataError, UsageError
 from cartloader.images import is_tiff
 from cartloader.images.plane import Plane, Projected, Shrunk
 from cartloader.images.tiff import PlaneRef, Series, Tiff, TiffPlane, open_tiff
-from cartloader.params import GeoreferenceParams, Ome2PngParams, PlaneOptions
+from cartloader.params import GeoreferenceParams, Ome2PngParams, PlaneOptions, option
 
 _GEOTIFF_TAGS = {33550, 33922, 34264}
 _INCH, _CENTIMETRE = 2, 3
@@ -88,13 +88,14 @@ def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
     if not isinstance(params, Ome2PngParams):
         raise InputError(f"{params.in_img}: is a TIFF, which the georeference action does not take; ome2png does")
     if params.series >= len(tiff.series):
-        raise _out_of_range(tiff, "--series", params.series, "series", len(tiff.series))
+        numbers = [f"{number}" for number in range(len(tiff.series))]
+        raise _out_of_range(tiff, "--series", params.series, "series", _shortened(numbers))
     series = tiff.series[params.series]
     chosen = choose_planes(tiff, series, params)
     levels = min(len(ref.levels) for ref in chosen)
     if params.level >= levels:
         sizes = ", ".join(f"{n} ({p.imagewidth:,} × {p.imagelength:,})" for n, p in enumerate(chosen[0].levels))
-        raise _out_of_range(tiff, "--level", params.level, "levels", levels, sizes)
+        raise _out_of_range(tiff, "--level", params.level, "levels", sizes)
     planes: list[Plane] = [TiffPlane(tiff, ref, params.level, high_memory=params.high_memory) for ref in chosen]
     plane = planes[0] if len(planes) == 1 else Projected(planes)
     finest = chosen[0].levels[0]
@@ -107,7 +108,7 @@ def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
         pixel_size_problem=ome.pixel_size_problem if ome else "",
         stage_position=ome.positions.get((chosen[0].z, chosen[0].c, chosen[0].t)) if ome else None,
         georeference=_georeference(tiff, finest),
-        detectable=_detectable(tiff, finest),
+        detectable=_detectable(tiff, finest, params.series),
     )
 
 
@@ -127,52 +128,54 @@ def choose_planes(tiff: Tiff, series: Series, options: PlaneOptions) -> list[Pla
     Raises:
         UsageError: none or more than one fits; the sentence lists what there is.
     """
-    planes = list(series.planes)
+    planes = dict(enumerate(series.planes))
     if options.page is not None:
-        if options.page >= len(planes):
-            raise _out_of_range(tiff, "--page", options.page, "planes", len(planes), _listed(planes))
+        if options.page not in planes:
+            raise _out_of_range(tiff, "--page", options.page, "planes", _listed(planes))
         return [planes[options.page]]
     if options.channel is not None:
         index = _channel_index(tiff, series, options.channel)
-        planes = [plane for plane in planes if plane.c == index]
+        planes = {number: plane for number, plane in planes.items() if plane.c == index}
     if options.z is not None:
-        there = sorted({plane.z for plane in planes})
+        there = {plane.z: f"{plane.z}" for plane in planes.values()}
         if options.z not in there:
-            raise _out_of_range(tiff, "--z", options.z, "z", len(there))
-        planes = [plane for plane in planes if plane.z == options.z]
-    if options.z_project and len({(plane.c, plane.t) for plane in planes}) == 1:
-        return planes
-    if len(planes) == 1:
-        return planes
-    asked = "".join(f" --{name} {value}" for name in ("channel", "z") if (value := getattr(options, name)) is not None)
-    found = f"{len(planes)} planes fit{asked}" if asked else f"{len(planes)} planes and no --page"
-    all_indices = _listed(planes, [series.planes.index(plane) for plane in planes])
+            raise _out_of_range(tiff, "--z", options.z, "z", _shortened(list(there.values())))
+        planes = {number: plane for number, plane in planes.items() if plane.z == options.z}
+    if len(planes) == 1 or (options.z_project and len({(plane.c, plane.t) for plane in planes.values()}) == 1):
+        return list(planes.values())
+    names = ("channel", "z", "z_project")
+    asked = [f"{option(name)} {value}" for name in names if (value := getattr(options, name)) is not None]
+    found = f"{len(planes)} planes fit {' '.join(asked)}" if asked else f"{len(planes)} planes and no --page"
     raise UsageError(
-        f"{tiff.path}: {found}; choose one with --page: {all_indices}, or by --channel, --z or --z-project max"
+        f"{tiff.path}: {found}; choose one with --page: {_listed(planes)}, or by --channel, --z or --z-project max"
     )
 
 
 def _channel_index(tiff: Tiff, series: Series, wanted: str) -> int:
     """A channel by its OME name (case does not matter) or by its index."""
-    names = [name.casefold() for name in series.channels]
-    if names.count(wanted.casefold()) == 1:
-        return names.index(wanted.casefold())
-    if wanted.isdigit() and int(wanted) < len(names):
+    there = {plane.c for plane in series.planes}
+    names = {index: series.channels[index] for index in sorted(there)}
+    named = [index for index, name in names.items() if name.casefold() == wanted.casefold()]
+    if len(named) == 1:
+        return named[0]
+    if wanted.isdecimal() and int(wanted) in names:
         return int(wanted)
-    listed = ", ".join(f"{index} ({name})" if name else str(index) for index, name in enumerate(series.channels))
-    found = "names several channels" if names.count(wanted.casefold()) else "is no channel"
+    listed = _shortened([f"{index} ({name})" if name else f"{index}" for index, name in names.items()])
+    found = "names several channels" if named else "is no channel"
     raise UsageError(f"{tiff.path}: --channel {wanted} {found}; there are {listed}")
 
 
-def _listed(planes: list[PlaneRef], indices: list[int] | None = None) -> str:
-    """``0 (z=0, DAPI), 1 (z=1, DAPI)``, cut in the middle where there are many."""
-    numbers = indices or list(range(len(planes)))
-    texts = [f"{n} ({plane.label})" if plane.label else str(n) for n, plane in zip(numbers, planes, strict=True)]
+def _listed(planes: dict[int, PlaneRef]) -> str:
+    """``0 (z=0, DAPI), 1 (z=1, DAPI)``: planes by ``--page``."""
+    return _shortened([f"{number} ({plane.label})" if plane.label else f"{number}" for number, plane in planes.items()])
+
+
+def _shortened(texts: list[str]) -> str:
+    """A list, cut in the middle where it is long."""
     return ", ".join(texts) if len(texts) <= 6 else f"{', '.join(texts[:2])} … {texts[-1]}"
 
 
-def _out_of_range(tiff: Tiff, name: str, value: int, what: str, count: int, listed: str = "") -> UsageError:
-    there = listed or (f"0 … {count - 1}" if count > 1 else "0")
+def _out_of_range(tiff: Tiff, name: str, value: int, what: str, there: str) -> UsageError:
     return UsageError(f"{tiff.path}: {name} {value} is out of range; its {what}: {there}")
 
 
@@ -189,9 +192,10 @@ def _world_file(path: Path) -> bool:
     return any(path.with_suffix(suffix).is_file() for suffix in (".tfw", ".tifw", ".tiffw", ".wld"))
 
 
-def _detectable(tiff: Tiff, page: TiffPage) -> tuple[tuple[float, float], str] | None:
+def _detectable(tiff: Tiff, page: TiffPage, series: int) -> tuple[tuple[float, float], str] | None:
     """A scanner's own µm per pixel, ImageJ's calibration, or resolution tags, which often hold just a print size."""
-    if match := re.search(r"\bMPP *= *([0-9.]+)", tiff.first.description):
+    # The scanner speaks of the scan, which is the first series, not of its thumbnail or label.
+    if series == 0 and (match := re.search(r"\bMPP *= *([0-9]*\.?[0-9]+)", tiff.first.description)):
         size = float(match[1])
         return ((size, size), f"Aperio MPP {match[1]}") if size > 0 else None
     if 282 not in page.tags or 283 not in page.tags:  # XResolution, YResolution

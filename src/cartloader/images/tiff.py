@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ import numpy as np
 import tifffile
 from tifffile import COMPRESSION, TiffPage
 
-from cartloader.errors import InputError
+from cartloader.errors import CartloaderError, InputError
 from cartloader.images.ome import OmeImage, is_ome, read_ome
 from cartloader.images.photometric import Scheme, scheme_of
 from cartloader.images.plane import Pixels, Window
@@ -29,17 +30,19 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 BLOCK_BYTES = 4 << 20
 """About how many decoded bytes a block of strips has: enough to keep a thread busy, small against memory."""
+_CODECS = {int(codec): codec.name for codec in COMPRESSION}
 SEGMENT_BYTES = 256 << 20
 """A compressed strip or tile that decodes to more than this needs ``--high-memory``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlaneRef:
-    """One plane of a series: the pages that hold it, finest level first."""
+    """One plane of a series."""
 
     label: str
     """Its coordinates for people, such as ``z=3, DAPI``."""
-    levels: tuple[TiffPage, ...]
+    find: Callable[[], tuple[TiffPage, ...]]
+    """Parses the pages that hold the plane, finest level first: a file of 10,000 planes has 10,000 pages."""
     offset: int = 0
     """Bytes to skip from the start of the page's data, where many planes lie behind one page."""
     sample: int | None = None
@@ -48,18 +51,24 @@ class PlaneRef:
     c: int = 0
     t: int = 0
 
+    @cached_property
+    def levels(self) -> tuple[TiffPage, ...]:
+        """The pages that hold the plane, finest level first.
+
+        Raises:
+            InputError: one of them cannot be parsed.
+        """
+        return self.find()
+
 
 @dataclass(frozen=True)
 class Series:
     """Planes of one size, and what OME says of them."""
 
     planes: tuple[PlaneRef, ...]
+    channels: tuple[str, ...]
+    """Channel names by index; empty texts where they have none."""
     ome: OmeImage | None = None
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Channel names by index; empty texts where they have none."""
-        return self.ome.channels if self.ome else ("",) * (1 + max(plane.c for plane in self.planes))
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,8 @@ class Tiff:
     first: TiffPage
     series: tuple[Series, ...]
     descriptor: int
+    size: int
+    """Bytes of the file."""
 
 
 @contextmanager
@@ -81,62 +92,96 @@ def open_tiff(path: Path) -> Iterator[Tiff]:
         MetadataError: its OME-XML is broken.
     """
     with ExitStack() as stack:
-        try:
+        with _parsing(path):
             file = stack.enter_context(tifffile.TiffFile(path, is_ome=False))
-            series = tuple(_ome_series(path, file) or _plain_series(file))
             first = file.pages.first
-        except (tifffile.TiffFileError, IndexError, KeyError, ValueError, TypeError) as error:
-            raise InputError(f"{path}: is no TIFF that can be read ({error})") from error
+            series = tuple(_ome_series(path, file)) or tuple(_plain_series(path, file))
         if not series:
             raise InputError(f"{path}: holds no picture")
         descriptor = os.open(path, os.O_RDONLY)
         stack.callback(os.close, descriptor)
-        yield Tiff(path, first, series, descriptor)
+        yield Tiff(path, first, series, descriptor, os.fstat(descriptor).st_size)
 
 
-def _ome_series(path: Path, file: tifffile.TiffFile) -> Iterator[Series] | list[Series]:
-    description = file.pages.first.description
-    if not is_ome(description):
-        return []
-    images = read_ome(description, path, len(file.pages))
-    return [Series(tuple(_ome_plane(file, image, plane) for plane in image.planes), image) for image in images]
+@contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    """A damaged file makes tifffile raise exceptions of any kind."""
+    try:
+        yield
+    except CartloaderError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path}: is no TIFF that can be read ({' '.join(str(error).split())})") from error
 
 
-def _ome_plane(file: tifffile.TiffFile, image: OmeImage, plane: Any) -> PlaneRef:
-    page = cast("TiffPage", file.pages[plane.page]).aspage()
-    parts = [f"z={plane.z}"] if image.depth > 1 else []
-    parts += [f"t={plane.t}"] if any(other.t for other in image.planes) else []
-    parts += [image.channels[plane.c] or (f"channel {plane.c}" if len(image.channels) > 1 else "")]
-    levels = (page, *(sub.aspage() for sub in page.pages or () if sub is not None))
-    return PlaneRef(", ".join(filter(None, parts)), levels, z=plane.z, c=plane.c, t=plane.t)
+def _ome_series(path: Path, file: tifffile.TiffFile) -> Iterator[Series]:
+    first = file.pages.first
+    if not is_ome(first.description):
+        return
+    for image in read_ome(first.description, path, len(file.pages), first.samplesperpixel):
+        samples = _samples(_page(file, image.planes[0].page))
+        count = (max(plane.c for plane in image.planes) + 1) * len(samples)
+        # Some writers list the samples of RGB as channels: their names mean nothing here.
+        names = image.channels if image.samples == 1 or len(image.channels) <= count else ()
+        names = (*names, *[""] * (count - len(names)))
+        in_time = any(plane.t for plane in image.planes)
+        planes = []
+        for plane in image.planes:
+            for index, sample in enumerate(samples):
+                c = plane.c * len(samples) + index
+                parts = [f"z={plane.z}"] if image.depth > 1 else []
+                parts += [f"t={plane.t}"] if in_time else []
+                parts += [names[c] or (f"channel {c}" if len(names) > 1 else "")]
+                find = partial(_ome_levels, path, file, plane.page)
+                planes.append(PlaneRef(", ".join(filter(None, parts)), find, 0, sample, plane.z, c, plane.t))
+        yield Series(tuple(planes), names, image)
 
 
-def _plain_series(file: tifffile.TiffFile) -> Iterator[Series]:
-    """The series that tifffile finds in files of all other kinds, one plane per page and separate sample."""
+def _ome_levels(path: Path, file: tifffile.TiffFile, index: int) -> tuple[TiffPage, ...]:
+    """A page and its SubIFDs, which are the lower levels."""
+    with _parsing(path):
+        page = _page(file, index)
+        return page, *(sub.aspage() for sub in page.pages or () if sub is not None)
+
+
+def _page(file: tifffile.TiffFile, index: int) -> TiffPage:
+    return cast("TiffPage", file.pages[index]).aspage()
+
+
+def _plain_series(path: Path, file: tifffile.TiffFile) -> Iterator[Series]:
+    """The series that tifffile finds in files of all other kinds."""
     for found in file.series:
+        pages: list[Any] = list(found.pages)
+        if not pages or pages[0] is None:
+            continue
+        first = pages[0].aspage()
+        # One page may stand for many planes, whose pixels follow one another behind it.
+        behind = found.size // (first.size or 1) if len(pages) == 1 else len(pages)
+        sizes = next((found.shape[:n] for n in range(len(found.shape)) if math.prod(found.shape[:n]) == behind), ())
+        levels = [list(level.pages) for level in found.levels]
+        samples = _samples(first)
         planes: list[PlaneRef] = []
-        levels = [level.pages for level in found.levels]
-        axes = [axis for axis in found.axes if axis not in "YXS"]
-        sizes = [size for axis, size in zip(found.axes, found.shape, strict=True) if axis not in "YXS"]
-        behind = math.prod(sizes) if len(found.pages) == 1 and sizes else len(found.pages)
         for index in range(behind):
-            number = index if len(found.pages) > 1 else 0
-            if found.pages[number] is None:
+            number = index if len(pages) > 1 else 0
+            if pages[number] is None:
                 continue
-            pages = tuple(level[number].aspage() for level in levels if level[number] is not None)
-            offset = index * pages[0].nbytes if len(found.pages) == 1 else 0
-            where = dict(zip(axes, map(int, np.unravel_index(index, sizes)), strict=True)) if sizes else {}
-            for sample in _samples(pages[0]):
-                label = ", ".join(f"{_AXES.get(axis, axis.lower())}={value}" for axis, value in where.items())
-                if sample is not None:
-                    label = ", ".join(filter(None, (label, f"sample {sample}")))
-                planes.append(
-                    PlaneRef(
-                        label, pages, offset, sample, where.get("Z", 0), where.get("C", sample or 0), where.get("T", 0)
-                    )
-                )
+            where = {}
+            if sizes:
+                where = dict(zip(found.axes, map(int, np.unravel_index(index, sizes)), strict=False))
+            find = partial(_plain_levels, path, [level[number] for level in levels if number < len(level)])
+            offset = index * first.nbytes if len(pages) == 1 else 0
+            for position, sample in enumerate(samples):
+                parts = [f"{_AXES.get(axis, axis.lower())}={value}" for axis, value in where.items()]
+                parts += [f"sample {sample}"] if sample is not None else []
+                c = where.get("C", 0) * len(samples) + position
+                planes.append(PlaneRef(", ".join(parts), find, offset, sample, where.get("Z", 0), c, where.get("T", 0)))
         if planes:
-            yield Series(tuple(planes))
+            yield Series(tuple(planes), ("",) * (1 + max(plane.c for plane in planes)))
+
+
+def _plain_levels(path: Path, pages: list[Any]) -> tuple[TiffPage, ...]:
+    with _parsing(path):
+        return tuple(page.aspage() for page in pages if page is not None)
 
 
 _AXES = {"C": "channel", "Q": "page", "I": "page"}
@@ -159,22 +204,29 @@ class TiffPlane:
             InputError: a layout, type or size that cannot be.
         """
         self._tiff, self._ref, self._page = tiff, ref, ref.levels[level]
-        page = self._page
+        with _parsing(tiff.path):
+            self._examine(self._page, high_memory=high_memory)
+
+    def _examine(self, page: TiffPage, *, high_memory: bool) -> None:
+        path = self._tiff.path
         scheme: Scheme = scheme_of(page)
-        self._convert = scheme.converter(tiff.path)
-        self.colours, self.alpha, self.dtype = scheme.colours, scheme.alpha, scheme.dtype
         separate, depth, self.height, self.width, contiguous = page.shaped
         if depth != 1 or 0 in page.shaped:
             what = f"{depth} slices in one page" if self.height * self.width else f"{self.width} × {self.height} pixels"
-            raise InputError(f"{tiff.path}: has {what}, which cannot be shown")
+            raise InputError(f"{path}: has {what}, which cannot be shown")
+        self._convert = scheme.converter(path)
+        self.colours, self.alpha, self.dtype = scheme.colours, scheme.alpha, scheme.dtype
         self._stored = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
         self._planar, self._contiguous = separate, contiguous
         rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, self.width)
-        self._segment = (min(rows, self.height) if not page.is_tiled else rows, columns)
+        if min(rows, columns) < 1:
+            raise InputError(f"{path}: is damaged; its {_segment_name(page)}s are {columns} × {rows} pixels")
+        self._segment = (rows if page.is_tiled else min(rows, self.height), columns)
         self._grid = (math.ceil(self.height / self._segment[0]), math.ceil(self.width / columns))
-        self._raw = page.is_final and (page.is_contiguous or ref.offset > 0)
-        if ref.offset and not self._raw:
-            raise InputError(f"{tiff.path}: holds many planes behind one compressed page, which cannot be read")
+        # A lone strip at byte 0 is one that the file leaves out.
+        self._raw = page.is_final and page.dataoffsets[0] > 0
+        if self._ref.offset and not self._raw:
+            raise InputError(f"{path}: holds many planes behind one compressed page, which cannot be read")
         row_bytes = self.width * contiguous * self._stored.itemsize
         if self._raw:
             self.block = (min(max(BLOCK_BYTES // row_bytes, 1), self.height), self.width)
@@ -182,7 +234,7 @@ class TiffPlane:
             size = math.prod(self._segment) * contiguous * self._stored.itemsize
             if size > SEGMENT_BYTES and not high_memory:
                 raise InputError(
-                    f"{tiff.path}: stores its pixels in compressed pieces of {size >> 20:,} MB each; "
+                    f"{path}: stores its pixels in compressed pieces of {size >> 20:,} MB each; "
                     "add --high-memory to allow for them"
                 )
             strips = max(BLOCK_BYTES // size, 1) if columns >= self.width else 1
@@ -232,22 +284,28 @@ class TiffPlane:
         if not offset or not size:
             return None
         data = self._bytes(offset, size)
+        name, codec = _segment_name(page), _CODECS.get(int(page.compression), page.compression)
         try:
             segment, _, _ = self._decode(data, index, **self._tables)
+            decoded: Pixels = np.asarray(segment)[0]
         except Exception as error:
-            why, codec = " ".join(str(error).split()), COMPRESSION(page.compression).name
-            raise InputError(
-                f"{self._tiff.path}: cannot decode {_segment_name(page)} {index} ({codec}: {why})"
-            ) from error
-        decoded: Pixels = np.asarray(segment)[0]
+            why = " ".join(str(error).split())
+            raise InputError(f"{self._tiff.path}: cannot decode {name} {index} ({codec}: {why})") from error
+        rows, columns = self._segment
+        wanted = (min(rows, self.height - row * rows), min(columns, self.width - column * columns), self._contiguous)
+        if any(found < least for found, least in zip(decoded.shape, wanted, strict=True)):
+            found = " × ".join(map(str, decoded.shape))
+            raise InputError(f"{self._tiff.path}: is damaged; its {name} {index} ({codec}) holds just {found} values")
         return decoded
 
     def _bytes(self, offset: int, size: int) -> bytes:
+        if offset + size > self._tiff.size:  # before memory for it is taken
+            raise InputError(f"{self._tiff.path}: is cut off; it ends before byte {offset + size:,}")
         parts = []
         while size > 0:
             part = os.pread(self._tiff.descriptor, size, offset)
             if not part:
-                raise InputError(f"{self._tiff.path}: is cut off; it ends before byte {offset + size:,}")
+                raise InputError(f"{self._tiff.path}: was cut off while it was read")
             parts.append(part)
             offset, size = offset + len(part), size - len(part)
         return b"".join(parts)
