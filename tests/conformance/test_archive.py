@@ -164,9 +164,7 @@ def test_no_fringe_where_a_picture_fades_out(tmp_path: Path) -> None:
         shown = look(made, zoom).rgba
         solid = shown[shown[..., 3] >= 128][:, :3].astype(int)
         assert len(solid)
-        # A few levels of 8-bit rounding, and cubic's overshoot where alpha ends sharply; a fringe is dark, white or green.
-        assert np.abs(solid - (250, 20, 130)).max() <= 12
-        assert np.abs(solid - (250, 20, 130)).mean() <= 1
+        assert np.abs(solid - (250, 20, 130)).max() <= 6  # 8-bit premultiplied values, rounded at each zoom
         assert not shown[shown[..., 3] == 0].any()
 
 
