@@ -23,7 +23,7 @@ from cartloader.jobs import RunError, explain
 from cartloader.params import ImportOptions, Options, check_actions
 from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.parser import Parser
-from cartloader_flows.runs import run_directly, run_flow
+from cartloader_flows.runs import check_image, run_directly, run_flow
 from cartloader_flows.summary import summary
 from cartloader_flows.watch import StoppedError, Watch, watching
 
@@ -90,6 +90,8 @@ def import_image(argv: Sequence[str]) -> int:
             if command.direct:
                 result = run_directly(jobs, command.n_jobs, watch.report)
             else:
+                if len(jobs) == 1:
+                    check_image(jobs[0])  # not after 15 s of starting a server
                 result = run_flow(command, options, watch.report)
     except RunError as failure:
         return _report_failure(failure, command, sources)

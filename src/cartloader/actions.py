@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,19 +81,38 @@ def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
     return catalog.update(params)
 
 
+def check(params: GeoreferenceParams) -> None:
+    """Open the image and place it, reading no pixels: what is wrong with it comes out in a fraction of a second.
+
+    Raises:
+        CartloaderError: the input or the options are at fault.
+    """
+    with _open(params, quiet):
+        pass
+
+
+@contextmanager
+def _open(params: GeoreferenceParams, report: Report) -> Iterator[tuple[Source, Placement]]:
+    """The image, open and placed, and all checked that can be without its pixels."""
+    with open_source(params) as source:
+        for suffix in (".geotif.tif", ".transform.png"):
+            final = params.out.path(suffix)
+            if final.exists() and final.samefile(params.in_img):
+                raise UsageError(f"{params.in_img}: is what this import writes; choose another --img-id or --out-dir")
+        _check_layout(source.plane, params)
+        yield source, place(source, params, report)
+
+
 def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: bool) -> RasterResult:
     """Decode, rescale and place one plane; everything is written before anything appears."""
-    _refuse_own_output(params)
     with (
         at_work(),
-        open_source(params) as source,
+        _open(params, report) as (source, placement),
         ThreadPoolExecutor(1) as aside,
         workspace(params.out) as scratch,
     ):
-        placement = place(source, params, report)
         digest = aside.submit(sha256, params.in_img)
         plane = source.plane
-        _check_layout(plane, params)
         description = _described(source, placement)
         report.describe(description)
         reader = _Reader(plane, report, in_memory=params.high_memory)
@@ -169,14 +189,6 @@ def _write_png(store: TileStore, path: Path, report: Report) -> None:
         for window, rows in in_order(lambda window: (window, store.read(window)), bands, 1):
             png.write(rows)
             report.progress("png", window.row1, store.height)
-
-
-def _refuse_own_output(params: GeoreferenceParams) -> None:
-    """Never replace the image that is being read."""
-    for suffix in (".geotif.tif", ".transform.png"):
-        final = params.out.path(suffix)
-        if final.exists() and final.samefile(params.in_img):
-            raise UsageError(f"{params.in_img}: is what this import writes; choose another --img-id or --out-dir")
 
 
 def _check_layout(plane: Plane, params: GeoreferenceParams) -> None:

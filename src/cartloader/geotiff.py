@@ -123,14 +123,14 @@ def open_geotiff(path: Path) -> Iterator[Placed]:
         raise _not_ours(path, error) from error
     with store:
         try:
+            origin = json.loads(tags[_IMAGE_DESCRIPTION])["cartloader"]
             if tags.get(_GEO_KEYS) == _WEB_MERCATOR_KEYS:
                 affine, crs = Affine(*(tags[_MODEL_TRANSFORMATION][index] for index in (0, 1, 3, 4, 5, 7))), "EPSG:3857"
             else:
                 affine, crs = _read_georeference(path)
-            placed = Placed(path, store, affine, crs, origin=json.loads(tags[_IMAGE_DESCRIPTION])["cartloader"])
         except (LookupError, TypeError, ValueError) as error:
             raise _not_ours(path, error) from error
-        yield placed
+        yield Placed(path, store, affine, crs, origin)
 
 
 def _not_ours(path: Path, error: Exception) -> InputError:

@@ -249,7 +249,7 @@ class Rescale:
         values = stored.astype(np.float64)
         if self._high <= self._low:
             return np.zeros_like(values)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             fraction = (np.clip(values, self._low, self._high) - self._low) / (self._high - self._low)
         return np.nan_to_num(fraction, copy=False, nan=0.0)
 

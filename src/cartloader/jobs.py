@@ -190,20 +190,34 @@ def import_one(job: ImageJob, actions: Actions, report: Report = quiet) -> Image
         return result
 
     raster = tiles = None
-    if options.reads_the_image:
-        assert job.in_img is not None
-        files = {"in_img": job.in_img, "out": job.out}
-        if options.ome2png or is_tiff(job.in_img):
-            plane = subset(Ome2PngParams, options, png=options.ome2png, **files)
-            raster = timed("ome2png", lambda: actions.ome2png(plane, report))
-        else:
-            refuse_plane_options(job)
-            picture = subset(GeoreferenceParams, options, **files)
-            raster = timed("georeference", lambda: actions.georeference(picture, report))
+    params = raster_params(job)
+    if isinstance(params, Ome2PngParams):
+        plane = params
+        raster = timed("ome2png", lambda: actions.ome2png(plane, report))
+    elif params is not None:
+        picture = params
+        raster = timed("georeference", lambda: actions.georeference(picture, report))
     if options.png2pmtiles:
         cut = subset(Png2PmtilesParams, options, out=job.out)
         tiles = timed("png2pmtiles", lambda: actions.png2pmtiles(cut, report))
     return ImageResult(img_id=job.out.img_id, raster=raster, tiles=tiles, seconds=seconds)
+
+
+def raster_params(job: ImageJob) -> GeoreferenceParams | None:
+    """The parameters of the first action, `Ome2PngParams` for a TIFF; None where the image itself is not needed.
+
+    Raises:
+        InputError: the image cannot be read.
+        UsageError: an option does not suit its kind.
+    """
+    if not job.options.reads_the_image:
+        return None
+    assert job.in_img is not None
+    files = {"in_img": job.in_img, "out": job.out}
+    if job.options.ome2png or is_tiff(job.in_img):
+        return subset(Ome2PngParams, job.options, png=job.options.ome2png, **files)
+    refuse_plane_options(job)
+    return subset(GeoreferenceParams, job.options, **files)
 
 
 class RunError(CartloaderError):

@@ -28,10 +28,8 @@ def encode_png(pixels: Bytes) -> bytes:
     """One picture ``(rows, columns, 1 … 4)`` as the bytes of a PNG."""
     height, width, bands = pixels.shape
     lines = _filtered(pixels, np.zeros((width, bands), np.uint8))
-    if (pixels == pixels[0, 0]).all():
-        data = zlib.compress(lines, 9)  # a flat tile: ISA-L makes it six times as large
-    else:
-        data = isal_zlib.compress(lines, _LEVEL)
+    flat = (pixels == pixels[0, 0]).all()  # ISA-L makes a flat tile six times as large
+    data = zlib.compress(lines.tobytes(), 9) if flat else isal_zlib.compress(lines, _LEVEL)
     return _SIGNATURE + _chunk(b"IHDR", _header(height, width, bands)) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 

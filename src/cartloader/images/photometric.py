@@ -84,6 +84,8 @@ class Scheme:
             )
         if self.kind == _MINISWHITE and np.dtype(page.dtype).kind not in "bu":
             raise InputError(f"{path}: MINISWHITE is read for unsigned integers only")
+        if self.kind == _PALETTE and (np.dtype(page.dtype).kind not in "bu" or self._bits > 16):
+            raise InputError(f"{path}: a palette is read for unsigned integers of at most 16 bits only")
         steps = self._steps(base)
 
         def convert(samples: Pixels) -> Pixels:
@@ -110,7 +112,8 @@ class Scheme:
             steps.append(lambda samples: white - samples)
         elif self.kind == _PALETTE:
             table = _palette(self.page)
-            steps.append(lambda samples: table[samples[..., 0]])
+            # one bit is read as bool, which would select instead of look up
+            steps.append(lambda samples: table[samples[..., 0].astype(np.uint16)])
         elif self.kind == _SEPARATED:
             steps.append(_from_cmyk)
         elif self.kind == _YCBCR:

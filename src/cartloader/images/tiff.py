@@ -228,9 +228,14 @@ class TiffPlane:
         if self._ref.offset and not self._raw:
             raise InputError(f"{path}: holds many planes behind one compressed page, which cannot be read")
         row_bytes = self.width * contiguous * self._stored.itemsize
+        # A damaged size is found out before anything of that size is made.
         if self._raw:
+            self._check_end(page.dataoffsets[0] + self._ref.offset + separate * self.height * row_bytes)
             self.block = (min(max(BLOCK_BYTES // row_bytes, 1), self.height), self.width)
         else:
+            listed = min(len(page.dataoffsets), len(page.databytecounts))
+            if listed < separate * math.prod(self._grid):
+                raise InputError(f"{path}: is damaged; it lists just {listed} {_segment_name(page)}s")
             size = math.prod(self._segment) * contiguous * self._stored.itemsize
             if size > SEGMENT_BYTES and not high_memory:
                 raise InputError(
@@ -278,13 +283,11 @@ class TiffPlane:
         """One decoded strip or tile, or None where the file leaves it out."""
         page = self._page
         index = (plane * self._grid[0] + row) * self._grid[1] + column
-        if index >= len(page.dataoffsets) or index >= len(page.databytecounts):
-            raise InputError(f"{self._tiff.path}: is damaged; its {_segment_name(page)} {index} is not listed")
         offset, size = page.dataoffsets[index], page.databytecounts[index]
         if not offset or not size:
             return None
         data = self._bytes(offset, size)
-        name, codec = _segment_name(page), _CODECS.get(int(page.compression), page.compression)
+        name, codec = _segment_name(page), _CODECS.get(page.compression, page.compression)
         try:
             segment, _, _ = self._decode(data, index, **self._tables)
             decoded: Pixels = np.asarray(segment)[0]
@@ -298,9 +301,12 @@ class TiffPlane:
             raise InputError(f"{self._tiff.path}: is damaged; its {name} {index} ({codec}) holds just {found} values")
         return decoded
 
+    def _check_end(self, end: int) -> None:
+        if end > self._tiff.size:
+            raise InputError(f"{self._tiff.path}: is cut off; it ends before byte {end:,}")
+
     def _bytes(self, offset: int, size: int) -> bytes:
-        if offset + size > self._tiff.size:  # before memory for it is taken
-            raise InputError(f"{self._tiff.path}: is cut off; it ends before byte {offset + size:,}")
+        self._check_end(offset + size)  # before memory for it is taken
         parts = []
         while size > 0:
             part = os.pread(self._tiff.descriptor, size, offset)

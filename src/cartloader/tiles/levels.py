@@ -127,7 +127,7 @@ class Resampled:
         size = window.shape[::-1]
         pixels = from_image(to_image(source).resize(size, kernel, box=region), self.bands)
         if self.bands == 4 and radius > 1 and source[..., 3].min() < source[..., 3].max():
-            halves = from_image(to_image(source >> 1).resize(size, kernel, box=region), self.bands)
+            halves = from_image(to_image(source // np.uint8(2)).resize(size, kernel, box=region), self.bands)
             return _without_overshoot(pixels, halves)
         return pixels
 
