@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from affine import Affine
 from tifffile import TiffPage
 
-from cartloader.errors import InputError, MetadataError, UsageError
+from cartloader.errors import InputError, UsageError
 from cartloader.images import is_tiff
 from cartloader.images.plane import Plane, Projected, Shrunk
 from cartloader.images.tiff import PlaneRef, Series, Tiff, TiffPlane, open_tiff
@@ -202,14 +203,15 @@ def _detectable(tiff: Tiff, page: TiffPage, series: int) -> tuple[tuple[float, f
         return None
     try:
         across, down = (float(number) for number in page.resolution)
-    except (ValueError, TypeError, ZeroDivisionError) as error:
-        raise MetadataError(f"{tiff.path}: its resolution tags cannot be read ({error})") from None
-    if not (across > 0 and down > 0):
+        unit = int(page.resolutionunit)
+    except (ValueError, TypeError, ZeroDivisionError):  # 0/0, as some writers put it: nothing is known
+        return None
+    if not (0 < across < math.inf and 0 < down < math.inf):
         return None
     imagej = re.search(r"^unit=(?:micron|\\u00B5m|[µμu]m)\s*$", tiff.first.description, re.MULTILINE)
     if imagej and tiff.first.description.startswith("ImageJ="):
         name, micrometres = "ImageJ unit micron", 1.0
-    elif (unit := int(page.resolutionunit)) in _RESOLUTION_UNITS:
+    elif unit in _RESOLUTION_UNITS:
         name, micrometres = f"{across:g} pixels per {_RESOLUTION_UNITS[unit][0]}", _RESOLUTION_UNITS[unit][1]
     else:
         return None

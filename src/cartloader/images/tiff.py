@@ -230,7 +230,7 @@ class TiffPlane:
         row_bytes = self.width * contiguous * self._stored.itemsize
         # A damaged size is found out before anything of that size is made.
         if self._raw:
-            self._check_end(page.dataoffsets[0] + self._ref.offset + separate * self.height * row_bytes)
+            self._check_extent(page.dataoffsets[0] + self._ref.offset, separate * self.height * row_bytes)
             self.block = (min(max(BLOCK_BYTES // row_bytes, 1), self.height), self.width)
         else:
             listed = min(len(page.dataoffsets), len(page.databytecounts))
@@ -250,10 +250,11 @@ class TiffPlane:
 
     def read(self, window: Window) -> Pixels:
         """The converted pixels of a window."""
-        stored = self._read_raw(window) if self._raw else self._read_segments(window)
-        if self._ref.sample is not None:
-            stored = stored[..., self._ref.sample : self._ref.sample + 1]
-        return self._convert(stored)
+        with _parsing(self._tiff.path):
+            stored = self._read_raw(window) if self._raw else self._read_segments(window)
+            if self._ref.sample is not None:
+                stored = stored[..., self._ref.sample : self._ref.sample + 1]
+            return self._convert(stored)
 
     def _read_raw(self, window: Window) -> Pixels:
         """Rows straight from the file: the data of an uncompressed page are one run of rows per separate sample."""
@@ -301,12 +302,14 @@ class TiffPlane:
             raise InputError(f"{self._tiff.path}: is damaged; its {name} {index} ({codec}) holds just {found} values")
         return decoded
 
-    def _check_end(self, end: int) -> None:
-        if end > self._tiff.size:
-            raise InputError(f"{self._tiff.path}: is cut off; it ends before byte {end:,}")
+    def _check_extent(self, offset: int, size: int) -> None:
+        if offset < 0 or size < 0:
+            raise InputError(f"{self._tiff.path}: is damaged; it lists pixels at byte {offset:,}, {size:,} bytes long")
+        if offset + size > self._tiff.size:
+            raise InputError(f"{self._tiff.path}: is cut off; it ends before byte {offset + size:,}")
 
     def _bytes(self, offset: int, size: int) -> bytes:
-        self._check_end(offset + size)  # before memory for it is taken
+        self._check_extent(offset, size)  # before memory for it is taken
         parts = []
         while size > 0:
             part = os.pread(self._tiff.descriptor, size, offset)
