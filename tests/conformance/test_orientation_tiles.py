@@ -84,10 +84,7 @@ def test_the_bounds_of_metadata_turn_with_the_picture_about_its_low_corner(
         orient_frame=frame, blocksize=TILE,
     )  # fmt: skip
     laid = turned(picture, rotate, vertical, horizontal)
-    if frame == "image":
-        expected = np.flipud(laid)
-    else:
-        expected = turned(np.flipud(picture), rotate, vertical, horizontal)
+    expected = np.flipud(laid) if frame == "image" else turned(np.flipud(picture), rotate, vertical, horizontal)
     half = TILE * 2**ZOOM // 2
     shown = look(archive, ZOOM, TILE).window(half - laid.shape[0], half, half, half + laid.shape[1])
     np.testing.assert_array_equal(shown[..., :3], expected)

@@ -112,8 +112,10 @@ def test_another_spatial_reference_is_reprojected(tmp_path: Path) -> None:
     grid = Affine(view.resolution, 0, view.column * view.resolution - HALF_MAP, 0, -view.resolution,
                   HALF_MAP - view.row * view.resolution)  # fmt: skip
     expected = np.zeros((3, *view.rgba.shape[:2]), np.uint8)
-    reproject(np.ascontiguousarray(np.moveaxis(picture, -1, 0)), expected, src_transform=affine,
-              src_crs="EPSG:32633", dst_transform=grid, dst_crs="EPSG:3857", resampling=Resampling.cubic, tolerance=0)  # fmt: skip
+    reproject(
+        np.ascontiguousarray(np.moveaxis(picture, -1, 0)), expected, src_transform=affine, src_crs="EPSG:32633",
+        dst_transform=grid, dst_crs="EPSG:3857", resampling=Resampling.cubic, tolerance=0,
+    )  # fmt: skip
     seen = view.rgba[..., 3] == 255
     core = ndimage.binary_erosion(seen, iterations=BORDER)
     assert core.sum() > 100_000
