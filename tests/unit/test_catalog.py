@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cartloader.catalog import update
@@ -332,6 +332,7 @@ def layouts(draw: Any) -> str:
 
 @settings(deadline=None, max_examples=100)
 @given(layouts(), st.lists(st.dictionaries(ids, st.just(""), min_size=1, max_size=2), min_size=1, max_size=3))
+@example("id: null\nassets: {sge: null, factors: null,\n  cells: null}", [{"0": ""}])
 def test_any_updates_leave_all_other_keys_and_all_lines_intact(text: str, updates: list[dict[str, str]]) -> None:
     expected = yaml.safe_load(text)
     new = text
@@ -351,4 +352,5 @@ def test_any_updates_leave_all_other_keys_and_all_lines_intact(text: str, update
             line[2:].strip(" '\"") for line in difflib.ndiff(text.splitlines(), new.splitlines()) if line[0] == "-"
         ]
         mine = ("assets:", "basemap:", *(name for names in updates for name in names))
-        assert all(line.startswith(mine) for line in removed)
+        # The last line of a mapping in braces grows before its closing brace; what it said stays.
+        assert all(line.startswith(mine) or line.rstrip("}") in new for line in removed)
