@@ -1,0 +1,174 @@
+"""Write ``docs/options.md`` from the models that the command line itself is made of.
+
+Run it as ``python docs/make_options.py``; a test compares the committed page with `page`.
+"""
+
+# ruff: noqa: E501  (a row of a Markdown table is one line)
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from cartloader.params import ImportOptions, option
+from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
+from cartloader_flows.parser import GROUPS
+
+PAGE = Path(__file__).with_name("options.md")
+
+_KINDS = {"boolean": "flag", "integer": "whole number", "number": "number", "string": "text", "path": "path"}
+_ABSENT = {"out_dir": "required", "img_id": "required with `--in-img`"}
+"""What stands for the default of an option that has none, where that is more than nothing."""
+
+_INTRODUCTION = """\
+# Options
+
+<!-- Made by docs/make_options.py; change the models in src/cartloader/params.py or the script, not this page. -->
+
+```
+cartloader import_image ACTIONS --in-img IMAGE --img-id ID --out-dir DIR
+cartloader import_image ACTIONS --in-json MAPPING --out-dir DIR
+```
+
+`cartloader import_image --help` prints the same options. An option is a flag, or takes one value (`--page 3` or
+`--page=3`). A value may start with a minus sign: `--georef-bounds -10,-20,300,400`. No action runs by default; without
+one the command ends with code 2 and lists them. What the options do to pixels, bounds and files is described in
+[what is read, placed and written](formats.md) and in [how orientation works](orientation.md).
+"""
+
+_REST = """\
+## Options that are not built yet
+
+`--dry-run` and `--makefn` are refused with a sentence that says so (code 2). So is `--engine gdal` together with
+`--png2pmtiles`, and with it each path of a tool, unless `--engine native` is given too. `--restart` is accepted and
+changes nothing: there is no cache yet, so that each run does all its work.
+
+## Ids
+
+An image id names the output files and the basemap in the catalog. It has 1 to 128 characters: letters (A to Z without
+accents), digits, `.`, `-` and `_`; the first is a letter or a digit. White space is refused. In a mapping, two ids that
+differ only in case are refused, since some file systems cannot tell them apart.
+
+## Many images: the mapping of `--in-json`
+
+A JSON or YAML file that maps each id to a path, or to an object with a `path` and options of that image:
+
+<!-- test: mapping -->
+```yaml
+dapi: morphology.ome.tif
+membrane:
+  path: morphology.ome.tif
+  channel: membrane
+  colorize: "#ffaa00"
+  upper-thres-quantile: 0.99
+he:
+  path: scans/he.png
+  georef_bounds: [6690, 6772, 7367, 7449]
+  rotate: 90
+```
+
+```
+cartloader import_image --png2pmtiles --update-catalog --page 0 --in-json images.yaml --out-dir map --n-jobs 2
+```
+
+- An option is spelled as on the command line without `--`, or with `_` for `-`. A flag is `true` or `false`.
+- Options of an image win over those of the command line, which hold for all images. The two are checked together:
+  above, `--page 0` from the command line and the image's own `channel` exclude each other, and the command ends with
+  code 2. Give `page` to the image that needs it instead.
+- Bounds and pixel sizes may be lists of numbers. Put a colour with `#` in quotes: in YAML, `#` starts a comment.
+- Relative paths are relative to the mapping file, those of `micron2pixel_csv`, `georef_bounds_tsv`, `georef_pixel_tsv`
+  and `catalog_yaml` too.
+- The ids may lie under a top-level key `IMAGES`; other keys beside it are then ignored.
+- `--img-id` selects images and may be repeated; without it all are imported.
+- The options of the command itself cannot be set for one image: CANNOT.
+- `--n-jobs` images are imported at a time. One that fails does not stop the others. The catalog is updated once, at
+  the end, with the images that succeeded.
+
+## Exit codes
+
+| code | meaning |
+|---|---|
+| 0 | all is done |
+| 1 | an image failed (with a mapping: at least one did, the others are done, and a list says which and why), or the catalog could not be updated, or a file is missing or unreadable |
+| 2 | wrong use: an option is unknown, has a wrong value or contradicts another one or the image; nothing is written |
+| 130 | interrupted by Ctrl-C |
+
+What goes wrong is said in one sentence on the standard error stream. `--debug` adds the traceback.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    command = ", ".join(f"`{name}`" for name in ImportCommand.model_fields)
+    parts = [_INTRODUCTION]
+    for group, title in GROUPS.items():
+        rows = [
+            _row(name, field)
+            for model in (ImportCommand, ImportOptions)
+            for name, field in _fields(model)
+            if field.get("group") == group
+        ]
+        parts.append(_table(f"## {title[0].upper()}{title[1:]}", rows))
+    parts.append(_REST.replace("CANNOT", command))
+    for name, model, words in (
+        ("sample", SampleCommand, "Writes a sample image to try the import with."),
+        ("preview", PreviewCommand, "Draws an archive's whole image as one PNG picture, as the map shows it."),
+    ):
+        rows = [_row(field_name, field) for field_name, field in _fields(model)]
+        parts.append(_table(f"## `cartloader {name}`\n\n{words}", rows))
+    return "\n".join(parts)
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield from model.model_json_schema()["properties"].items()
+
+
+def _table(heading: str, rows: list[str]) -> str:
+    return "\n".join([f"{heading}\n", "| option | value | default | meaning |", "|---|---|---|---|", *rows, ""])
+
+
+def _row(name: str, field: Mapping[str, Any]) -> str:
+    spelled = field["metavar"] if field.get("positional") else option(name)
+    cells = [f"`{spelled}`", _kind(field), _default(name, field), _marked(" ".join(field["description"].split()))]
+    return f"| {' | '.join(cells)} |"
+
+
+def _kind(field: Mapping[str, Any]) -> str:
+    """What the value is: its choices, or its type and range."""
+    value = next((one for one in field.get("anyOf", ()) if one.get("type") != "null"), field)
+    value = value.get("items", value)
+    if choices := value.get("enum") or ([value["const"]] if "const" in value else []):
+        return ", ".join(f"`{choice}`" for choice in choices)
+    if "metavar" in field and not field.get("positional"):
+        return f"`{field['metavar']}`"
+    kind = _KINDS[value.get("format", value["type"])]
+    if "minimum" not in value:
+        return kind
+    return f"{kind}, {value['minimum']} to {value['maximum']}" if "maximum" in value else f"{kind} ≥ {value['minimum']}"
+
+
+def _default(name: str, field: Mapping[str, Any]) -> str:
+    if field.get("positional"):
+        return "required"
+    default = field.get("default")
+    if name in _ABSENT or default is None:
+        return _ABSENT.get(name, "")
+    if default is False:
+        return "off"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+def _marked(text: str) -> str:
+    """Text as Markdown: options as code, and nothing taken for HTML or emphasis."""
+    pieces = re.split(r"(--[a-z][a-z0-9_*-]*)", text)
+    escaped = (re.sub(r"[|*_]", r"\\\g<0>", piece).replace("<", "&lt;") for piece in pieces[::2])
+    code = (f"`{piece}`" for piece in pieces[1::2])
+    return "".join(part for pair in zip(escaped, [*code, ""], strict=True) for part in pair)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(PAGE)
