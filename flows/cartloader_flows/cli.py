@@ -7,29 +7,23 @@ from __future__ import annotations
 
 import argparse
 import io
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import TypeVar
-
-from pydantic import ValidationError
+from collections.abc import Sequence
+from importlib import import_module
 
 from cartloader import __version__
 from cartloader.errors import UsageError, sentence
-from cartloader.jobs import RunError, explain
-from cartloader.params import ImportOptions, Options, check_actions
-from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.parser import Parser
-from cartloader_flows.runs import check_image, run_directly, run_flow
-from cartloader_flows.summary import summary
-from cartloader_flows.watch import StoppedError, Watch, watching
-
-OptionsT = TypeVar("OptionsT", bound=Options)
+from cartloader_flows.watch import StoppedError
 
 EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
+COMMANDS = {
+    "import_image": "Turn images into map tiles.",
+    "sample": "Write a small sample image to try the import with.",
+    "preview": "Draw an archive's whole image as one PNG picture.",
+}
+"""Each command is the function of its name in `cartloader_flows.verbs`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,122 +46,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(argv: Sequence[str]) -> int:
     if argv and argv[0] in COMMANDS:
-        return COMMANDS[argv[0]](argv[1:])
+        return int(getattr(import_module("cartloader_flows.verbs"), argv[0])(argv[1:]))
     parser = Parser(
         "cartloader",
         "cartloader [--help] [--version] COMMAND ...",
         "Import microscope and histology images as PMTiles raster layers that lie\nexactly under spatial-omics data.",
     )
     parser.epilog = "\n".join(
-        ["commands (each has its own --help):", *(f"  {name:<14}{run.__doc__}" for name, run in COMMANDS.items())]
+        ["commands (each has its own --help):", *(f"  {name:<14}{words}" for name, words in COMMANDS.items())]
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("COMMAND", choices=COMMANDS, help=argparse.SUPPRESS)
     parser.parse_args(argv)
     raise AssertionError("argparse accepts no other first word than a command")
-
-
-def import_image(argv: Sequence[str]) -> int:
-    """Turn images into map tiles."""
-    parser = Parser(
-        "cartloader import_image",
-        "cartloader import_image ACTIONS --in-img IMAGE --img-id ID --out-dir DIR\n"
-        "       cartloader import_image ACTIONS --in-json MAPPING --out-dir DIR",
-        "Turn an image into map tiles (PMTiles) that lie under spatial-omics data.",
-        ImportCommand,
-        ImportOptions,
-    )
-    given = parser.read(argv)
-    own = {name: given.pop(name) for name in ImportCommand.model_fields if name in given}
-    options = _checked(ImportOptions, given)
-    if "in_json" not in own:  # the entries of a mapping may name actions of their own
-        check_actions(options)
-    command = _checked(ImportCommand, own)
-    jobs = command.jobs(options)
-    sources = {job.out.img_id: job.in_img.name if job.in_img else "" for job in jobs}
-    try:
-        with watching(sources, plain=command.debug) as watch, _stopping(watch):
-            if command.direct:
-                result = run_directly(jobs, command.n_jobs, watch.report)
-            else:
-                if len(jobs) == 1:
-                    check_image(jobs[0])  # not after 15 s of starting a server
-                result = run_flow(command, options, watch.report)
-    except RunError as failure:
-        return _report_failure(failure, command, sources)
-    print(summary(result, sources))
-    return 0
-
-
-def sample(argv: Sequence[str]) -> int:
-    """Write a small sample image to try the import with."""
-    parser = Parser("cartloader sample", "cartloader sample [--size N] OUT.ome.tif", f"{sample.__doc__}", SampleCommand)
-    command = _checked(SampleCommand, parser.read(argv))
-    from cartloader.sample import write_sample  # noqa: PLC0415  (numpy)
-
-    write_sample(command.out, size=command.size)
-    print(command.out)
-    return 0
-
-
-def preview(argv: Sequence[str]) -> int:
-    """Draw an archive's whole image as one PNG picture."""
-    parser = Parser(
-        "cartloader preview",
-        "cartloader preview [--size N] ARCHIVE.pmtiles OUT.png",
-        f"{preview.__doc__}",
-        PreviewCommand,
-    )
-    command = _checked(PreviewCommand, parser.read(argv))
-    from cartloader.preview import write_preview  # noqa: PLC0415  (numpy)
-
-    write_preview(command.archive, command.out, size=command.size)
-    print(command.out)
-    return 0
-
-
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "import_image": import_image,
-    "sample": sample,
-    "preview": preview,
-}
-
-
-def _checked(model: type[OptionsT], given: dict[str, object]) -> OptionsT:
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        raise UsageError(explain(error)) from error
-
-
-def _report_failure(failure: RunError, command: ImportCommand, sources: dict[str, str]) -> int:
-    """Say what was done and what was not; only the wrong use of a single image is wrong use of the command."""
-    errors = list(failure.failures.values())
-    if stopped := [error for error in errors if isinstance(error, StoppedError)]:
-        raise stopped[0]
-    if done := summary(failure.result, sources):
-        print(done)
-    if command.debug:
-        for error in errors:
-            traceback.print_exception(error)
-    _complain(f"{failure}\n{failure.table()}" if len(sources) > 1 else str(failure))
-    wrong_use = not command.in_json and any(isinstance(error, UsageError) for error in errors)
-    return EXIT_WRONG_USE if wrong_use else EXIT_FAILED
-
-
-@contextmanager
-def _stopping(watch: Watch) -> Iterator[None]:
-    """Let Ctrl-C reach the images in other threads as well."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        watch.stop()
-        signal.default_int_handler(number, frame)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _complain(text: str) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cartloader.errors import UsageError
-from cartloader.params import option
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel  # 0.2 s with the models, which `cartloader --help` has no use for
 
 # The groups of the help in reading order, by the name that fields give.
 GROUPS = {
@@ -59,6 +59,8 @@ class Parser(argparse.ArgumentParser):
         if field.get("positional"):
             group.add_argument(name, **reading)
             return
+        from cartloader.params import option  # noqa: PLC0415  (see above)
+
         spellings = [option(name), *_ALIASES.get(name, ())]
         if name in _BARE_VALUES:
             reading |= {"nargs": "?", "const": _BARE_VALUES[name]}

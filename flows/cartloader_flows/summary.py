@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cartloader.results import CatalogResult, ImageResult, RunResult
+if TYPE_CHECKING:
+    from cartloader.results import CatalogResult, ImageResult, RunResult
 
 
 def summary(result: RunResult, sources: Mapping[str, str]) -> str:

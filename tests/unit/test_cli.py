@@ -209,6 +209,18 @@ def test_help_imports_nothing_heavy() -> None:
     assert not heavy & set(re.findall(r"'(\w+)'", run.stderr))
 
 
+def test_the_help_of_the_command_itself_needs_no_models() -> None:
+    code = (
+        "import sys; from cartloader_flows.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print('pydantic' in sys.modules, file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "import_image" in run.stdout
+    assert run.stderr == "False\n"
+
+
 def test_a_direct_import_never_imports_prefect_and_survives_an_old_locale(slide: Path) -> None:
     argv = ["import_image", "--direct", "--png2pmtiles", "--in-img", str(slide), "--img-id", "a", "--out-dir", "map"]
     code = (
