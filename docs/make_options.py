@@ -3,7 +3,6 @@
 Run it as ``python docs/make_options.py``; a test compares the committed page with `page`.
 """
 
-# ruff: noqa: E501  (a row of a Markdown table is one line)
 from __future__ import annotations
 
 import re
@@ -44,7 +43,8 @@ _REST = """\
 
 `--dry-run` and `--makefn` are refused with a sentence that says so (code 2). So is `--engine gdal` together with
 `--png2pmtiles`, and with it each path of a tool, unless `--engine native` is given too. `--restart` is accepted and
-changes nothing: there is no cache yet, so that each run does all its work.
+changes nothing: there is no cache yet, so that each run does all its work. `--gdal-translate` is another spelling of
+`--gdal_translate`.
 
 ## Ids
 
@@ -58,26 +58,26 @@ A JSON or YAML file that maps each id to a path, or to an object with a `path` a
 
 <!-- test: mapping -->
 ```yaml
-dapi: morphology.ome.tif
+he: scans/he.ome.tif
+dapi: {path: morphology.ome.tif, page: 0}
 membrane:
   path: morphology.ome.tif
   channel: membrane
   colorize: "#ffaa00"
   upper-thres-quantile: 0.99
-he:
-  path: scans/he.png
+histology:
+  path: scans/histology.png
   georef_bounds: [6690, 6772, 7367, 7449]
   rotate: 90
 ```
 
 ```
-cartloader import_image --png2pmtiles --update-catalog --page 0 --in-json images.yaml --out-dir map --n-jobs 2
+cartloader import_image --png2pmtiles --update-catalog --in-json images.yaml --out-dir map --n-jobs 2
 ```
 
 - An option is spelled as on the command line without `--`, or with `_` for `-`. A flag is `true` or `false`.
-- Options of an image win over those of the command line, which hold for all images. The two are checked together:
-  above, `--page 0` from the command line and the image's own `channel` exclude each other, and the command ends with
-  code 2. Give `page` to the image that needs it instead.
+- Options of an image win over those of the command line, which hold for all images. The two are checked together: with
+  `--page 1` on the command line, the `channel` of `membrane` would be refused, since they exclude each other.
 - Bounds and pixel sizes may be lists of numbers. Put a colour with `#` in quotes: in YAML, `#` starts a comment.
 - Relative paths are relative to the mapping file, those of `micron2pixel_csv`, `georef_bounds_tsv`, `georef_pixel_tsv`
   and `catalog_yaml` too.
@@ -92,11 +92,14 @@ cartloader import_image --png2pmtiles --update-catalog --page 0 --in-json images
 | code | meaning |
 |---|---|
 | 0 | all is done |
-| 1 | an image failed (with a mapping: at least one did, the others are done, and a list says which and why), or the catalog could not be updated, or a file is missing or unreadable |
-| 2 | wrong use: an option is unknown, has a wrong value or contradicts another one or the image; nothing is written |
+| 1 | an image failed, a missing or unreadable file included; or the catalog could not be updated. Of many images, the \
+others are done, and a list says which failed and why |
+| 2 | wrong use: an option is unknown, has a wrong value, contradicts another one, or does not suit the image |
 | 130 | interrupted by Ctrl-C |
 
-What goes wrong is said in one sentence on the standard error stream. `--debug` adds the traceback.
+What goes wrong is said in one sentence on the standard error stream. `--debug` adds the traceback. Every output file is
+there whole or not at all. An image that fails while its tiles are made may leave its finished `<img-id>.geotif.tif`
+behind. Of several images, one whose options do not suit it counts as failed: the code is 1.
 """
 
 
@@ -111,7 +114,7 @@ def page() -> str:
             for name, field in _fields(model)
             if field.get("group") == group
         ]
-        parts.append(_table(f"## {title[0].upper()}{title[1:]}", rows))
+        parts.append(_table(f"## {_marked(title[0].upper() + title[1:])}", rows))
     parts.append(_REST.replace("CANNOT", command))
     for name, model, words in (
         ("sample", SampleCommand, "Writes a sample image to try the import with."),
@@ -163,7 +166,7 @@ def _default(name: str, field: Mapping[str, Any]) -> str:
 
 def _marked(text: str) -> str:
     """Text as Markdown: options as code, and nothing taken for HTML or emphasis."""
-    pieces = re.split(r"(--[a-z][a-z0-9_*-]*)", text)
+    pieces = re.split(r"(--[a-z][a-z0-9_*-]*(?: gdal)?)", text)
     escaped = (re.sub(r"[|*_]", r"\\\g<0>", piece).replace("<", "&lt;") for piece in pieces[::2])
     code = (f"`{piece}`" for piece in pieces[1::2])
     return "".join(part for pair in zip(escaped, [*code, ""], strict=True) for part in pair)

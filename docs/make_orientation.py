@@ -1,64 +1,91 @@
-"""Draw ``docs/orientation.png``: one picture, laid down in all eight ways in both frames, as the map shows it.
+"""Draw ``docs/orientation.png``: one small picture, laid down in all eight ways in both frames by the program itself.
 
-Run it as ``python docs/make_orientation.py``. Each cell is a real import of a y-down image.
+Run it as ``python docs/make_orientation.py``. Every cell is what ``cartloader preview`` draws of a finished archive.
 """
 
 from __future__ import annotations
 
-from itertools import product
+import tempfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
-import tifffile
-from PIL import Image, ImageDraw
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
-from cartloader import actions
-from cartloader.params import Ome2PngParams, OutputPrefix, Png2PmtilesParams
-from cartloader.preview import render_preview
+from cartloader_flows.cli import main
 
 SHEET = Path(__file__).with_name("orientation.png")
-CELL, HEAD, SIDE = 128, 22, 64
+
+WIDTH, HEIGHT = 96, 64
+PIXEL_SIZE = 2 * np.pi * 6378137 / (512 << 18)
+"""µm; a pixel of zoom 18, so that nothing is resampled."""
+CORNER = 18
+RED, GREEN, BLUE, YELLOW = (214, 39, 40), (44, 160, 44), (31, 119, 180), (255, 187, 0)
+TURNS = ("", "--rotate 90", "--rotate 180", "--rotate 270")
+FLIPS = ("", "--flip-horizontal")
+
+CELL, LABEL, TITLE, GAP = 112, 34, 30, 20
+INK = (30, 30, 30)
 
 
-def picture() -> Image.Image:
-    """An F with four different corners, wider than high."""
-    image = Image.new("RGB", (96, 64), "white")
-    draw = ImageDraw.Draw(image)
-    for box in ((38, 10, 46, 54), (38, 10, 66, 18), (38, 28, 58, 36)):
-        draw.rectangle(box, "black")
-    for corner, colour in zip(((0, 0), (84, 0), (0, 52), (84, 52)), ("red", "lime", "blue", "gold"), strict=True):
-        draw.rectangle((*corner, corner[0] + 11, corner[1] + 11), colour)
-    return image
+def stored() -> NDArray[np.uint8]:
+    """An F between four corners: red at the first pixel, then clockwise green, blue, yellow."""
+    picture = np.full((HEIGHT, WIDTH, 3), 235, np.uint8)
+    picture[:CORNER, :CORNER], picture[:CORNER, -CORNER:] = RED, GREEN
+    picture[-CORNER:, -CORNER:], picture[-CORNER:, :CORNER] = BLUE, YELLOW
+    picture[8:56, 36:44] = picture[8:16, 36:66] = picture[28:35, 36:58] = INK
+    return picture
 
 
-def main() -> None:
-    """Import and draw all cells."""
-    pixels = np.asarray(picture())
-    sheet = Image.new("RGB", (SIDE + 8 * CELL, HEAD + 2 * CELL), "lightgray")
-    draw = ImageDraw.Draw(sheet)
-    with TemporaryDirectory() as folder:
-        slide = Path(folder) / "picture.ome.tif"
-        tifffile.imwrite(slide, pixels, photometric="rgb", metadata={"PhysicalSizeX": 1.0, "PhysicalSizeY": 1.0})
-        for row, frame in enumerate(("image", "map")):
-            draw.text((4, HEAD + row * CELL + 50), f"frame\n{frame}", "black")
-            for column, (flip, turn) in enumerate(product((False, True), (None, 90, 180, 270))):
-                out = OutputPrefix(out_dir=Path(folder), img_id=f"{frame}{column}")
-                actions.ome2png(
-                    Ome2PngParams(
-                        in_img=slide, out=out, png=False, rotate=turn, flip_horizontal=flip, orient_frame=frame
-                    )
-                )
-                shown = render_preview(actions.png2pmtiles(Png2PmtilesParams(out=out)).path, 108)
-                place = (
-                    SIDE + column * CELL + (CELL - shown.width) // 2,
-                    HEAD + row * CELL + (CELL - shown.height) // 2,
-                )
-                sheet.paste(shown, place, shown)
-                draw.text((SIDE + column * CELL + 8, 5), f"rotate {turn or 0}{' + flip-h' if flip else ''}", "black")
-    sheet.save(SHEET, optimize=True)
+def laid_down(image: Path, folder: Path, options: list[str]) -> Image.Image:
+    """What the map shows of the image, imported with these options."""
+    archive, drawn = folder / "f.pmtiles", folder / "f.png"
+    where = ["--in-img", str(image), "--img-id", "f", "--out-dir", str(folder), "--direct"]
+    how = ["--png2pmtiles", "--resample", "near", "--pixel-size", repr(float(PIXEL_SIZE))]
+    if main(["import_image", *how, *where, *options]) or main(["preview", str(archive), str(drawn)]):
+        raise SystemExit(f"the import with {options} failed")
+    with Image.open(drawn) as picture:
+        return picture.convert("RGBA")
+
+
+def sheet(original: Image.Image, cells: dict[str, dict[str, Image.Image]]) -> Image.Image:
+    """The stored picture, then a block of eight cells for each frame."""
+    columns = len(TURNS)
+    block = TITLE + len(FLIPS) * (CELL + LABEL) + GAP
+    result = Image.new("RGB", (columns * (CELL + GAP) + GAP, TITLE + CELL + GAP + block * len(cells)), "white")
+    draw = ImageDraw.Draw(result)
+    big, small = ImageFont.load_default(15), ImageFont.load_default(12)
+    draw.text((GAP, 8), "stored, as an image viewer shows it", INK, big)
+    result.paste(original, (GAP, TITLE + 8))
+    for number, (frame, pictures) in enumerate(cells.items()):
+        top = TITLE + CELL + number * block
+        draw.text((GAP, top), f"on the map, --orient-frame {frame} (bounds with y downwards)", INK, big)
+        for index, (label, picture) in enumerate(pictures.items()):
+            row, column = divmod(index, columns)
+            left, cell_top = GAP + column * (CELL + GAP), top + TITLE + row * (CELL + LABEL)
+            middle = (left + (CELL - picture.width) // 2, cell_top + (CELL - picture.height) // 2)
+            result.paste(picture, middle, picture)
+            draw.text((left + CELL // 2, cell_top + CELL), label, INK, small, anchor="ma", align="center")
+    return result
+
+
+def make() -> None:
+    """Import the picture 16 times and write the sheet."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        image = folder / "stored.png"
+        original = Image.fromarray(stored())
+        original.save(image)
+        cells: dict[str, dict[str, Image.Image]] = {"image": {}, "map": {}}
+        for frame, pictures in cells.items():
+            for flip in FLIPS:
+                for turn in TURNS:
+                    options = [*turn.split(), *flip.split()]
+                    label = "\n".join(filter(None, (turn, flip))) or "neither"
+                    pictures[label] = laid_down(image, folder, [*options, "--orient-frame", frame])
+    sheet(original, cells).quantize(32).save(SHEET, optimize=True)
     print(SHEET)
 
 
 if __name__ == "__main__":
-    main()
+    make()

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cartloader.jobs import mapped_jobs
+from cartloader.params import ImportOptions
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -15,6 +18,19 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 def test_the_page_of_options_is_made_of_the_models() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "make_options.py"))["page"]()
     assert (ROOT / "docs" / "options.md").read_text(encoding="utf-8") == made, "run python docs/make_options.py"
+
+
+def test_the_mapping_on_the_page_of_options_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"<!-- test: mapping -->\n```yaml\n(.*?)```", text, re.DOTALL)
+    mapping = tmp_path / "images.yaml"
+    mapping.write_text(example, encoding="utf-8")
+    jobs = {job.out.img_id: job for job in mapped_jobs(mapping, tmp_path, ImportOptions(png2pmtiles=True), None)}
+    assert list(jobs) == ["he", "dapi", "membrane", "histology"]
+    assert jobs["he"].in_img == tmp_path / "scans" / "he.ome.tif"
+    assert (jobs["dapi"].options.page, jobs["membrane"].options.channel) == (0, "membrane")
+    assert jobs["membrane"].options.colorize == "#ffaa00"
+    assert (jobs["histology"].options.georef_bounds, jobs["histology"].options.rotate) == ("6690,6772,7367,7449", 90)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
