@@ -26,7 +26,7 @@ CHANNELS = ("DAPI", "membrane")
 SIZES = range(256, 16384 + 1)
 """Pixels on a side."""
 
-_TILE = 512
+TILE = 512
 _SMALLEST_LEVEL = 256
 _DARK = 105.0
 """What the camera adds to every pixel."""
@@ -69,13 +69,13 @@ def write_sample(path: Path, size: int = 2048, seed: int = 0) -> None:
     """
     if size not in SIZES:
         raise UsageError(f"a sample of {size} pixels: {SIZES[0]} to {SIZES[-1]:,} pixels on a side are possible")
-    tissue = _Tissue.grown(size, seed)
+    tissue = Tissue.grown(size, seed)
     levels = 0
     while size >> levels > _SMALLEST_LEVEL:
         levels += 1
     layout: dict[str, Any] = {
         "photometric": "minisblack",
-        "tile": (_TILE, _TILE),
+        "tile": (TILE, TILE),
         "compression": "zlib",
         "predictor": True,
     }
@@ -111,11 +111,11 @@ def write_sample(path: Path, size: int = 2048, seed: int = 0) -> None:
         publish(made, path)
 
 
-def _tiles(tissue: _Tissue, halved: Pixels) -> Iterator[Pixels]:
+def _tiles(tissue: Tissue, halved: Pixels) -> Iterator[Pixels]:
     """The full-size tiles, channel by channel and row by row; the next level of the pyramid is filled on the way."""
     for channel in range(len(CHANNELS)):
-        for top in range(0, tissue.size, _TILE):
-            for left in range(0, tissue.size, _TILE):
+        for top in range(0, tissue.size, TILE):
+            for left in range(0, tissue.size, TILE):
                 tile = tissue.painted(channel, top, left)
                 part = _halved(tile[: tissue.size - top, : tissue.size - left])
                 rows, columns = part.shape
@@ -132,7 +132,7 @@ def _halved(picture: Pixels) -> Pixels:
 
 
 @dataclass(frozen=True)
-class _Tissue:
+class Tissue:
     """Where the cells are and what they look like; lengths in pixels of the full size."""
 
     size: int
@@ -177,7 +177,7 @@ class _Tissue:
 
     def painted(self, channel: int, top: int, left: int) -> Pixels:
         """One tile of one channel, ``(512, 512) uint16``, as the camera sees it; beyond the picture it goes on."""
-        rows, columns = np.arange(top, top + _TILE), np.arange(left, left + _TILE)
+        rows, columns = np.arange(top, top + TILE), np.arange(left, left + TILE)
         x, y = np.meshgrid(*(np.float32(line / self.size) for line in (columns, rows)))
         inside = np.clip(_depth(x, y) / 0.01, 0, 1)
         uneven = _wrapped(self.coarse, rows, columns)

@@ -8,7 +8,7 @@ import tifffile
 
 from cartloader.errors import UsageError
 from cartloader.files import sha256
-from cartloader.sample import Floats, _Tissue, write_sample
+from cartloader.sample import Floats, Tissue, write_sample
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,9 @@ def test_no_turn_or_flip_looks_like_it(sample: Path) -> None:
     assert max(likeness[1:]) < 0.5
 
 
-@pytest.mark.parametrize("paint", [_Tissue._nuclei, _Tissue._membranes])
+@pytest.mark.parametrize("paint", [Tissue._nuclei, Tissue._membranes])
 def test_a_tile_continues_its_neighbour(paint: Callable[..., Floats]) -> None:
-    tissue = _Tissue.grown(1024, seed=3)
+    tissue = Tissue.grown(1024, seed=3)
     uneven = np.random.default_rng(0).standard_normal((1024, 1024), np.float32)
     pixels = np.arange(1024)
     whole = paint(tissue, pixels, pixels, uneven)
