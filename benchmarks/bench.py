@@ -91,7 +91,10 @@ def _bytes(path: Path) -> int:
 def _table(title: str, size: int, costs: dict[str, list[Cost]], sizes: dict[str, int]) -> str:
     """One line per recipe; times and bytes also as multiples of the first recipe's, round by round."""
     first = next(iter(costs))
-    lines = [title, f"{'':<12}{'wall':>9}{'CPU':>9}{'CPU/MP':>9}{'MP/s':>8}{'peak':>9}{'bytes':>9}{'time ×':>8}{'bytes ×':>8}"]
+    lines = [
+        title,
+        f"{'':<12}{'wall':>9}{'CPU':>9}{'CPU/MP':>9}{'MP/s':>8}{'peak':>9}{'bytes':>9}{'time ×':>8}{'bytes ×':>8}",
+    ]
     for name, measured in costs.items():
         wall = statistics.median(cost.wall for cost in measured)
         cpu = statistics.median(cost.cpu for cost in measured)

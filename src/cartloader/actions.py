@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cartloader import catalog
 from cartloader.assets import write_asset
@@ -20,16 +20,16 @@ from cartloader.files import publish, sha256, workspace, write_whole
 from cartloader.geotiff import create_geotiff, open_geotiff
 from cartloader.images.plane import Pixels, Plane, Window, windows
 from cartloader.images.source import Source, open_source
-from cartloader.intensity import Rescale, Thresholds, find_thresholds
+from cartloader.images.spool import Spooled
+from cartloader.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
 from cartloader.parallel import at_work, cores, in_order
 from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
-from cartloader.png import PngWriter
+from cartloader.png import Band, PngWriter, band_rows, deflate_band
 from cartloader.report import Report, quiet
 from cartloader.results import CatalogResult, RasterResult, TilesResult
 from cartloader.store import TileStore
 
-PNG_ROWS = 256
-"""Rows of the PNG that are filtered and deflated at once."""
+T = TypeVar("T")
 
 
 def ome2png(params: Ome2PngParams, report: Report = quiet) -> RasterResult:
@@ -110,23 +110,34 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
         _open(params, report) as (source, placement),
         ThreadPoolExecutor(1) as aside,
         workspace(params.out) as scratch,
+        ExitStack() as files_open,
     ):
         digest = aside.submit(sha256, params.in_img)
         plane = source.plane
         description = _described(source, placement)
         report.describe(description)
-        reader = _Reader(plane, report, in_memory=params.high_memory)
-        thresholds = find_thresholds(plane.dtype, plane.colours, params, reader.blocks)
-        rescale = Rescale(plane.dtype, plane.colours, plane.alpha, thresholds, params)
-        origin = _origin(params, placement, thresholds, rescale, plane) | {"input_sha256": digest.result()}
         tif = scratch / "picture.tif"
         made = {".geotif.tif": tif}
-        with create_geotiff(tif, plane.height, plane.width, rescale.bands, placement, origin) as store:
-            for window, pixels in reader.converted(rescale, stage):
-                store.write(window.row0, window.column0, pixels)
-            if png:
-                made[".transform.png"] = scratch / "picture.png"
-                _write_png(store, made[".transform.png"], report)
+        with _read_once(plane, params, scratch) as kept:
+
+            def over_blocks(stage: str, work: Callable[[Pixels], T]) -> Iterator[T]:
+                return _each(kept, lambda _, pixels: work(pixels), stage, report)
+
+            thresholds = find_thresholds(plane.dtype, plane.colours, params, over_blocks)
+            rescale = Rescale(plane.dtype, plane.colours, plane.alpha, thresholds, params)
+            origin = _origin(params, placement, thresholds, rescale, plane) | {"input_sha256": digest.result()}
+            store = files_open.enter_context(
+                create_geotiff(tif, plane.height, plane.width, rescale.bands, placement, origin)
+            )
+
+            def convert(window: Window, pixels: Pixels) -> None:
+                store.write(window.row0, window.column0, rescale(pixels))
+
+            for _ in _each(kept, convert, stage, report):
+                pass
+        if png:
+            made[".transform.png"] = scratch / "picture.png"
+            _write_png(store, made[".transform.png"], report)
         files = [params.out.path(suffix) for suffix in made]
         for suffix, path in made.items():
             publish(path, params.out.path(suffix))
@@ -139,55 +150,46 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
     )
 
 
-class _Reader:
-    """Reads a plane once or more, block by block, on all cores where the file allows."""
+@contextmanager
+def _read_once(plane: Plane, params: GeoreferenceParams, scratch: Path) -> Iterator[Plane]:
+    """The plane itself or, where its pixels are needed twice and cost something, one that decodes them once."""
+    if plane.stored or not needs_statistics(plane.dtype, params):
+        yield plane
+        return
+    with Spooled(plane, None if params.high_memory else scratch) as kept:
+        yield kept
 
-    def __init__(self, plane: Plane, report: Report, *, in_memory: bool) -> None:
-        self._plane, self._report = plane, report
-        self._kept: dict[Window, Pixels] | None = {} if in_memory else None
 
-    def blocks(self, stage: str) -> Iterator[Pixels]:
-        """The stored pixels of all blocks."""
-        for _, pixels in self._each(stage, lambda pixels: pixels):
-            yield pixels
+def _each(plane: Plane, work: Callable[[Window, Pixels], T], stage: str, report: Report) -> Iterator[T]:
+    """What ``work`` makes of each block of a plane, read and worked on by all cores where the file allows."""
 
-    def converted(self, rescale: Rescale, stage: str) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-        """The 8-bit pixels of all blocks, and where they belong."""
-        return self._each(stage, rescale)
+    def one(item: tuple[Window, Pixels | None]) -> tuple[Window, T]:
+        window, pixels = item
+        return window, work(window, plane.read(window) if pixels is None else pixels)
 
-    def _each(self, stage: str, work: Any) -> Iterator[tuple[Window, Any]]:
-        done, total = 0, self._plane.height * self._plane.width
-
-        def one(item: tuple[Window, Pixels | None]) -> tuple[Window, Any]:
-            window, pixels = item
-            if pixels is None:
-                pixels = self._read(window)
-            return window, work(pixels)
-
-        for window, value in in_order(one, self._items(), cores()):
-            yield window, value
-            done += window.shape[0] * window.shape[1]
-            self._report.progress(stage, done, total)
-
-    def _items(self) -> Iterator[tuple[Window, Pixels | None]]:
-        """Windows, with their pixels where these have to be read one after the other."""
-        for window in windows(self._plane.height, self._plane.width, self._plane.block):
-            yield window, None if self._plane.concurrent else self._read(window)
-
-    def _read(self, window: Window) -> Pixels:
-        if self._kept is None:
-            return self._plane.read(window)
-        if window not in self._kept:
-            self._kept[window] = self._plane.read(window)
-        return self._kept[window]
+    # Where it does not, blocks are read here, one after the other.
+    in_turn = not plane.concurrent
+    blocks = windows(plane.height, plane.width, plane.block)
+    items = ((window, plane.read(window) if in_turn else None) for window in blocks)
+    done, total = 0, plane.height * plane.width
+    for window, made in in_order(one, items, cores()):
+        yield made
+        done += math.prod(window.shape)
+        report.progress(stage, done, total)
 
 
 def _write_png(store: TileStore, path: Path, report: Report) -> None:
-    """The deliverable PNG, from the pixels of the GeoTIFF."""
-    bands = windows(store.height, store.width, (PNG_ROWS, store.width))
+    """The deliverable PNG, from the pixels of the GeoTIFF, band by band on all cores."""
+
+    def band(window: Window) -> Band:
+        above = max(window.row0 - 1, 0)
+        rows = store.read(Window(above, window.row1, 0, store.width))
+        return deflate_band(rows[window.row0 - above :], rows[0] if window.row0 else None)
+
+    bands = list(windows(store.height, store.width, (band_rows(store.width, store.bands), store.width)))
     with PngWriter(path, store.height, store.width, store.bands) as png:
-        for window, rows in in_order(lambda window: (window, store.read(window)), bands, 1):
-            png.write(rows)
+        for window, made in zip(bands, in_order(band, bands, cores()), strict=True):
+            png.write(made)
             report.progress("png", window.row1, store.height)
 
 

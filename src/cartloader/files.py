@@ -13,8 +13,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from cartloader.params import OutputPrefix
 
@@ -81,6 +84,32 @@ def write_whole(path: Path, text: str) -> None:
         made = scratch / path.name
         made.write_bytes(text.encode())
         publish(made, path)
+
+
+def write_all(descriptor: int, data: NDArray[Any], start: int) -> None:
+    """Write a contiguous array at a byte of an open file; safe from any thread.
+
+    Raises:
+        OSError: the disk is full or fails.
+    """
+    view = memoryview(data.reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # numpy's arrays are buffers
+    while view:
+        done = os.pwrite(descriptor, view, start)
+        view, start = view[done:], start + done
+
+
+def read_all(descriptor: int, data: NDArray[Any], start: int) -> None:
+    """Fill a contiguous array from a byte of an open file on; safe from any thread.
+
+    Raises:
+        OSError: the file is shorter.
+    """
+    view = memoryview(data.reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # numpy's arrays are buffers
+    while view:
+        done = os.preadv(descriptor, [view], start)
+        if not done:
+            raise OSError(f"a scratch file ends before byte {start + len(view):,}")
+        view, start = view[done:], start + done
 
 
 def sha256(path: Path) -> str:

@@ -18,8 +18,8 @@ from cartloader.errors import UsageError
 from cartloader.images.plane import Pixels
 from cartloader.params import PixelOptions
 
-Blocks = Callable[[str], Iterable[Pixels]]
-"""Reads the plane once more, block by block; the text names the purpose for whoever watches."""
+Blocks = Callable[[str, Callable[[Pixels], Any]], Iterable[Any]]
+"""Reads the plane once more and gives what a function makes of each block; the text says for what purpose."""
 
 DEFAULT_UPPER_QUANTILE = 0.999
 _DIGIT_BITS = 16
@@ -70,6 +70,14 @@ def find_thresholds(dtype: np.dtype[Any], colours: int, options: PixelOptions, b
             f"threshold {_number(high.value)} ({high.reason or 'default'}); the upper one must be greater"
         )
     return Thresholds(low, high)
+
+
+def needs_statistics(dtype: np.dtype[Any], options: PixelOptions) -> bool:
+    """Whether `find_thresholds` has to read the pixels."""
+    given = [options.lower_thres_intensity is not None, options.upper_thres_intensity is not None]
+    asked = options.lower_thres_quantile is not None or options.upper_thres_quantile is not None
+    known = [given[0] or dtype.kind in "bu", given[1] or dtype == np.uint8]
+    return asked or not all(known)
 
 
 def _given(options: PixelOptions, side: str, statistics: _Statistics) -> Side | None:
@@ -134,16 +142,19 @@ class _Statistics:
         """Counts of the next 16 bits among the values that start with ``prefix``, the ``digit`` ones found so far."""
         key = (digit << 64) | prefix
         if key not in self._histograms:
-            shift = _DIGIT_BITS * (self._digits - 1 - digit)
             counts = np.zeros(1 << _DIGIT_BITS, np.int64)
-            for block in self._blocks("intensity"):
-                ordered = _ordered(block[..., : self._colours])
-                if digit:
-                    ordered = ordered[(ordered >> (shift + _DIGIT_BITS)) == prefix]
-                low_bits = ((ordered >> shift) & 0xFFFF).astype(np.intp) if self._digits > 1 else ordered
-                counts += np.bincount(low_bits.ravel(), minlength=1 << _DIGIT_BITS)
+            for found in self._blocks("intensity", functools.partial(self._count, digit, prefix)):
+                counts += found
             self._histograms[key] = counts
         return self._histograms[key]
+
+    def _count(self, digit: int, prefix: int, block: Pixels) -> NDArray[np.int64]:
+        shift = _DIGIT_BITS * (self._digits - 1 - digit)
+        ordered = _ordered(block[..., : self._colours])
+        if digit:
+            ordered = ordered[(ordered >> (shift + _DIGIT_BITS)) == prefix]
+        low_bits = ((ordered >> shift) & 0xFFFF).astype(np.intp) if self._digits > 1 else ordered
+        return np.bincount(low_bits.ravel(), minlength=1 << _DIGIT_BITS)
 
 
 def _ordered(values: NDArray[Any]) -> NDArray[Any]:

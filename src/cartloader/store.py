@@ -16,6 +16,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cartloader.files import read_all, write_all
 from cartloader.images.plane import Window
 
 Bytes = NDArray[np.uint8]
@@ -63,10 +64,10 @@ class TileStore:
         for piece in self._pieces(Window(row, row + rows, column, column + columns)):
             part = pixels[piece.rows, piece.columns]
             if piece.runs == 1:
-                _write_all(self.descriptor, np.ascontiguousarray(part), piece.start)
+                write_all(self.descriptor, np.ascontiguousarray(part), piece.start)
             else:
                 for index, line in enumerate(part):
-                    _write_all(self.descriptor, np.ascontiguousarray(line), piece.start + index * self._stride)
+                    write_all(self.descriptor, np.ascontiguousarray(line), piece.start + index * self._stride)
 
     def read(self, window: Window) -> Bytes:
         """The ``(rows, columns, bands)`` of a window inside the store."""
@@ -74,7 +75,7 @@ class TileStore:
         for piece in self._pieces(window):
             height = piece.rows.stop - piece.rows.start
             lines = np.empty((height, self.tile, self.bands), np.uint8)
-            _read_all(self.descriptor, lines, piece.start - piece.skip * self.bands)
+            read_all(self.descriptor, lines, piece.start - piece.skip * self.bands)
             width = piece.columns.stop - piece.columns.start
             result[piece.rows, piece.columns] = lines[:, piece.skip : piece.skip + width]
         return result
@@ -114,19 +115,3 @@ class _Piece:
     """Pixels between the tile's left edge and the first one."""
     runs: int
     """Contiguous runs of bytes: one where whole rows of the tile are meant."""
-
-
-def _write_all(descriptor: int, data: Bytes, start: int) -> None:
-    view = memoryview(data.reshape(-1))  # type: ignore[arg-type]  # numpy's arrays are buffers
-    while view:
-        done = os.pwrite(descriptor, view, start)
-        view, start = view[done:], start + done
-
-
-def _read_all(descriptor: int, data: Bytes, start: int) -> None:
-    view = memoryview(data.reshape(-1))  # type: ignore[arg-type]  # numpy's arrays are buffers
-    while view:
-        done = os.preadv(descriptor, [view], start)
-        if not done:
-            raise OSError(f"a file of tiles ends before byte {start + len(view):,}")
-        view, start = view[done:], start + done

@@ -68,7 +68,7 @@ def test_quantiles_are_those_of_numpy(dtype: str, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_defaults_of_each_type(dtype: str, data: st.DataObject) -> None:
     plane = data.draw(planes(dtype))
-    found = find_thresholds(plane.dtype, plane.shape[2], PixelOptions(), lambda _: iter([plane]))
+    found = find_thresholds(plane.dtype, plane.shape[2], PixelOptions(), lambda _, work: [work(plane)])
     values = pooled(plane)
     if dtype == "u1":
         assert (found.low.value, found.high.value) == (0, 255)

@@ -16,13 +16,13 @@ from cartloader.params import PixelOptions
 
 
 def thresholds(plane: NDArray[Any], **options: Any) -> Thresholds:
-    return find_thresholds(plane.dtype, plane.shape[2], PixelOptions(**options), lambda _: iter([plane]))
+    return find_thresholds(plane.dtype, plane.shape[2], PixelOptions(**options), lambda _, work: [work(plane)])
 
 
 def rescaled(plane: NDArray[Any], *, alpha: bool = False, **options: Any) -> NDArray[np.uint8]:
     colours = plane.shape[2] - alpha
     chosen = PixelOptions(**options)
-    found = find_thresholds(plane.dtype, colours, chosen, lambda _: iter([plane]))
+    found = find_thresholds(plane.dtype, colours, chosen, lambda _, work: [work(plane)])
     return Rescale(plane.dtype, colours, alpha, found, chosen)(plane)
 
 
@@ -96,7 +96,7 @@ def test_minus_zero_is_zero() -> None:
 def test_thresholds_of_colours_are_pooled_and_alpha_does_not_count() -> None:
     plane = np.zeros((1, 100, 4), np.uint16)
     plane[..., 1], plane[..., 3] = np.arange(100), 65535
-    found = find_thresholds(plane.dtype, 3, PixelOptions(upper_thres_quantile=0.9), lambda _: iter([plane]))
+    found = find_thresholds(plane.dtype, 3, PixelOptions(upper_thres_quantile=0.9), lambda _, work: [work(plane)])
     assert found.high.value == np.quantile(plane[..., :3], 0.9, method="inverted_cdf")
     shown = Rescale(plane.dtype, 3, True, found, PixelOptions())(plane)
     assert (shown[..., 3] == 255).all()

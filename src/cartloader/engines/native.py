@@ -45,16 +45,16 @@ def tile(
     level = open_level(placed, pyramid, params.resample)
     encode = form.encoder(params.tile_quality)
     cutter = Cutter(level, pyramid, encode, scratch, threads=cores(), nearest=params.resample == "near")
-    writer, total = ArchiveWriter(scratch), cutter.chunk_count()
+    writer, total = ArchiveWriter(scratch), pyramid.tile_count()
     try:
-        for done, tiles in enumerate(cutter.chunks(), start=1):
-            for made in tiles:
+        for done, made in enumerate(cutter.tiles(), start=1):
+            if made is not None:
                 writer.add(made)
             report.progress("png2pmtiles", done, total)
         count = writer.finish(archive, form.tile_type, pyramid.box, _metadata(placed, params, form.media))
     finally:
         writer.close()
-    verify(archive, count)
+    verify(archive, count, cores())
     return pyramid, count
 
 

@@ -63,6 +63,7 @@ class PicturePlane:
     """The only plane of a PNG, JPEG or the like."""
 
     concurrent = False
+    stored = False
 
     def __init__(self, path: Path, dataset: DatasetReader) -> None:
         """Find out what the bands mean.

@@ -44,6 +44,8 @@ class Plane(Protocol):
     """Rows and columns that are cheapest to read at once: windows on this grid decode nothing twice."""
     concurrent: bool
     """Whether windows may be read from several threads in any order; otherwise one by one from the top."""
+    stored: bool
+    """Whether nothing has to be worked out: a window read again costs no more than from a scratch file."""
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window inside the plane, ``(rows, columns, colours + alpha)``.
@@ -64,6 +66,8 @@ def windows(height: int, width: int, block: tuple[int, int]) -> Iterator[Window]
 @dataclass
 class Projected:
     """The maximum of several planes of one size and type."""
+
+    stored = False
 
     planes: list[Plane]
 
@@ -89,6 +93,8 @@ class Shrunk:
     The new size is ``round(size / factor)``, at least 1. Integers are rounded to nearest, ties to even. Colour is
     weighted with alpha, and pixels that are not finite do not count.
     """
+
+    stored = False
 
     def __init__(self, plane: Plane, factor: float) -> None:
         self.plane = plane

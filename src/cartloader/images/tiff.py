@@ -224,12 +224,12 @@ class TiffPlane:
         self._segment = (rows if page.is_tiled else min(rows, self.height), columns)
         self._grid = (math.ceil(self.height / self._segment[0]), math.ceil(self.width / columns))
         # A lone strip at byte 0 is one that the file leaves out.
-        self._raw = page.is_final and page.dataoffsets[0] > 0
-        if self._ref.offset and not self._raw:
+        self.stored = page.is_final and page.dataoffsets[0] > 0
+        if self._ref.offset and not self.stored:
             raise InputError(f"{path}: holds many planes behind one compressed page, which cannot be read")
         row_bytes = self.width * contiguous * self._stored.itemsize
         # A damaged size is found out before anything of that size is made.
-        if self._raw:
+        if self.stored:
             self._check_extent(page.dataoffsets[0] + self._ref.offset, separate * self.height * row_bytes)
             self.block = (min(max(BLOCK_BYTES // row_bytes, 1), self.height), self.width)
         else:
@@ -251,7 +251,7 @@ class TiffPlane:
     def read(self, window: Window) -> Pixels:
         """The converted pixels of a window."""
         with _parsing(self._tiff.path):
-            stored = self._read_raw(window) if self._raw else self._read_segments(window)
+            stored = self._read_raw(window) if self.stored else self._read_segments(window)
             if self._ref.sample is not None:
                 stored = stored[..., self._ref.sample : self._ref.sample + 1]
             return self._convert(stored)

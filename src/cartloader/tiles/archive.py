@@ -6,15 +6,18 @@ Reference: the PMTiles v3 specification. Directories and header are built by the
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import os
-from bisect import bisect_right
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Self, cast, overload
 
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
 from PIL import Image
 from pmtiles.tile import (
     Compression,
@@ -22,32 +25,74 @@ from pmtiles.tile import (
     TileType,
     deserialize_directory,
     deserialize_header,
+    serialize_header,
     tileid_to_zxy,
 )
-from pmtiles.writer import finalize_header
+from pmtiles.writer import optimize_directories
 
 from cartloader.errors import ArchiveError
+from cartloader.parallel import in_order
 from cartloader.tiles.grid import MapBox, lon_lat
 from cartloader.tiles.pyramid import Tile
 
+Numbers = NDArray[np.int64]
+
 _HEADER_BYTES = 127
-DECODED_TILES = 64
+_ROOT_BYTES = 16384 - _HEADER_BYTES
+"""Header and root directory lie within the first 16 kB, which readers fetch at once."""
+_DIGEST = 16
+_AT_ONCE = 4096
+"""Entries that exist as objects at one time."""
+DECODED_TILES = 32
 """About how many tiles, spread over the archive, are decoded to verify it."""
+
+
+class Entries(Sequence[Entry]):
+    """The directory of an archive: what follows from four numbers per entry, kept as arrays (two million in 60 MB)."""
+
+    def __init__(self, ids: Numbers, offsets: Numbers, lengths: Numbers, runs: Numbers) -> None:
+        self.ids, self.offsets, self.lengths, self.runs = ids, offsets, lengths, runs
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Self:
+        """The entries of an iterable."""
+        columns = [array("Q") for _ in range(4)]
+        for entry in entries:
+            row = (entry.tile_id, entry.offset, entry.length, entry.run_length)
+            for column, value in zip(columns, row, strict=True):
+                column.append(value)
+        return cls(*(np.frombuffer(column, np.uint64).astype(np.int64) for column in columns))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> Entries: ...
+    def __getitem__(self, index: int | slice) -> Entry | Entries:
+        columns = (self.ids[index], self.offsets[index], self.lengths[index], self.runs[index])
+        return Entries(*columns) if isinstance(index, slice) else Entry(*map(int, columns))
+
+    def __iter__(self) -> Iterator[Entry]:
+        for start in range(0, len(self), _AT_ONCE):
+            some = self[start : start + _AT_ONCE]
+            yield from map(Entry, *(column.tolist() for column in (some.ids, some.offsets, some.lengths, some.runs)))
 
 
 @dataclass
 class _Part:
-    """The tiles of one zoom: equal ones once, in the order in which they came."""
+    """The tiles of one zoom, in the order in which they came: id, place in the file, digest."""
 
     file: BinaryIO
-    contents: dict[bytes, tuple[int, int]] = field(default_factory=dict)
-    """Digest → offset in the file, length."""
-    tiles: list[tuple[int, bytes]] = field(default_factory=list)
-    """Tile id, digest."""
+    ids: array[int] = field(default_factory=lambda: array("Q"))
+    starts: array[int] = field(default_factory=lambda: array("Q"))
+    sizes: array[int] = field(default_factory=lambda: array("Q"))
+    digests: bytearray = field(default_factory=bytearray)
 
 
 class ArchiveWriter:
-    """Collects tiles in scratch files, one per zoom, and joins them to an archive."""
+    """Collects tiles in scratch files, one per zoom, and joins them to an archive; it remembers 40 bytes of each."""
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
@@ -58,14 +103,18 @@ class ArchiveWriter:
         part = self._parts.get(tile.zoom)
         if part is None:
             part = self._parts[tile.zoom] = _Part((self._scratch / f"tiles-{tile.zoom}").open("w+b"))
-        digest = hashlib.blake2b(tile.data, digest_size=16).digest()
-        if digest not in part.contents:
-            part.contents[digest] = (part.file.tell(), len(tile.data))
+        digest = xxhash.xxh3_128_digest(tile.data)
+        if part.digests[-_DIGEST:] == digest:  # whole runs of flat tiles take no space
+            part.starts.append(part.starts[-1])
+        else:
+            part.starts.append(part.file.tell())
             part.file.write(tile.data)
-        part.tiles.append((tile.tile_id, digest))
+        part.ids.append(tile.tile_id)
+        part.sizes.append(len(tile.data))
+        part.digests += digest
 
     def finish(self, path: Path, tile_type: TileType, box: MapBox, metadata: dict[str, Any]) -> int:
-        """Write the archive; returns the number of tiles that can be asked for.
+        """Write the archive from its start to its end; returns the number of tiles that can be asked for.
 
         Raises:
             ArchiveError: there is no tile at all.
@@ -74,32 +123,46 @@ class ArchiveWriter:
             raise ArchiveError(
                 "the picture is transparent everywhere, so that it has no tiles; lower --transparent-below"
             )
-        entries, pieces, contents = self._directory()
         zooms = sorted(self._parts)
+        addressed = sum(len(part.ids) for part in self._parts.values())
+        entries, pieces, contents = self._directory()
         west, south, center, east, north = *lon_lat(box.left, box.bottom), _center(box), *lon_lat(box.right, box.top)
         bounds = (west, south, east, north)
         center_zoom = min(zooms[0] + 1, zooms[-1])  # the zoom at which the picture fits about one tile
-        header: dict[str, Any] = {
-            "version": 3,
-            "tile_compression": Compression.NONE,
-            "tile_type": tile_type,
-            "center_zoom": center_zoom,
-            "center_lon_e7": round(center[0] * 1e7),
-            "center_lat_e7": round(center[1] * 1e7),
-        }
-        for name, value in zip(("min_lon_e7", "min_lat_e7", "max_lon_e7", "max_lat_e7"), bounds, strict=True):
-            header[name] = round(value * 1e7)
-        addressed = sum(len(part.tiles) for part in self._parts.values())
-        length = sum(size for _, _, size in pieces)
         told = metadata | {
             "bounds": ",".join(f"{value:.9f}" for value in bounds),
             "center": f"{center[0]:.9f},{center[1]:.9f},{center_zoom}",
             "minzoom": zooms[0],
             "maxzoom": zooms[-1],
         }
-        sections = finalize_header(header, addressed, entries, contents, told, True, length)  # type: ignore[no-untyped-call]
+        root, leaves, _ = optimize_directories(entries, _ROOT_BYTES)  # type: ignore[no-untyped-call]
+        told_bytes = gzip.compress(json.dumps(told).encode(), mtime=0)
+        sections = {"root": root, "metadata": told_bytes, "leaf_directory": leaves}
+        header: dict[str, Any] = {
+            "version": 3,
+            "clustered": True,
+            "internal_compression": Compression.GZIP,
+            "tile_compression": Compression.NONE,
+            "tile_type": tile_type,
+            "min_zoom": zooms[0],
+            "max_zoom": zooms[-1],
+            "center_zoom": center_zoom,
+            "center_lon_e7": round(center[0] * 1e7),
+            "center_lat_e7": round(center[1] * 1e7),
+            "addressed_tiles_count": addressed,
+            "tile_entries_count": len(entries),
+            "tile_contents_count": contents,
+        }
+        for name, value in zip(("min_lon_e7", "min_lat_e7", "max_lon_e7", "max_lat_e7"), bounds, strict=True):
+            header[name] = round(value * 1e7)
+        end = _HEADER_BYTES
+        for name, section in sections.items():
+            header[f"{name}_offset"], header[f"{name}_length"] = end, len(section)
+            end += len(section)
+        header["tile_data_offset"], header["tile_data_length"] = end, sum(size for _, _, size in pieces)
         with path.open("wb") as file:
-            for section in sections:
+            file.write(serialize_header(header))
+            for section in sections.values():
                 file.write(section)
             for zoom, start, size in pieces:
                 _copy(self._parts[zoom].file, start, size, file)
@@ -110,30 +173,42 @@ class ArchiveWriter:
         for part in self._parts.values():
             part.file.close()
 
-    def _directory(self) -> tuple[list[Entry], list[tuple[int, int, int]], int]:
-        """Entries by tile id; the pieces ``(zoom, offset, length)`` of which the tile section is made; contents."""
-        offsets: dict[bytes, tuple[int, int]] = {}
-        entries: list[Entry] = []
-        pieces: list[tuple[int, int, int]] = []
-        end = 0
-        for zoom, part in sorted(self._parts.items()):
-            for digest, (start, size) in part.contents.items():
-                if digest in offsets:
-                    continue
-                offsets[digest] = (end, size)
-                end += size
-                if pieces and pieces[-1][0] == zoom and pieces[-1][1] + pieces[-1][2] == start:
-                    pieces[-1] = (zoom, pieces[-1][1], pieces[-1][2] + size)
-                else:
-                    pieces.append((zoom, start, size))
-            for tile_id, digest in part.tiles:
-                offset, size = offsets[digest]
-                last = entries[-1] if entries else None
-                if last and last.offset == offset and last.tile_id + last.run_length == tile_id:
-                    last.run_length += 1
-                else:
-                    entries.append(Entry(tile_id, offset, size, 1))
-        return entries, pieces, len(offsets)
+    def _directory(self) -> tuple[Entries, list[tuple[int, int, int]], int]:
+        """Entries by tile id; the pieces ``(zoom, start, size)`` that make the tile section; number of contents."""
+        parts = sorted(self._parts.items())
+        zooms = np.repeat([zoom for zoom, _ in parts], [len(part.ids) for _, part in parts])
+        ids, starts, sizes = (
+            np.concatenate([np.frombuffer(getattr(part, name), np.uint64) for _, part in parts]).astype(np.int64)
+            for name in ("ids", "starts", "sizes")
+        )
+        first = _first_equal(np.concatenate([np.frombuffer(part.digests, "<u8").reshape(-1, 2) for _, part in parts]))
+        new = first == np.arange(len(first))
+        offsets = (np.cumsum(sizes * new) - sizes)[first]
+        run_starts = np.flatnonzero(
+            np.r_[True, (np.diff(ids) != 1) | (np.diff(offsets) != 0)]  # a run: equal tiles, one id after the other
+        )
+        runs = np.diff(np.r_[run_starts, len(ids)])
+        entries = Entries(ids[run_starts], offsets[run_starts], sizes[run_starts], runs)
+        zooms, starts, sizes = zooms[new], starts[new], sizes[new]
+        broken = (np.diff(zooms) != 0) | (starts[1:] != starts[:-1] + sizes[:-1])
+        heads = np.flatnonzero(np.r_[True, broken])
+        lengths = np.add.reduceat(sizes, heads)
+        return (
+            entries,
+            list(zip(*(x.tolist() for x in (zooms[heads], starts[heads], lengths)), strict=True)),
+            len(sizes),
+        )
+
+
+def _first_equal(digests: Numbers) -> Numbers:
+    """For each row of ``(rows, 2)`` the index of the first one that is equal to it."""
+    order = np.lexsort((digests[:, 1], digests[:, 0]))  # stable: equal ones stay in their order
+    ranked = digests[order]
+    group = np.cumsum(np.r_[True, (ranked[1:] != ranked[:-1]).any(axis=1)]) - 1
+    heads = order[np.r_[True, np.diff(group) > 0]]
+    first = np.empty(len(order), np.int64)
+    first[order] = heads[group]
+    return first
 
 
 def _center(box: MapBox) -> tuple[float, float]:
@@ -168,7 +243,7 @@ class Archive:
 
     header: dict[str, Any]
     metadata: dict[str, Any]
-    entries: list[Entry]
+    entries: Entries
 
 
 def read_archive(path: Path) -> Archive:
@@ -181,7 +256,7 @@ def read_archive(path: Path) -> Archive:
         with path.open("rb") as file:
             header = cast("dict[str, Any]", deserialize_header(file.read(_HEADER_BYTES)))
             metadata = json.loads(gzip.decompress(_section(file, header["metadata_offset"], header["metadata_length"])))
-            entries = _entries(file, header, header["root_offset"], header["root_length"])
+            entries = Entries.of(_entries(file, header, header["root_offset"], header["root_length"]))
     except Exception as error:
         raise ArchiveError(f"{path}: is no PMTiles v3 archive that can be read ({error})") from error
     return Archive(header, metadata, entries)
@@ -192,17 +267,15 @@ def _section(file: BinaryIO, offset: int, length: int) -> bytes:
     return file.read(length)
 
 
-def _entries(file: BinaryIO, header: dict[str, Any], offset: int, length: int) -> list[Entry]:
-    found: list[Entry] = []
+def _entries(file: BinaryIO, header: dict[str, Any], offset: int, length: int) -> Iterator[Entry]:
     for entry in deserialize_directory(_section(file, offset, length)):
         if entry.run_length:
-            found.append(entry)
+            yield entry
         else:
-            found += _entries(file, header, header["leaf_directory_offset"] + entry.offset, entry.length)
-    return found
+            yield from _entries(file, header, header["leaf_directory_offset"] + entry.offset, entry.length)
 
 
-def verify(path: Path, tiles: int) -> None:
+def verify(path: Path, tiles: int, threads: int = 1) -> None:
     """Read an archive back: counts, order, offsets and zooms are what they must be, and its file is whole.
 
     Raises:
@@ -216,24 +289,27 @@ def verify(path: Path, tiles: int) -> None:
             raise ArchiveError(f"{path}: {what} should be {expected}, found {found}")
 
     expect("its size", header["tile_data_offset"] + header["tile_data_length"], path.stat().st_size)
-    expect("the number of tiles", tiles, sum(entry.run_length for entry in entries))
+    expect("the number of tiles", tiles, int(entries.runs.sum()))
     expect("the number of tiles in its header", tiles, header["addressed_tiles_count"])
     expect("the number of entries", len(entries), header["tile_entries_count"])
     expect("the finest zoom", tileid_to_zxy(entries[-1].tile_id)[0], header["max_zoom"])
     expect("the coarsest zoom", tileid_to_zxy(entries[0].tile_id)[0], header["min_zoom"])
-    end, next_id, contents = 0, 0, 0
-    for entry in entries:
-        if entry.tile_id < next_id:
-            raise ArchiveError(f"{path}: tile {entry.tile_id} comes after tile {next_id - 1}")
-        next_id = entry.tile_id + entry.run_length
-        if entry.offset > end:
-            raise ArchiveError(f"{path}: tile {entry.tile_id} starts at byte {entry.offset}, expected at most {end}")
-        contents += entry.offset == end
-        end = max(end, entry.offset + entry.length)
-    for entry in entries[:: max(len(entries) // DECODED_TILES, 1)]:
-        _decode(path, header["tile_data_offset"] + entry.offset, entry)
-    expect("the length of its tiles", end, header["tile_data_length"])
-    expect("the number of different tiles", contents, header["tile_contents_count"])
+    last = entries.ids + entries.runs - 1
+    for index in np.flatnonzero(entries.ids[1:] <= last[:-1])[:1]:
+        raise ArchiveError(f"{path}: tile {entries.ids[index + 1]} comes after tile {last[index]}")
+    # Where the tiles before an entry end: a new one starts there, an equal one before.
+    ends = np.maximum.accumulate(entries.offsets + entries.lengths)
+    before = np.r_[0, ends[:-1]]
+    for index in np.flatnonzero(entries.offsets > before)[:1]:
+        raise ArchiveError(
+            f"{path}: tile {entries.ids[index]} starts at byte {entries.offsets[index]}, "
+            f"expected at most {before[index]}"
+        )
+    sample = entries[:: max(len(entries) // DECODED_TILES, 1)]
+    for _ in in_order(lambda entry: _decode(path, header["tile_data_offset"] + entry.offset, entry), sample, threads):
+        pass
+    expect("the length of its tiles", int(ends[-1]), header["tile_data_length"])
+    expect("the number of different tiles", int((entries.offsets == before).sum()), header["tile_contents_count"])
 
 
 def _decode(path: Path, start: int, entry: Entry) -> None:
@@ -247,7 +323,7 @@ def _decode(path: Path, start: int, entry: Entry) -> None:
 
 def read_tile(path: Path, archive: Archive, tile_id: int) -> bytes | None:
     """The bytes of one tile, or None where the archive has none."""
-    index = bisect_right(archive.entries, tile_id, key=lambda entry: entry.tile_id) - 1
+    index = int(np.searchsorted(archive.entries.ids, tile_id, "right")) - 1
     if index < 0 or tile_id >= archive.entries[index].tile_id + archive.entries[index].run_length:
         return None
     entry = archive.entries[index]

@@ -21,12 +21,22 @@ from cartloader.store import Bytes, TileStore
 from cartloader.tiles.grid import HALF_MAP, MapBox, Pyramid, resolution
 
 _KERNELS = {
-    "bilinear": (Image.Resampling.BILINEAR, 1),
-    "cubic": (Image.Resampling.BICUBIC, 2),
-    "lanczos": (Image.Resampling.LANCZOS, 3),
+    "bilinear": Image.Resampling.BILINEAR,
+    "cubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
 }
-"""Pillow's kernels that are GDAL's own (cubic with a = -0.5), and their radius in source pixels."""
-
+"""Pillow's kernels that are GDAL's own (cubic with a = -0.5)."""
+_RADII = {
+    Image.Resampling.BILINEAR: 1,
+    Image.Resampling.HAMMING: 1,
+    Image.Resampling.BICUBIC: 2,
+    Image.Resampling.LANCZOS: 3,
+}
+"""In source pixels, or in new ones where these are larger."""
+_STRIP = 256
+"""Rows that are resized at once."""
+Region = tuple[float, float, float, float]
+"""Top, bottom, left and right edge, in pixels."""
 
 _WARP_TOLERANCE = 1e-6
 """Error allowed to GDAL's transformer, in source pixels; rasterio's warped datasets cannot be opened with 0."""
@@ -42,11 +52,14 @@ class Level(Protocol):
 
 
 def to_image(pixels: Bytes) -> Image.Image:
-    """A Pillow image of the pixels; alpha counts as premultiplied."""
+    """A Pillow image of the pixels; two bands become four, as Pillow has no plain layout for them.
+
+    Four bands go by the name of RGBX, which Pillow neither copies on the way in nor premultiplies when it resizes.
+    """
     height, width, bands = pixels.shape
-    mode = {1: "L", 3: "RGB", 4: "RGBa"}.get(bands, "")
-    if bands == 2:  # Pillow keeps grey + alpha as four bytes and has no raw reader for it
-        return Image.frombuffer("RGBa", (width, height), pixels[..., [0, 0, 0, 1]].tobytes(), "raw", "RGBa", 0, 1)
+    if bands == 2:
+        pixels = pixels[..., [0, 0, 0, 1]]
+    mode = {1: "L", 3: "RGB"}.get(bands, "RGBX")
     return Image.frombuffer(mode, (width, height), np.ascontiguousarray(pixels), "raw", mode, 0, 1)
 
 
@@ -58,19 +71,43 @@ def from_image(image: Image.Image, bands: int) -> Bytes:
 
 
 def premultiplied(pixels: Bytes) -> Bytes:
-    """Straight alpha → premultiplied."""
-    result = pixels.copy()
-    alpha = pixels[..., -1:].astype(np.uint16)
-    result[..., :-1] = (pixels[..., :-1] * alpha + 127) // 255
-    return result
+    """Straight alpha → premultiplied, each product rounded to nearest; the same array where all is opaque."""
+    if pixels[..., -1].min() == 255:
+        return pixels
+    image = to_image(pixels)
+    straight_image = Image.frombuffer("RGBA", image.size, image.tobytes(), "raw", "RGBA", 0, 1)
+    return from_image(straight_image.convert("RGBa"), pixels.shape[2])
 
 
 def straight(pixels: Bytes) -> Bytes:
-    """Premultiplied alpha → straight; what is wholly transparent is 0."""
-    result = pixels.copy()
-    alpha = pixels[..., -1:].astype(np.uint16)
-    colours = (pixels[..., :-1].astype(np.uint16) * 255 + alpha // 2) // np.maximum(alpha, 1)
-    result[..., :-1] = np.where(alpha > 0, np.minimum(colours, 255), 0)
+    """Premultiplied alpha → straight; what is wholly transparent is 0. Opaque pixels, mostly all, cost nothing."""
+    result = np.ascontiguousarray(pixels).copy()
+    flat = result.reshape(-1, result.shape[2])
+    seen_through = np.flatnonzero(flat[:, -1] < 255)
+    some = flat[seen_through].astype(np.uint16)
+    alpha = some[:, -1:]
+    colours = np.minimum((some[:, :-1] * 255 + alpha // 2) // np.maximum(alpha, 1), 255)
+    flat[seen_through, :-1] = colours * (alpha > 0)
+    return result
+
+
+def resized(pixels: Bytes, size: tuple[int, int], kernel: Image.Resampling, region: Region) -> Bytes:
+    """``size`` (rows, columns) pixels out of a region of others, by one of Pillow's separable kernels.
+
+    It goes by strips, whose intermediate pictures stay small; the result is that of one piece.
+    """
+    top, bottom, left, right = region
+    rows, columns = size
+    scale = (bottom - top) / rows
+    reach = math.ceil(_RADII[kernel] * max(scale, 1)) + 1
+    result = np.empty((rows, columns, pixels.shape[2]), np.uint8)
+    for row in range(0, rows, _STRIP):
+        end = min(row + _STRIP, rows)
+        first, last = top + row * scale, top + end * scale
+        start = max(math.floor(first) - reach, 0)
+        strip = to_image(pixels[start : math.ceil(last) + reach])
+        box = (left, first - start, right, last - start)
+        result[row:end] = from_image(strip.resize((columns, end - row), kernel, box=box), pixels.shape[2])
     return result
 
 
@@ -79,12 +116,11 @@ def halved(pixels: Bytes, *, nearest: bool) -> Bytes:
 
     ``nearest`` takes the upper-left of each four instead, as SPEC asks of ``--resample near``.
     """
-    height, width, bands = pixels.shape
+    height, width, _ = pixels.shape
     if nearest:
         return pixels[1:-1:2, 1:-1:2]
-    size = ((width - 2) // 2, (height - 2) // 2)
-    image = to_image(pixels).resize(size, Image.Resampling.HAMMING, box=(1, 1, width - 1, height - 1))
-    return from_image(image, bands)
+    size = ((height - 2) // 2, (width - 2) // 2)
+    return resized(pixels, size, Image.Resampling.HAMMING, (1, height - 1, 1, width - 1))
 
 
 class Resampled:
@@ -109,27 +145,23 @@ class Resampled:
         return clipped(pixels, window, self._extent) if self.bands == 4 else pixels
 
     def _resized(self, window: Window) -> Bytes:
-        kernel, radius = _KERNELS[self._kernel]
-        box = [
+        kernel = _KERNELS[self._kernel]
+        top, bottom, left, right = (
             (edge - origin) * scale
             for edges, origin, scale in zip((window[:2], window[2:]), self._origin, self._scale, strict=True)
             for edge in edges
-        ]
-        reach = [math.ceil(radius * max(scale, 1)) + 1 for scale in self._scale]
-        needed = Window(
-            math.floor(box[0]) - reach[0],
-            math.ceil(box[1]) + reach[0],
-            math.floor(box[2]) - reach[1],
-            math.ceil(box[3]) + reach[1],
         )
-        source = self._picture(needed)
-        region = (box[2] - needed.column0, box[0] - needed.row0, box[3] - needed.column0, box[1] - needed.row0)
-        size = window.shape[::-1]
-        pixels = from_image(to_image(source).resize(size, kernel, box=region), self.bands)
-        if self.bands == 4 and radius > 1 and source[..., 3].min() < source[..., 3].max():
-            halves = from_image(to_image(source // np.uint8(2)).resize(size, kernel, box=region), self.bands)
-            return _without_overshoot(pixels, halves)
-        return pixels
+        down, across = (math.ceil(_RADII[kernel] * max(scale, 1)) + 1 for scale in self._scale)
+        needed = Window(
+            math.floor(top) - down, math.ceil(bottom) + down, math.floor(left) - across, math.ceil(right) + across
+        )
+        region = (top - needed.row0, bottom - needed.row0, left - needed.column0, right - needed.column0)
+        picture = self._picture(needed)
+        if self.bands < 4:
+            return resized(picture, window.shape, kernel, region)
+        if not picture[..., 3].any():
+            return np.zeros((*window.shape, 4), np.uint8)
+        return _resized_with_alpha(picture, window.shape, kernel, region)
 
     def _nearest(self, window: Window) -> Bytes:
         """The picture pixel that holds each level pixel's centre."""
@@ -152,18 +184,27 @@ class Resampled:
         return padded(picture, inside, window, edge=True)
 
 
-def _without_overshoot(pixels: Bytes, halves: Bytes) -> Bytes:
-    """Mend the colours where a kernel with negative lobes drove alpha beyond 255.
+def _resized_with_alpha(picture: Bytes, size: tuple[int, int], kernel: Image.Resampling, region: Region) -> Bytes:
+    """Resize premultiplied pixels; colours keep their proportion to alpha where a kernel drives alpha beyond 255.
 
-    There alpha was cut off and its colours were not, so that they would be up to a tenth too bright. ``halves`` were
-    resampled at half the values, where nothing is cut off: they have the right proportion of colour to alpha.
+    There alpha is cut off at 255 and its colours are not, so that they would be up to a tenth too bright. What alpha
+    should have been is seen at half its values, where nothing is cut off. Only where a colour is cut off as well, all
+    bands are resized so: that takes as long again, and pixels that bright seldom lie beside transparent ones.
     """
-    beyond = 2 * halves[..., 3].astype(np.int16) > pixels[..., 3].astype(np.int16) + 2
-    result = pixels.copy()
-    alpha, half = pixels[beyond, 3:].astype(np.uint32), halves[beyond].astype(np.uint32)
-    colours = (2 * half[:, :3] * alpha + half[:, 3:]) // (2 * half[:, 3:])
-    result[beyond, :3] = np.minimum(colours, alpha)
-    return result
+    pixels = resized(picture, size, kernel, region)
+    if _RADII[kernel] == 1 or picture[..., 3].min() == 255:
+        return pixels
+    half = resized(picture[..., 3:] // np.uint8(2), size, kernel, region)[..., 0]
+    flat, half = pixels.reshape(-1, 4), half.reshape(-1)
+    beyond = np.flatnonzero(half > (flat[:, 3] >> 1) + 1)
+    some = flat[beyond]
+    if (some[:, :3] == 255).any():
+        halves = resized(picture // np.uint8(2), size, kernel, region).reshape(-1, 4)[beyond].astype(np.uint32)
+        colours, full = 2 * halves[:, :3], 2 * halves[:, 3:]
+    else:
+        colours, full = some[:, :3].astype(np.uint32), 2 * half[beyond, None].astype(np.uint32)
+    flat[beyond, :3] = np.minimum((colours * some[:, 3:] + full // 2) // full, some[:, 3:])
+    return pixels
 
 
 def clamped(window: Window, extent: Window) -> Window:
@@ -197,6 +238,8 @@ def padded(pixels: Bytes, inside: Window, window: Window, *, edge: bool) -> Byte
 
 def clipped(pixels: Bytes, window: Window, extent: Window) -> Bytes:
     """Nothing but 0 beyond an extent."""
+    if clamped(window, extent) == window:
+        return pixels
     keep = [
         (np.arange(start, stop) >= low) & (np.arange(start, stop) < high)
         for start, stop, low, high in ((*window[:2], *extent[:2]), (*window[2:], *extent[2:]))

@@ -8,6 +8,7 @@ begins there. A chunk is read with the margin that its halvings use up, so that 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -36,6 +37,15 @@ class Tile:
     zoom: int
     tile_id: int
     data: bytes
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The pixels of a tile; None where nothing of it is seen."""
+
+    zoom: int
+    tile_id: int
+    pixels: Bytes | None
 
 
 @dataclass(frozen=True)
@@ -77,12 +87,17 @@ class Cutter:
             top = bottom - 1
         return result
 
-    def chunk_count(self) -> int:
-        """Chunks of all passes: the units of progress."""
-        return sum(math.prod(self._pyramid.tile_range(part.bottom).shape) for part in self.passes())
+    def tiles(self) -> Iterator[Tile | None]:
+        """All tiles, of any one zoom in the order of their ids; None in the place of one that is transparent."""
 
-    def chunks(self) -> Iterator[list[Tile]]:
-        """The tiles of each chunk, pass by pass; of any one zoom in the order of their ids."""
+        def encoded(cut: _Cut) -> Tile | None:
+            return None if cut.pixels is None else Tile(cut.zoom, cut.tile_id, self._encode(cut.pixels))
+
+        # Chunks and encoding have threads of their own, so that no core waits for the last chunk of a pass.
+        yield from in_order(encoded, itertools.chain.from_iterable(self._chunks()), self._threads)
+
+    def _chunks(self) -> Iterator[list[_Cut]]:
+        """The tiles of each chunk, pass by pass."""
         level = self._base
         with ExitStack() as stack:
             for part in self.passes():
@@ -104,7 +119,7 @@ class Cutter:
         tiles = self._pyramid.tile_range(zoom)
         return tiles.row0 * self._pyramid.tile, tiles.column0 * self._pyramid.tile
 
-    def _pass(self, part: _Pass, level: Level, store: TileStore | None) -> Iterator[list[Tile]]:
+    def _pass(self, part: _Pass, level: Level, store: TileStore | None) -> Iterator[list[_Cut]]:
         tiles = self._pyramid.tile_range(part.bottom)
         ids = sorted(
             zxy_to_tileid(part.bottom, x, y)
@@ -112,12 +127,12 @@ class Cutter:
             for x in range(tiles.column0, tiles.column1)
         )
 
-        def work(chunk_id: int) -> list[Tile]:
+        def work(chunk_id: int) -> list[_Cut]:
             return self._chunk(part, level, store, chunk_id)
 
         yield from in_order(work, ids, self._threads)
 
-    def _chunk(self, part: _Pass, level: Level, store: TileStore | None, chunk_id: int) -> list[Tile]:
+    def _chunk(self, part: _Pass, level: Level, store: TileStore | None, chunk_id: int) -> list[_Cut]:
         _, x, y = tileid_to_zxy(chunk_id)
         side = self._pyramid.tile << (part.top - part.bottom)
         whole = Window(y * side, (y + 1) * side, x * side, (x + 1) * side)
@@ -141,7 +156,7 @@ class Cutter:
         pixels = halved(patch.pixels, nearest=self._nearest)
         return _Patch(patch.zoom - 1, window, (patch.margin - 1) // 2, pixels)
 
-    def _tiles(self, patch: _Patch) -> list[Tile]:
+    def _tiles(self, patch: _Patch) -> list[_Cut]:
         """The tiles of a patch, by id; nothing for a zoom that is not kept."""
         if patch.zoom > self._pyramid.max_zoom:
             return []
@@ -151,35 +166,35 @@ class Cutter:
             max(patch.window.column0 // tile, there.column0), min(-(-patch.window.column1 // tile), there.column1)
         )
         places = sorted((zxy_to_tileid(patch.zoom, x, y), x, y) for y in rows for x in columns)
-        result = []
-        for tile_id, x, y in places:
-            pixels = self._cut(patch, Window(y * tile, (y + 1) * tile, x * tile, (x + 1) * tile))
-            if pixels is not None:
-                result.append(Tile(patch.zoom, tile_id, self._encode(pixels)))
-        return result
+        return [
+            _Cut(patch.zoom, tile_id, self._cut(patch, Window(y * tile, (y + 1) * tile, x * tile, (x + 1) * tile)))
+            for tile_id, x, y in places
+        ]
 
     def _cut(self, patch: _Patch, window: Window) -> Bytes | None:
         """One tile with the alpha that it needs; None where nothing of it is seen."""
         inside, margin = _common(window, patch.window), patch.margin
         row, column = inside.row0 - patch.window.row0 + margin, inside.column0 - patch.window.column0 + margin
         pixels = patch.pixels[row : row + inside.shape[0], column : column + inside.shape[1]]
-        if not self._opaque:
-            pixels = straight(pixels)
-            alpha: Bytes | None = pixels[..., -1:]
-            colours = pixels[..., :-1]
+        if self._opaque:
+            alpha, seen = self._coverage.alpha(patch.zoom, inside), pixels
         else:
-            alpha, colours = self._coverage.alpha(patch.zoom, inside), pixels
+            alpha, seen = pixels[..., -1:], pixels[..., :-1]
         if alpha is not None and not alpha.any():
             return None
-        if inside == window and (alpha is None or alpha.min() == 255):
-            return np.ascontiguousarray(colours)
-        if alpha is None:
-            alpha = np.full((*inside.shape, 1), 255, np.uint8)
-        result = np.zeros((*window.shape, colours.shape[2] + 1), np.uint8)
+        whole = inside == window
+        if whole and (alpha is None or alpha.min() == 255):
+            return seen
+        if not self._opaque:
+            pixels = straight(pixels)
+            if whole:
+                return pixels
+            alpha, seen = pixels[..., -1:], pixels[..., :-1]
+        result = np.zeros((*window.shape, seen.shape[2] + 1), np.uint8)
         top, left = inside.row0 - window.row0, inside.column0 - window.column0
         part = result[top : top + inside.shape[0], left : left + inside.shape[1]]
-        part[..., :-1] = colours * (alpha > 0)
-        part[..., -1:] = alpha
+        part[..., :-1] = seen if alpha is None else seen * (alpha > 0)
+        part[..., -1:] = 255 if alpha is None else alpha
         return result
 
 
