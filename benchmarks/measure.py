@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-_PAUSE = 0.02
+_PAUSE = 0.1
 """Seconds between two looks at the memory of the processes."""
 
 

@@ -7,6 +7,7 @@ of its rows. Measured on 512² tiles of stained tissue, one thread: 1.05 × the 
 
 from __future__ import annotations
 
+import itertools
 import struct
 import zlib
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from cartloader.store import Bytes
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+_INDEXED = 3
 _LEVEL = 1
 """ISA-L's levels 2 and 3 take up to 11 and 90 % longer, for a file within 1 % either way."""
 _SMOOTH = 0.1
@@ -35,16 +37,18 @@ _BAND_BYTES = 2 << 20
 _ADLER_BASE = 65521
 
 
-def encode_png(pixels: Bytes) -> bytes:
-    """One picture ``(rows, columns, 1 … 4)`` as the bytes of a PNG."""
+def encode_png(pixels: Bytes, palette: Bytes | None = None) -> bytes:
+    """One picture ``(rows, columns, 1 … 4)`` as the bytes of a PNG; with a palette ``(256, 3)``, one of indices."""
     lines = _filtered(pixels, None)
     data = isal_zlib.compress(lines, _LEVEL)
     if len(data) < _SMOOTH * lines.size:
         runs = zlib.compressobj(strategy=zlib.Z_RLE)
         data = min(data, runs.compress(lines) + runs.flush(), key=len)
-    return b"".join(
-        [_SIGNATURE, *_chunk(b"IHDR", _header(*pixels.shape)), *_chunk(b"IDAT", data), *_chunk(b"IEND", b"")]
-    )
+    chunks = [_chunk(b"IHDR", _header(*pixels.shape, indexed=palette is not None))]
+    if palette is not None:
+        chunks.append(_chunk(b"PLTE", palette.tobytes()))
+    chunks += [_chunk(b"IDAT", data), _chunk(b"IEND", b"")]
+    return b"".join([_SIGNATURE, *itertools.chain.from_iterable(chunks)])
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,8 @@ def _adler_joined(first: int, second: int, size: int) -> int:
     return high << 16 | low
 
 
-def _header(height: int, width: int, bands: int) -> bytes:
-    return struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[bands], 0, 0, 0)
+def _header(height: int, width: int, bands: int, *, indexed: bool = False) -> bytes:
+    return struct.pack(">IIBBBBB", width, height, 8, _INDEXED if indexed else _COLOUR_TYPES[bands], 0, 0, 0)
 
 
 def _chunk(kind: bytes, data: bytes) -> tuple[bytes, ...]:

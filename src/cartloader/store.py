@@ -20,6 +20,8 @@ from cartloader.files import read_all, write_all
 from cartloader.images.plane import Window
 
 Bytes = NDArray[np.uint8]
+Shown = tuple[bool, bool, bool]
+"""Which of red, green and blue a picture in a primary colour shows."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from cartloader.parallel import cores
 from cartloader.params import Png2PmtilesParams
 from cartloader.report import Report
 from cartloader.tiles.archive import ArchiveWriter, verify
-from cartloader.tiles.encode import FORMATS
+from cartloader.tiles.encode import FORMATS, in_primary
 from cartloader.tiles.grid import Pyramid, plan_pyramid
 from cartloader.tiles.levels import map_box, open_level
 from cartloader.tiles.pyramid import Cutter
@@ -44,6 +44,8 @@ def tile(
     pyramid, form = plan(placed, params), FORMATS[params.tile_format]
     level = open_level(placed, pyramid, params.resample)
     encode = form.encoder(params.tile_quality)
+    if placed.primary and level.bands < 3:
+        encode = in_primary(placed.primary, encode)
     cutter = Cutter(level, pyramid, encode, scratch, threads=cores(), nearest=params.resample == "near")
     writer, total = ArchiveWriter(scratch), pyramid.tile_count()
     try:

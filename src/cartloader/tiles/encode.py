@@ -14,7 +14,7 @@ from PIL import Image
 from pmtiles.tile import TileType
 
 from cartloader.png import encode_png
-from cartloader.store import Bytes
+from cartloader.store import Bytes, Shown
 
 Encode = Callable[[Bytes], bytes]
 
@@ -36,6 +36,21 @@ def _picture(pixels: Bytes) -> Image.Image:
     if bands == 2:
         pixels = pixels[..., [0, 0, 0, 1]]
     return Image.fromarray(pixels[..., 0] if bands == 1 else pixels)
+
+
+def in_primary(shown: Shown, encode: Encode) -> Encode:
+    """The encoding of pictures in a primary colour, given as grey or grey + alpha; as PNG, opaque ones get a palette."""
+
+    def coloured(pixels: Bytes) -> bytes:
+        if encode is encode_png and pixels.shape[2] == 1:
+            return encode_png(pixels, np.arange(256, dtype=np.uint8)[:, None] * np.array(shown, np.uint8))
+        result = np.zeros((*pixels.shape[:2], 2 + pixels.shape[2]), np.uint8)
+        for band in np.flatnonzero(shown):
+            result[..., band] = pixels[..., 0]
+        result[..., 3:] = pixels[..., 1:]
+        return encode(result)
+
+    return coloured
 
 
 def _png(_quality: int | None) -> Encode:

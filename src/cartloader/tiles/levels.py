@@ -33,6 +33,7 @@ _RADII = {
     Image.Resampling.LANCZOS: 3,
 }
 """In source pixels, or in new ones where these are larger."""
+_MODES = {1: "L", 2: "La", 3: "RGB", 4: "RGBX"}
 _STRIP = 256
 """Rows that are resized at once."""
 Region = tuple[float, float, float, float]
@@ -52,43 +53,41 @@ class Level(Protocol):
 
 
 def to_image(pixels: Bytes) -> Image.Image:
-    """A Pillow image of the pixels; two bands become four, as Pillow has no plain layout for them.
-
-    Four bands go by the name of RGBX, which Pillow neither copies on the way in nor premultiplies when it resizes.
-    """
+    """A Pillow image of the pixels, in a mode that Pillow does not premultiply by itself when it resizes."""
     height, width, bands = pixels.shape
-    if bands == 2:
-        pixels = pixels[..., [0, 0, 0, 1]]
-    mode = {1: "L", 3: "RGB"}.get(bands, "RGBX")
+    mode = _MODES[bands]
     return Image.frombuffer(mode, (width, height), np.ascontiguousarray(pixels), "raw", mode, 0, 1)
 
 
-def from_image(image: Image.Image, bands: int) -> Bytes:
+def from_image(image: Image.Image) -> Bytes:
     """The pixels of an image made by `to_image`."""
     width, height = image.size
-    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, -1)
-    return pixels[..., [0, 3]] if bands == 2 else pixels
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, -1)
 
 
 def premultiplied(pixels: Bytes) -> Bytes:
-    """Straight alpha → premultiplied, each product rounded to nearest; the same array where all is opaque."""
-    if pixels[..., -1].min() == 255:
-        return pixels
-    image = to_image(pixels)
-    straight_image = Image.frombuffer("RGBA", image.size, image.tobytes(), "raw", "RGBA", 0, 1)
-    return from_image(straight_image.convert("RGBa"), pixels.shape[2])
+    """Straight alpha → premultiplied, rounded to nearest; the same array where all is opaque."""
+    return pixels if pixels[..., -1].min() == 255 else _by_alpha(_PREMULTIPLIED, pixels)
 
 
 def straight(pixels: Bytes) -> Bytes:
-    """Premultiplied alpha → straight; what is wholly transparent is 0. Opaque pixels, mostly all, cost nothing."""
-    result = np.ascontiguousarray(pixels).copy()
-    flat = result.reshape(-1, result.shape[2])
-    seen_through = np.flatnonzero(flat[:, -1] < 255)
-    some = flat[seen_through].astype(np.uint16)
-    alpha = some[:, -1:]
-    colours = np.minimum((some[:, :-1] * 255 + alpha // 2) // np.maximum(alpha, 1), 255)
-    flat[seen_through, :-1] = colours * (alpha > 0)
+    """Premultiplied alpha → straight; what is wholly transparent is 0."""
+    return _by_alpha(_STRAIGHT, pixels)
+
+
+def _by_alpha(table: Bytes, pixels: Bytes) -> Bytes:
+    """Colours that a table gives for each alpha and colour: ten times as fast as to divide."""
+    result = np.empty(pixels.shape, np.uint8)
+    result[..., -1] = pixels[..., -1]
+    index = pixels[..., :-1] | pixels[..., -1:].astype(np.uint16) << 8
+    result[..., :-1] = np.take(table, index, mode="clip")
     return result
+
+
+_ALPHA, _COLOUR = np.ogrid[:256, :256]
+_PREMULTIPLIED = ((_COLOUR * _ALPHA + 127) // 255).astype(np.uint8).ravel()
+_STRAIGHT = np.where(_ALPHA > 0, ((_COLOUR * 255 + _ALPHA // 2) // np.maximum(_ALPHA, 1)).clip(0, 255), 0)
+_STRAIGHT = _STRAIGHT.astype(np.uint8).ravel()
 
 
 def resized(pixels: Bytes, size: tuple[int, int], kernel: Image.Resampling, region: Region) -> Bytes:
@@ -107,7 +106,7 @@ def resized(pixels: Bytes, size: tuple[int, int], kernel: Image.Resampling, regi
         start = max(math.floor(first) - reach, 0)
         strip = to_image(pixels[start : math.ceil(last) + reach])
         box = (left, first - start, right, last - start)
-        result[row:end] = from_image(strip.resize((columns, end - row), kernel, box=box), pixels.shape[2])
+        result[row:end] = from_image(strip.resize((columns, end - row), kernel, box=box))
     return result
 
 
@@ -128,7 +127,10 @@ class Resampled:
 
     def __init__(self, placed: Placed, pyramid: Pyramid, kernel: str) -> None:
         store, affine = placed.store, placed.affine
-        self._store, self._kernel, self.bands = store, kernel, store.bands
+        self._store, self._kernel = store, kernel
+        # Bands that are alike stay alike: one of them is enough until the tiles are encoded.
+        self._chosen = placed.primary and [placed.primary.index(True), *range(3, store.bands)]
+        self.bands = len(self._chosen) if self._chosen else store.bands
         transposed = affine.a == 0
         across, down = (affine.b, affine.d) if transposed else (affine.a, affine.e)
         self._view = Orientation(transposed, mirror_columns=across < 0, mirror_rows=down > 0)
@@ -142,7 +144,7 @@ class Resampled:
     def read(self, window: Window) -> Bytes:
         """Resample what a window shows; one pass of Pillow's separable kernel."""
         pixels = self._nearest(window) if self._kernel == "near" else self._resized(window)
-        return clipped(pixels, window, self._extent) if self.bands == 4 else pixels
+        return pixels if self.bands in {1, 3} else clipped(pixels, window, self._extent)
 
     def _resized(self, window: Window) -> Bytes:
         kernel = _KERNELS[self._kernel]
@@ -157,10 +159,10 @@ class Resampled:
         )
         region = (top - needed.row0, bottom - needed.row0, left - needed.column0, right - needed.column0)
         picture = self._picture(needed)
-        if self.bands < 4:
+        if self.bands in {1, 3}:
             return resized(picture, window.shape, kernel, region)
-        if not picture[..., 3].any():
-            return np.zeros((*window.shape, 4), np.uint8)
+        if not picture[..., -1].any():
+            return np.zeros((*window.shape, self.bands), np.uint8)
         return _resized_with_alpha(picture, window.shape, kernel, region)
 
     def _nearest(self, window: Window) -> Bytes:
@@ -178,8 +180,10 @@ class Resampled:
         """Picture pixels of a window, those of the edge repeated beyond it."""
         inside = clamped(window, Window(0, self._height, 0, self._width))
         stored = self._store.read(Window(*self._view.window(inside, self._store.height, self._store.width)))
+        if self._chosen:
+            stored = np.stack([stored[..., band] for band in self._chosen], axis=-1)
         picture = self._view.view(stored)
-        if self.bands == 4:
+        if self.bands in {2, 4}:
             picture = premultiplied(picture)
         return padded(picture, inside, window, edge=True)
 
@@ -192,18 +196,17 @@ def _resized_with_alpha(picture: Bytes, size: tuple[int, int], kernel: Image.Res
     bands are resized so: that takes as long again, and pixels that bright seldom lie beside transparent ones.
     """
     pixels = resized(picture, size, kernel, region)
-    if _RADII[kernel] == 1 or picture[..., 3].min() == 255:
+    if _RADII[kernel] == 1 or picture[..., -1].min() == 255:
         return pixels
-    half = resized(picture[..., 3:] // np.uint8(2), size, kernel, region)[..., 0]
-    flat, half = pixels.reshape(-1, 4), half.reshape(-1)
-    beyond = np.flatnonzero(half > (flat[:, 3] >> 1) + 1)
+    half = resized(picture[..., -1:] // np.uint8(2), size, kernel, region).reshape(-1, 1)
+    flat = pixels.reshape(len(half), -1)
+    beyond = np.flatnonzero(half[:, 0] > (flat[:, -1] >> 1) + 1)
     some = flat[beyond]
-    if (some[:, :3] == 255).any():
-        halves = resized(picture // np.uint8(2), size, kernel, region).reshape(-1, 4)[beyond].astype(np.uint32)
-        colours, full = 2 * halves[:, :3], 2 * halves[:, 3:]
-    else:
-        colours, full = some[:, :3].astype(np.uint32), 2 * half[beyond, None].astype(np.uint32)
-    flat[beyond, :3] = np.minimum((colours * some[:, 3:] + full // 2) // full, some[:, 3:])
+    alpha, colours, full = some[:, -1:], some[:, :-1].astype(np.uint32), half[beyond].astype(np.uint32)
+    if colours.max(initial=0) == 255:
+        halves = resized(picture // np.uint8(2), size, kernel, region).reshape(flat.shape)[beyond].astype(np.uint32)
+        colours, full = 2 * halves[:, :-1], halves[:, -1:]
+    flat[beyond, :-1] = np.minimum((colours * alpha + full) // (2 * full), alpha)
     return pixels
 
 
