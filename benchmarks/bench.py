@@ -1,4 +1,4 @@
-"""Side by side with the peers: ``python benchmarks/bench.py`` makes its inputs, runs everything in turn, prints a table.
+"""Side by side with the peers: ``python benchmarks/bench.py`` makes its inputs, runs all in turn, prints tables.
 
 Each round runs every recipe once, so that a machine that grows slower for a while slows all of them; what is quoted are
 medians over the rounds and the ratio of each round. Peers that are not installed are left out.
@@ -7,14 +7,13 @@ medians over the rounds and the ratio of each round. Peers that are not installe
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inputs import INPUTS, make_input
+from inputs import make_input
 from measure import Cost, measure
 from recipes import COLOURED, RECIPES, Job, decode_command, import_command
 

@@ -1,7 +1,7 @@
 """Images to measure with: a stained or fluorescent tissue of any size, with the noise of a camera.
 
-A field that is all tissue is mirrored into pictures of any size: nothing is flat or repeats within the reach of a codec,
-and the finest zoom, 1.42 times as fine, has no two equal tiles.
+A field that is all tissue is mirrored into pictures of any size: nothing is flat or repeats within the reach of a
+codec, and the finest zoom, 1.42 times as fine, has no two equal tiles.
 """
 
 from __future__ import annotations

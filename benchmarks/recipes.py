@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CARTLOADER = Path(sys.executable).with_name("cartloader")
-COLOURED = "--lower-thres-quantile 0.01 --upper-thres-quantile 0.995 --colorize cyan --transparent-below 1".split()
+COLOURED = [
+    "--lower-thres-quantile=0.01", "--upper-thres-quantile=0.995", "--colorize=cyan", "--transparent-below=1"
+]  # fmt: skip
 """The options of the case that is stored as uint16 and shown with colour and transparency."""
 
 Command = list[str | Path]
@@ -82,7 +84,8 @@ def _rio(job: Job, out: Path) -> list[Command]:
     zooms = f"{job.zooms[0]}..{job.zooms[-1]}"
     alpha = ["--rgba"] if job.bands == 4 else []
     return [
-        ["gdal_translate", "-q", "-of", "GTiff", "-a_srs", "EPSG:3857", "-a_ullr", ulx, lry, lrx, uly, job.picture, tif],
+        ["gdal_translate", "-q", "-of", "GTiff", "-a_srs", "EPSG:3857", "-a_ullr", ulx, lry, lrx, uly,
+         job.picture, tif],
         ["rio", "pmtiles", tif, out / "picture.pmtiles", "-f", "PNG", "--tile-size", "512", "--zoom-levels", zooms,
          "-j", "2", "--resampling", "cubic", "--silent", *alpha],
     ]  # fmt: skip

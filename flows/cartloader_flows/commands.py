@@ -33,9 +33,9 @@ class ImportCommand(Options):
     direct: bool = Field(False, **in_group("run"))
     """Run without Prefect, in this process: no record of the run, the same files."""
     dry_run: bool = Field(False, **in_group("run"))
-    """Print the plan and write the Makefile; run nothing."""
+    """Print the plan: the steps and their files, zooms, number of tiles, disk and memory; run nothing."""
     makefn: Path | None = Field(None, **in_group("run"))
-    """Makefile to write; unless given, <out-dir>/<img-id>.mk with --dry-run."""
+    """Makefile to write."""
     debug: bool = Field(False, **in_group("run"))
     """Show tracebacks and verbose logs."""
 
@@ -45,9 +45,8 @@ class ImportCommand(Options):
         if not self.in_json and len(self.img_id) != 1:
             lack = "is missing" if not self.img_id else f"is given {len(self.img_id)} times"
             raise ValueError(f"--img-id {lack}; one image (--in-img) needs one id, many images go into --in-json")
-        for name in ("dry_run", "makefn"):
-            if getattr(self, name):
-                raise ValueError(f"--{name.replace('_', '-')} is not built yet; leave it out to run the import")
+        if self.makefn:
+            raise ValueError("--makefn is not built yet; leave it out to run the import")
         return self
 
     def jobs(self, options: ImportOptions) -> list[ImageJob]:

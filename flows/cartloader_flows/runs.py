@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from cartloader.errors import ToolError
-from cartloader.jobs import ImageJob, gather, import_one, raster_params
+from cartloader.jobs import ImageJob, gather, import_one
 from cartloader.params import ImportOptions
 from cartloader.report import Report
 from cartloader.results import RunResult
@@ -26,19 +26,6 @@ QUIET_SETTINGS = {
     # What Prefect logs goes to its server; the terminal belongs to the bars and the summary.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
 }
-
-
-def check_image(job: ImageJob) -> None:
-    """Find out what can be wrong with an image before its pixels are read.
-
-    Raises:
-        CartloaderError: the image or the options are at fault.
-    """
-    params = raster_params(job)
-    if params is not None:
-        from cartloader import actions  # noqa: PLC0415  (--help must not wait for numpy)
-
-        actions.check(params)
 
 
 def run_directly(jobs: list[ImageJob], n_jobs: int, report: Callable[[str], Report]) -> RunResult:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cartloader.plan import ImportPlan
     from cartloader.results import CatalogResult, ImageResult, RunResult
 
 
@@ -27,9 +28,8 @@ def image_lines(image: ImageResult, source: str) -> list[str]:
         files += image.raster.files
     if image.tiles:
         tiles = image.tiles
-        zooms = f"z{tiles.min_zoom}–{tiles.max_zoom}" if tiles.min_zoom < tiles.max_zoom else f"z{tiles.max_zoom}"
-        count = f"{tiles.tiles:,} tile{'' if tiles.tiles == 1 else 's'}"
-        details.append(f"{tiles.path}  {size(tiles.size)}, {zooms}, {count}, verified")
+        zooms = zooms_and_tiles(tiles.min_zoom, tiles.max_zoom, tiles.tiles)
+        details.append(f"{tiles.path}  {size(tiles.size)}, {zooms}, verified")
         files.append(tiles.asset)
     if not details:
         return []
@@ -40,6 +40,36 @@ def image_lines(image: ImageResult, source: str) -> list[str]:
         f"done in {duration(sum(image.seconds.values()))}" + (f" ({stages})" if len(image.seconds) > 1 else "")
     )
     return [f"{image.img_id}  {source}{description}", *(f"  {line}" for line in details)]
+
+
+def plan_lines(plan: ImportPlan) -> list[str]:
+    """What an import would do, and what it takes."""
+    job = plan.job
+    source = f"  {job.in_img.name}  {plan.description}" if plan.description and job.in_img else ""
+    lines = [f"{job.out.img_id}{source}"]
+    for step in plan.steps:
+        first, *others = (
+            f"{path if index == 0 else path.name}{f' ({between(taken.low, taken.high)})' if taken else ''}"
+            for index, (path, taken) in enumerate(step.files)
+        )
+        lines.append(f"  {step.action:<15} {', '.join([first, *others])}")
+    if pyramid := plan.pyramid:
+        count = zooms_and_tiles(pyramid.min_zoom, pyramid.max_zoom, pyramid.tile_count())
+        lines.append(f"  tiles           {count}{'' if plan.exact else ' at most, as transparent ones are not stored'}")
+    disk = between(plan.disk.low, plan.disk.high)
+    lines.append(f"  needs           {disk} of disk ({size(plan.free)} free), {size(plan.memory)} of memory")
+    return lines
+
+
+def between(low: int, high: int) -> str:
+    """One size, or from one to another."""
+    return size(low) if low == high else f"{size(low)} to {size(high)}"
+
+
+def zooms_and_tiles(min_zoom: int, max_zoom: int, tiles: int) -> str:
+    """``z13–19, 724 tiles``."""
+    zooms = f"z{min_zoom}–{max_zoom}" if min_zoom < max_zoom else f"z{max_zoom}"
+    return f"{zooms}, {tiles:,} tile{'' if tiles == 1 else 's'}"
 
 
 def catalog_line(catalog: CatalogResult) -> str:

@@ -12,13 +12,14 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from cartloader.errors import UsageError
-from cartloader.jobs import RunError, explain
+from cartloader.errors import CartloaderError, UsageError
+from cartloader.jobs import ImageJob, RunError, explain
+from cartloader.memory import keep_freed_memory
 from cartloader.params import ImportOptions, Options, check_actions
 from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.parser import Parser
-from cartloader_flows.runs import check_image, run_directly, run_flow
-from cartloader_flows.summary import summary
+from cartloader_flows.runs import run_directly, run_flow
+from cartloader_flows.summary import plan_lines, summary
 from cartloader_flows.watch import StoppedError, Watch, watching
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -43,6 +44,11 @@ def import_image(argv: Sequence[str]) -> int:
         check_actions(options)
     command = _checked(ImportCommand, own)
     jobs = command.jobs(options)
+    keep_freed_memory()
+    from cartloader.plan import plan_import  # noqa: PLC0415  (--help must not wait for numpy)
+
+    if command.dry_run:
+        return _show_plans(jobs)
     sources = {job.out.img_id: job.in_img.name if job.in_img else "" for job in jobs}
     try:
         with watching(sources, plain=command.debug) as watch, _stopping(watch):
@@ -50,7 +56,7 @@ def import_image(argv: Sequence[str]) -> int:
                 result = run_directly(jobs, command.n_jobs, watch.report)
             else:
                 if len(jobs) == 1:
-                    check_image(jobs[0])  # not after 15 s of starting a server
+                    plan_import(jobs[0]).check_disk()  # not after 15 s of starting a server
                 result = run_flow(command, options, watch.report)
     except RunError as failure:
         return _report_failure(failure, command, sources)
@@ -90,6 +96,24 @@ def _checked(model: type[OptionsT], given: dict[str, object]) -> OptionsT:
         return model.model_validate(given)
     except ValidationError as error:
         raise UsageError(explain(error)) from error
+
+
+def _show_plans(jobs: list[ImageJob]) -> int:
+    """Print what the import of each image would do and take, and which could not begin."""
+    from cartloader.plan import plan_import  # noqa: PLC0415  (see import_image)
+
+    code = 0
+    for job in jobs:
+        try:
+            plan = plan_import(job)
+            print("\n".join(plan_lines(plan)))
+            plan.check_disk()
+        except CartloaderError as error:
+            if len(jobs) == 1:
+                raise
+            print(f"{job.out.img_id}  {error}", file=sys.stderr)
+            code = EXIT_FAILED
+    return code
 
 
 def _report_failure(failure: RunError, command: ImportCommand, sources: dict[str, str]) -> int:

@@ -16,8 +16,8 @@ from cartloader.assets import write_asset
 from cartloader.bounds import Placement, place
 from cartloader.engines import native
 from cartloader.errors import UsageError
-from cartloader.files import publish, sha256, workspace, write_whole
-from cartloader.geotiff import create_geotiff, open_geotiff
+from cartloader.files import flush, publish, sha256, workspace, write_whole
+from cartloader.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp_digest
 from cartloader.images.plane import Pixels, Plane, Window, windows
 from cartloader.images.source import Source, open_source
 from cartloader.images.spool import Spooled
@@ -81,19 +81,13 @@ def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
     return catalog.update(params)
 
 
-def check(params: GeoreferenceParams) -> None:
-    """Open the image and place it, reading no pixels: what is wrong with it comes out in a fraction of a second.
+@contextmanager
+def opened(params: GeoreferenceParams, report: Report = quiet) -> Iterator[tuple[Source, Placement]]:
+    """The image, open and placed, and all checked that can be without its pixels: that takes a fraction of a second.
 
     Raises:
         CartloaderError: the input or the options are at fault.
     """
-    with _open(params, quiet):
-        pass
-
-
-@contextmanager
-def _open(params: GeoreferenceParams, report: Report) -> Iterator[tuple[Source, Placement]]:
-    """The image, open and placed, and all checked that can be without its pixels."""
     with open_source(params) as source:
         for suffix in (".geotif.tif", ".transform.png"):
             final = params.out.path(suffix)
@@ -107,14 +101,14 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
     """Decode, rescale and place one plane; everything is written before anything appears."""
     with (
         at_work(),
-        _open(params, report) as (source, placement),
+        opened(params, report) as (source, placement),
         ThreadPoolExecutor(1) as aside,
         workspace(params.out) as scratch,
         ExitStack() as files_open,
     ):
         digest = aside.submit(sha256, params.in_img)
         plane = source.plane
-        description = _described(source, placement)
+        description = described(source, placement)
         report.describe(description)
         tif = scratch / "picture.tif"
         made = {".geotif.tif": tif}
@@ -125,7 +119,7 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
 
             thresholds = find_thresholds(plane.dtype, plane.colours, params, over_blocks)
             rescale = Rescale(plane.dtype, plane.colours, plane.alpha, thresholds, params)
-            origin = _origin(params, placement, thresholds, rescale, plane) | {"input_sha256": digest.result()}
+            origin = _origin(params, placement, thresholds, rescale, plane)
             store = files_open.enter_context(
                 create_geotiff(tif, plane.height, plane.width, rescale.bands, placement, origin)
             )
@@ -135,6 +129,8 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
 
             for _ in _each(kept, convert, stage, report):
                 pass
+        stamp_digest(tif, digest.result())
+        aside.submit(flush, tif)  # while the PNG is made
         if png:
             made[".transform.png"] = scratch / "picture.png"
             _write_png(store, made[".transform.png"], report)
@@ -205,7 +201,8 @@ def _check_layout(plane: Plane, params: GeoreferenceParams) -> None:
         raise UsageError(f"--colorize is for mono images; {params.in_img} is {found}; leave --colorize out")
 
 
-def _described(source: Source, placement: Placement) -> str:
+def described(source: Source, placement: Placement) -> str:
+    """An image in one line: size, type, plane, pixel size."""
     x, y = placement.pixel_size
     size = f"{x:.6g}" if f"{x:.6g}" == f"{y:.6g}" else f"{x:.6g} × {y:.6g}"
     unit = "µm" if placement.crs == "EPSG:3857" else "map units"
@@ -228,6 +225,7 @@ def _origin(
         "thresholds": {"low": thresholds.low.value, "high": thresholds.high.value, "dtype": str(plane.dtype)},
         "colorize": params.colorize,
         "transparent_below": params.transparent_below,
+        "input_sha256": UNKNOWN_DIGEST,
         "orientation": {
             "rotate": params.rotate or 0,
             "flip_vertical": params.flip_vertical,

@@ -21,6 +21,10 @@ class BoundsError(CartloaderError):
     """The image cannot be placed on the map."""
 
 
+class DiskError(CartloaderError):
+    """The disk cannot hold what an import writes."""
+
+
 class ToolError(CartloaderError):
     """An external tool is missing or failed."""
 

@@ -65,13 +65,22 @@ def publish(made: Path, final: Path) -> None:
         OSError: with the final name, for instance because that is a directory.
     """
     try:
-        with made.open("rb") as file:
-            os.fsync(file.fileno())
+        flush(made)
         with suppress(FileNotFoundError):
             shutil.copymode(final, made)
         made.replace(final)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(final)) from error
+
+
+def flush(path: Path) -> None:
+    """Wait until a file's bytes have reached the disk; a second time costs nothing.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def write_whole(path: Path, text: str) -> None:

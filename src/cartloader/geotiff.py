@@ -25,6 +25,8 @@ from cartloader.store import Shown, TileStore
 
 TILE = 512
 """Pixels a side; a window of the tiler touches few of them, a row of them is written at once."""
+UNKNOWN_DIGEST = "?" * 64
+"""Stands for a SHA-256 in the origin until `stamp_digest`."""
 
 _IMAGE_DESCRIPTION, _TILE_OFFSETS, _MODEL_TRANSFORMATION, _GEO_KEYS = 270, 324, 34264, 34735
 _TYPES = {"<u2": 3, "<u4": 4, "<f8": 12, "<u8": 16}
@@ -97,6 +99,19 @@ def create_geotiff(
     if not is_web_mercator(placement.crs):
         _stamp_crs(path, placement.crs)
     return _open_store(path, os.O_RDWR)[0]
+
+
+def stamp_digest(path: Path, digest: str) -> None:
+    """Put the digest of the input where `create_geotiff` left room for it: it takes as long as decoding the input."""
+    with path.open("r+b") as file:
+        place = file.read(1 << 20).index(UNKNOWN_DIGEST.encode())
+        file.seek(place)
+        file.write(digest.encode())
+
+
+def pixel_bytes(height: int, width: int, bands: int) -> int:
+    """Bytes of the pixels of a GeoTIFF, which is nearly all of it."""
+    return -(-height // TILE) * -(-width // TILE) * TILE * TILE * bands
 
 
 def _header(tags: dict[int, Any], *, big: bool) -> bytes:

@@ -188,6 +188,13 @@ def _from_ordered(ordered: int, dtype: np.dtype[Any]) -> float:
     return float(np.asarray(bits).view(dtype))
 
 
+def rescaled_bands(colours: int, alpha: bool, options: PixelOptions) -> int:
+    """Bands of the 8-bit picture of a plane: 1 (mono), 3 (RGB) or 4 (RGBA)."""
+    if alpha or options.transparent_below is not None:
+        return 4
+    return 3 if options.colorize or colours == 3 else 1
+
+
 class Rescale:
     """Stored pixels → 8-bit pixels, block by block: thresholds, colour, transparency.
 
@@ -207,8 +214,7 @@ class Rescale:
         self._low, self._high = thresholds.low.value, thresholds.high.value
         self._below = options.transparent_below
         self._tint = bytes.fromhex(options.colorize[1:]) if options.colorize else None
-        has_alpha = alpha or self._below is not None
-        self.bands = 4 if has_alpha else 3 if self._tint or colours == 3 else 1
+        self.bands = rescaled_bands(colours, alpha, options)
         # 8- and 16-bit integers are looked up, mono ones with all their bands at once.
         self._shades: NDArray[np.uint8] | None = None
         if dtype.kind in "iu" and dtype.itemsize <= 2:

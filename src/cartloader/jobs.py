@@ -179,9 +179,12 @@ def import_one(job: ImageJob, actions: Actions, report: Report = quiet) -> Image
     """Do what the job asks, but for the catalog: all images of a run enter it together.
 
     Raises:
-        CartloaderError: as the actions do.
+        CartloaderError: as the actions do, or because the disk cannot hold what they would write.
     """
+    from cartloader.plan import plan_import  # noqa: PLC0415  (--help must not wait for numpy)
+
     options, seconds = job.options, dict[str, float]()
+    plan_import(job).check_disk(report)
 
     def timed(name: str, work: Callable[[], T]) -> T:
         start = time.perf_counter()

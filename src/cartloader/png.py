@@ -32,7 +32,7 @@ _SAMPLE_STEP = 16
 """Of so many rows one is tried with every filter."""
 _FILTER_BYTES = 96 << 10
 """Bytes of rows that are filtered at once: few enough to stay in a processor's cache through all steps."""
-_BAND_BYTES = 2 << 20
+BAND_BYTES = 2 << 20
 """Bytes of a band of a large PNG: enough that to start deflating anew costs nothing."""
 _ADLER_BASE = 65521
 
@@ -43,7 +43,7 @@ def encode_png(pixels: Bytes, palette: Bytes | None = None) -> bytes:
     data = isal_zlib.compress(lines, _LEVEL)
     if len(data) < _SMOOTH * lines.size:
         runs = zlib.compressobj(strategy=zlib.Z_RLE)
-        data = min(data, runs.compress(lines) + runs.flush(), key=len)
+        data = min(data, runs.compress(lines.data) + runs.flush(), key=len)
     chunks = [_chunk(b"IHDR", _header(*pixels.shape, indexed=palette is not None))]
     if palette is not None:
         chunks.append(_chunk(b"PLTE", palette.tobytes()))
@@ -64,7 +64,7 @@ class Band:
 
 def band_rows(width: int, bands: int) -> int:
     """Rows of a band of a large PNG: a power of two, so that bands end where the tiles of a store do."""
-    return 1 << max(min(_BAND_BYTES // (width * bands), 512).bit_length() - 1, 0)
+    return 1 << max(min(BAND_BYTES // (width * bands), 512).bit_length() - 1, 0)
 
 
 def deflate_band(rows: Bytes, above: Bytes | None) -> Band:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from cartloader.intensity import Rescale, Side, Thresholds, find_thresholds
+from cartloader.intensity import Rescale, Side, Thresholds, find_thresholds, needs_statistics
 from cartloader.params import PixelOptions
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"]
@@ -52,8 +52,8 @@ def test_quantiles_are_those_of_numpy(dtype: str, data: st.DataObject) -> None:
     if values.size:
         expected = [float(np.quantile(values, q, method="inverted_cdf")) for q in (low, high)]
 
-    def read(_purpose: str) -> Iterator[NDArray[Any]]:
-        return iter(blocks)
+    def read(_purpose: str, work: Callable[[NDArray[Any]], NDArray[Any]]) -> Iterator[NDArray[Any]]:
+        return map(work, blocks)
 
     if low == high or expected[1] <= expected[0]:
         return
@@ -122,3 +122,19 @@ def test_rescaling_is_the_formula(dtype: str, data: st.DataObject) -> None:
         opaque[missing.any(axis=-1)] = 0
         bands = bands * (3 if len(bands) == 1 else 1) + [opaque]
     np.testing.assert_array_equal(shown, np.stack(bands, axis=-1))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("low", [{}, {"lower_thres_intensity": -3}, {"lower_thres_quantile": 0.1}])
+@pytest.mark.parametrize("high", [{}, {"upper_thres_intensity": 3}, {"upper_thres_quantile": 0.9}])
+def test_it_is_known_beforehand_whether_pixels_are_read(
+    dtype: str, low: dict[str, float], high: dict[str, float]
+) -> None:
+    options, plane, readings = PixelOptions(**low, **high), np.arange(4).astype(dtype).reshape(2, 2, 1), []
+
+    def read(_purpose: str, work: Callable[[NDArray[Any]], NDArray[Any]]) -> list[NDArray[Any]]:
+        readings.append(1)
+        return [work(plane)]
+
+    find_thresholds(plane.dtype, 1, options, read)
+    assert needs_statistics(plane.dtype, options) == bool(readings)

@@ -63,9 +63,9 @@ def test_only_as_many_passes_as_are_needed() -> None:
     def read(plane: NDArray[Any], **options: Any) -> int:
         passes.clear()
 
-        def blocks(purpose: str) -> Any:
+        def blocks(purpose: str, work: Any) -> Any:
             passes.append(purpose)
-            return iter([plane])
+            return [work(plane)]
 
         find_thresholds(plane.dtype, 1, PixelOptions(**options), blocks)
         return len(passes)

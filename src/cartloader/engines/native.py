@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from affine import Affine
+
 from cartloader import __version__
 from cartloader.errors import UsageError
+from cartloader.files import flush
 from cartloader.geotiff import Placed
 from cartloader.parallel import cores
 from cartloader.params import Png2PmtilesParams
@@ -18,18 +22,18 @@ from cartloader.tiles.levels import map_box, open_level
 from cartloader.tiles.pyramid import Cutter
 
 
-def plan(placed: Placed, params: Png2PmtilesParams) -> Pyramid:
-    """Zooms and tiles of a placed picture.
+def plan(size: tuple[int, int], affine: Affine, crs: str, bands: int, params: Png2PmtilesParams) -> Pyramid:
+    """Zooms and tiles of a picture of ``size`` (rows, columns) that an affine places in a spatial reference.
 
     Raises:
         BoundsError: it does not lie on the map.
         UsageError: the tile format cannot show its transparency.
     """
-    if params.tile_format == "jpeg" and placed.store.bands == 4:
+    if params.tile_format == "jpeg" and bands == 4:
         raise UsageError(
             f"--tile-format jpeg: {params.out.img_id} has transparent pixels, which JPEG cannot show; use webp-lossy"
         )
-    box, pixel_size = map_box(placed)
+    box, pixel_size = map_box(size, affine, crs)
     return plan_pyramid(box, pixel_size, params.blocksize, params.min_zoom, params.max_zoom, params.out.img_id)
 
 
@@ -41,7 +45,8 @@ def tile(
     Raises:
         ArchiveError: no pixel of the picture is visible.
     """
-    pyramid, form = plan(placed, params), FORMATS[params.tile_format]
+    store, form = placed.store, FORMATS[params.tile_format]
+    pyramid = plan((store.height, store.width), placed.affine, placed.crs, store.bands, params)
     level = open_level(placed, pyramid, params.resample)
     encode = form.encoder(params.tile_quality)
     if placed.primary and level.bands < 3:
@@ -53,10 +58,12 @@ def tile(
             if made is not None:
                 writer.add(made)
             report.progress("png2pmtiles", done, total)
-        count = writer.finish(archive, form.tile_type, pyramid.box, _metadata(placed, params, form.media))
+        count = writer.finish(archive, form.tile_type, pyramid.box, _metadata(placed, params, form.media), cores())
     finally:
         writer.close()
-    verify(archive, count, cores())
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(flush, archive)  # while it is read back
+        verify(archive, count, cores())
     return pyramid, count
 
 

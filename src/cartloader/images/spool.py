@@ -30,6 +30,7 @@ class Spooled:
         self._plane = plane
         self.height, self.width, self.block = plane.height, plane.width, plane.block
         self.colours, self.alpha, self.dtype = plane.colours, plane.alpha, plane.dtype
+        self.concurrent = plane.concurrent
         self._columns = math.ceil(plane.width / plane.block[1])
         self._blocks = math.ceil(plane.height / plane.block[0]) * self._columns
         self._known: dict[int, Pixels | None] = {}
@@ -38,11 +39,6 @@ class Spooled:
             path = folder / "plane"
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             path.unlink()  # its space is free as soon as it is closed
-
-    @property
-    def concurrent(self) -> bool:
-        """Whether windows may be read in any order: from the second time on, whatever the file is."""
-        return self._plane.concurrent or len(self._known) == self._blocks
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a block, decoded at the first time.
@@ -64,6 +60,8 @@ class Spooled:
         if self._descriptor >= 0:
             write_all(self._descriptor, np.ascontiguousarray(pixels), offset)
         self._known[index] = pixels if self._descriptor < 0 else None
+        # From the second time on windows may be read in any order, whatever the file is.
+        self.concurrent = self._plane.concurrent or len(self._known) == self._blocks
         return pixels
 
     def __enter__(self) -> Self:

@@ -10,6 +10,7 @@ import json
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +23,7 @@ from PIL import Image
 from pmtiles.tile import (
     Compression,
     Entry,
+    HeaderDict,
     TileType,
     deserialize_directory,
     deserialize_header,
@@ -31,6 +33,7 @@ from pmtiles.tile import (
 from pmtiles.writer import optimize_directories
 
 from cartloader.errors import ArchiveError
+from cartloader.files import read_all, write_all
 from cartloader.parallel import in_order
 from cartloader.tiles.grid import MapBox, lon_lat
 from cartloader.tiles.pyramid import Tile
@@ -41,6 +44,7 @@ _HEADER_BYTES = 127
 _ROOT_BYTES = 16384 - _HEADER_BYTES
 """Header and root directory lie within the first 16 kB, which readers fetch at once."""
 _DIGEST = 16
+_COPY_BYTES = 16 << 20
 _AT_ONCE = 4096
 """Entries that exist as objects at one time."""
 DECODED_TILES = 32
@@ -113,7 +117,7 @@ class ArchiveWriter:
         part.sizes.append(len(tile.data))
         part.digests += digest
 
-    def finish(self, path: Path, tile_type: TileType, box: MapBox, metadata: dict[str, Any]) -> int:
+    def finish(self, path: Path, tile_type: TileType, box: MapBox, metadata: dict[str, Any], threads: int = 1) -> int:
         """Write the archive from its start to its end; returns the number of tiles that can be asked for.
 
         Raises:
@@ -160,12 +164,16 @@ class ArchiveWriter:
             header[f"{name}_offset"], header[f"{name}_length"] = end, len(section)
             end += len(section)
         header["tile_data_offset"], header["tile_data_length"] = end, sum(size for _, _, size in pieces)
+        for part in self._parts.values():
+            part.file.flush()
         with path.open("wb") as file:
-            file.write(serialize_header(header))
+            file.write(serialize_header(cast("HeaderDict", header)))
             for section in sections.values():
                 file.write(section)
-            for zoom, start, size in pieces:
-                _copy(self._parts[zoom].file, start, size, file)
+            file.flush()
+            copies = _copies(pieces, end)
+            for _ in in_order(lambda it: _copy(self._parts[it[0]].file, it[1], it[2], file, it[3]), copies, threads):
+                pass
         return addressed
 
     def close(self) -> None:
@@ -215,26 +223,24 @@ def _center(box: MapBox) -> tuple[float, float]:
     return lon_lat((box.left + box.right) / 2, (box.bottom + box.top) / 2)
 
 
-def _copy(source: BinaryIO, start: int, size: int, target: BinaryIO) -> None:
-    """Append bytes of one file to another, inside the kernel where it can."""
-    source.flush()
-    target.flush()
+def _copies(pieces: list[tuple[int, int, int]], end: int) -> Iterator[tuple[int, int, int, int]]:
+    """The pieces cut to sizes that threads can share, each with its place in the archive, which begins at ``end``."""
+    for zoom, start, size in pieces:
+        for skip in range(0, size, _COPY_BYTES):
+            yield zoom, start + skip, min(size - skip, _COPY_BYTES), end + skip
+        end += size
+
+
+def _copy(source: BinaryIO, start: int, size: int, target: BinaryIO, place: int) -> None:
+    """Copy bytes of one file to a place in another, inside the kernel where it can; safe from any thread."""
     if hasattr(os, "copy_file_range"):
-        try:
-            while size:
-                done = os.copy_file_range(source.fileno(), target.fileno(), size, offset_src=start)
-                if not done:
-                    break
-                start, size = start + done, size - done
-        except OSError:  # a file system that cannot; what is left is copied by hand
-            target.seek(0, os.SEEK_END)
-    source.seek(start)
-    while size:
-        data = source.read(min(size, 1 << 22))
-        if not data:
-            raise ArchiveError(f"{source.name}: ends too early")
-        target.write(data)
-        size -= len(data)
+        with suppress(OSError):  # a file system that cannot; what is left is copied by hand
+            while size and (done := os.copy_file_range(source.fileno(), target.fileno(), size, start, place)):
+                start, place, size = start + done, place + done, size - done
+    if size:
+        data = np.empty(size, np.uint8)
+        read_all(source.fileno(), data, start)
+        write_all(target.fileno(), data, place)
 
 
 @dataclass(frozen=True)

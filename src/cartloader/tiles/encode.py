@@ -39,7 +39,7 @@ def _picture(pixels: Bytes) -> Image.Image:
 
 
 def in_primary(shown: Shown, encode: Encode) -> Encode:
-    """The encoding of pictures in a primary colour, given as grey or grey + alpha; as PNG, opaque ones get a palette."""
+    """The encoding of pictures in a primary colour, given as grey or grey + alpha; an opaque PNG gets a palette."""
 
     def coloured(pixels: Bytes) -> bytes:
         if encode is encode_png and pixels.shape[2] == 1:

@@ -12,6 +12,7 @@ import threading
 from typing import Any, Protocol
 
 import numpy as np
+from affine import Affine
 from PIL import Image
 
 from cartloader.geotiff import Placed, is_web_mercator
@@ -34,6 +35,8 @@ _RADII = {
 }
 """In source pixels, or in new ones where these are larger."""
 _MODES = {1: "L", 2: "La", 3: "RGB", 4: "RGBX"}
+_GDAL_CACHE = 64
+"""MB; by itself GDAL takes a twentieth of all memory."""
 _STRIP = 256
 """Rows that are resized at once."""
 Region = tuple[float, float, float, float]
@@ -79,7 +82,10 @@ def _by_alpha(table: Bytes, pixels: Bytes) -> Bytes:
     """Colours that a table gives for each alpha and colour: ten times as fast as to divide."""
     result = np.empty(pixels.shape, np.uint8)
     result[..., -1] = pixels[..., -1]
-    index = pixels[..., :-1] | pixels[..., -1:].astype(np.uint16) << 8
+    if pixels.shape[2] == 2:  # the two bytes are the index as they lie
+        index = np.ascontiguousarray(pixels).view("<u2")
+    else:
+        index = pixels[..., :-1] | pixels[..., -1:].astype(np.uint16) << 8
     result[..., :-1] = np.take(table, index, mode="clip")
     return result
 
@@ -224,19 +230,22 @@ def padded(pixels: Bytes, inside: Window, window: Window, *, edge: bool) -> Byte
     """Grow the pixels of ``inside`` to ``window``, by the pixels of the edge or by 0."""
     if inside == window:
         return pixels
+    for axis in (0, 1):
+        pixels = _grown(pixels, axis, inside[2 * axis], window[2 * axis], window[2 * axis + 1], edge=edge)
+    return pixels
+
+
+def _grown(pixels: Bytes, axis: int, own: int, start: int, stop: int, *, edge: bool) -> Bytes:
+    """The rows or columns ``start … stop - 1``, of which the pixels are those from ``own`` on."""
+    lines = pixels.swapaxes(0, axis)
+    shape = list(pixels.shape)
+    shape[axis] = stop - start
+    result = np.zeros(shape, np.uint8).swapaxes(0, axis)
+    first, last = (min(max(place - start, 0), stop - start) for place in (own, own + len(lines)))
+    result[first:last] = lines[start + first - own : start + last - own]
     if edge:
-        rows = np.arange(window.row0, window.row1).clip(inside.row0, inside.row1 - 1) - inside.row0
-        columns = np.arange(window.column0, window.column1).clip(inside.column0, inside.column1 - 1) - inside.column0
-        repeated: Bytes = pixels[rows][:, columns]
-        return repeated
-    result = np.zeros((*window.shape, pixels.shape[2]), np.uint8)
-    row0, row1 = max(inside.row0, window.row0), min(inside.row1, window.row1)
-    column0, column1 = max(inside.column0, window.column0), min(inside.column1, window.column1)
-    if row0 < row1 and column0 < column1:
-        result[row0 - window.row0 : row1 - window.row0, column0 - window.column0 : column1 - window.column0] = pixels[
-            row0 - inside.row0 : row1 - inside.row0, column0 - inside.column0 : column1 - inside.column0
-        ]
-    return result
+        result[:first], result[last:] = lines[:1], lines[-1:]
+    return result.swapaxes(0, axis)
 
 
 def clipped(pixels: Bytes, window: Window, extent: Window) -> Bytes:
@@ -281,17 +290,18 @@ class Warped:
             from rasterio.vrt import WarpedVRT  # noqa: PLC0415
 
             height, width = self._extent.shape
-            self._thread.dataset = WarpedVRT(
-                self._rasterio.open(self._path),
-                src_crs=self._crs,
-                crs="EPSG:3857",
-                transform=self._transform,
-                height=height,
-                width=width,
-                resampling=self._kernel,
-                tolerance=_WARP_TOLERANCE,
-                add_alpha=self._alpha_is_new,
-            )
+            with self._rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE):
+                self._thread.dataset = WarpedVRT(
+                    self._rasterio.open(self._path),
+                    src_crs=self._crs,
+                    crs="EPSG:3857",
+                    transform=self._transform,
+                    height=height,
+                    width=width,
+                    resampling=self._kernel,
+                    tolerance=_WARP_TOLERANCE,
+                    add_alpha=self._alpha_is_new,
+                )
         return self._thread.dataset
 
 
@@ -322,21 +332,22 @@ def open_level(placed: Placed, pyramid: Pyramid, kernel: str) -> Level:
     return Warped(placed, pyramid, kernel)
 
 
-def map_box(placed: Placed) -> tuple[MapBox, float]:
-    """The picture's bounding box on the map, and the smaller side of its pixels, in map units."""
-    store, affine = placed.store, placed.affine
-    if is_web_mercator(placed.crs):
-        corners = [affine @ (x, y) for x in (0, store.width) for y in (0, store.height)]
-        xs, ys = zip(*corners, strict=True)
-        size = min(math.hypot(affine.a, affine.d), math.hypot(affine.b, affine.e))
-        return MapBox(min(xs), min(ys), max(xs), max(ys)), size
-    import rasterio  # noqa: PLC0415  (see Warped)
-    from rasterio.warp import calculate_default_transform  # noqa: PLC0415
+def map_box(size: tuple[int, int], affine: Affine, crs: str) -> tuple[MapBox, float]:
+    """The bounding box on the map of a picture of ``size`` (rows, columns), and the smaller side of its pixels there.
 
-    with rasterio.open(placed.path) as dataset:
-        transform, width, height = calculate_default_transform(
-            placed.crs, "EPSG:3857", dataset.width, dataset.height, *dataset.bounds
-        )
+    ``affine`` takes its pixel corners ``(column, row)`` to the spatial reference ``crs``; the results are in map units.
+    """
+    rows, columns = size
+    corners = [affine @ (x, y) for x in (0, columns) for y in (0, rows)]
+    xs, ys = zip(*corners, strict=True)
+    box = MapBox(min(xs), min(ys), max(xs), max(ys))
+    if is_web_mercator(crs):
+        return box, min(math.hypot(affine.a, affine.d), math.hypot(affine.b, affine.e))
+    from rasterio.warp import calculate_default_transform  # noqa: PLC0415  (see Warped)
+
+    transform, width, height = calculate_default_transform(
+        crs, "EPSG:3857", columns, rows, box.left, box.bottom, box.right, box.top
+    )
     left, top = transform @ (0, 0)
     right, bottom = transform @ (width, height)
     return MapBox(left, bottom, right, top), min(transform.a, -transform.e)

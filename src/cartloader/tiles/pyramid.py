@@ -59,11 +59,28 @@ class _Patch:
 
 
 @dataclass(frozen=True)
-class _Pass:
+class Pass:
     """The zooms ``top … bottom`` (the finest first), made chunk by chunk; a chunk is one tile of the bottom zoom."""
 
     top: int
     bottom: int
+
+
+def passes(pyramid: Pyramid) -> list[Pass]:
+    """How the zooms are grouped; a pass goes down by as many zooms as a chunk can be halved into whole tiles."""
+    steps = int(math.log2(CHUNK_PIXELS // pyramid.tile))
+    result, top = [], pyramid.base_zoom
+    while top >= pyramid.min_zoom:
+        bottom = max(top - steps, pyramid.min_zoom)
+        result.append(Pass(top, bottom))
+        top = bottom - 1
+    return result
+
+
+def kept_pixels(pyramid: Pyramid) -> int:
+    """Pixels that are kept on disk between passes."""
+    starts = [part.top for part in passes(pyramid)[1:]]
+    return sum(math.prod(pyramid.tile_range(zoom).shape) * pyramid.tile**2 for zoom in starts)
 
 
 class Cutter:
@@ -76,16 +93,6 @@ class Cutter:
         self._threads, self._nearest = threads, nearest
         self._opaque = base.bands in {1, 3}
         self._coverage = Coverage(pyramid, nearest=nearest)
-
-    def passes(self) -> list[_Pass]:
-        """How the zooms are grouped; a pass goes down by as many zooms as a chunk can be halved into whole tiles."""
-        steps = int(math.log2(CHUNK_PIXELS // self._pyramid.tile))
-        result, top = [], self._pyramid.base_zoom
-        while top >= self._pyramid.min_zoom:
-            bottom = max(top - steps, self._pyramid.min_zoom)
-            result.append(_Pass(top, bottom))
-            top = bottom - 1
-        return result
 
     def tiles(self) -> Iterator[Tile | None]:
         """All tiles, of any one zoom in the order of their ids; None in the place of one that is transparent."""
@@ -100,7 +107,7 @@ class Cutter:
         """The tiles of each chunk, pass by pass."""
         level = self._base
         with ExitStack() as stack:
-            for part in self.passes():
+            for part in passes(self._pyramid):
                 store, below = None, part.bottom - 1
                 if below >= self._pyramid.min_zoom:
                     store = stack.enter_context(self._keep(below, level.bands))
@@ -119,7 +126,7 @@ class Cutter:
         tiles = self._pyramid.tile_range(zoom)
         return tiles.row0 * self._pyramid.tile, tiles.column0 * self._pyramid.tile
 
-    def _pass(self, part: _Pass, level: Level, store: TileStore | None) -> Iterator[list[_Cut]]:
+    def _pass(self, part: Pass, level: Level, store: TileStore | None) -> Iterator[list[_Cut]]:
         tiles = self._pyramid.tile_range(part.bottom)
         ids = sorted(
             zxy_to_tileid(part.bottom, x, y)
@@ -132,7 +139,7 @@ class Cutter:
 
         yield from in_order(work, ids, self._threads)
 
-    def _chunk(self, part: _Pass, level: Level, store: TileStore | None, chunk_id: int) -> list[_Cut]:
+    def _chunk(self, part: Pass, level: Level, store: TileStore | None, chunk_id: int) -> list[_Cut]:
         _, x, y = tileid_to_zxy(chunk_id)
         side = self._pyramid.tile << (part.top - part.bottom)
         whole = Window(y * side, (y + 1) * side, x * side, (x + 1) * side)
