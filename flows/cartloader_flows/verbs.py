@@ -105,7 +105,7 @@ def _show_plans(jobs: list[ImageJob]) -> int:
     code = 0
     for job in jobs:
         try:
-            plan = plan_import(job)
+            plan = plan_import(job, look=True)
             print("\n".join(plan_lines(plan)))
             plan.check_disk()
         except CartloaderError as error:

@@ -21,7 +21,7 @@ from affine import Affine
 
 from cartloader.bounds import Placement
 from cartloader.errors import BoundsError, InputError
-from cartloader.store import Shown, TileStore
+from cartloader.store import TileStore
 
 TILE = 512
 """Pixels a side; a window of the tiler touches few of them, a row of them is written at once."""
@@ -46,18 +46,6 @@ class Placed:
     crs: str
     origin: dict[str, Any]
     """What is known of the picture: colour mode, thresholds, orientation, digest of the input."""
-
-    @property
-    def primary(self) -> Shown | None:
-        """Which of red, green and blue a picture in one primary colour shows; the others are 0, these are equal.
-
-        Of a mono picture that was coloured cyan, for instance, any of two bands says it all. None for all others.
-        """
-        tint = set(bytes.fromhex((self.origin.get("colorize") or "")[1:]))
-        if len(tint - {0}) != 1:
-            return None
-        red, green, blue = (part > 0 for part in bytes.fromhex(self.origin["colorize"][1:]))
-        return red, green, blue
 
 
 def create_geotiff(

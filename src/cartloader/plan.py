@@ -1,7 +1,7 @@
 """What an import would do, before it does it: steps, zooms, tiles, disk and memory.
 
-Zooms and tiles follow from the placement. Disk and memory are those of the largest moment: files that are written
-whole before they appear stand beside those that they replace, and scratch files beside both.
+Zooms and tiles follow from the placement. Disk and memory are those of the largest moment: files are written whole
+before they appear, so that they stand beside those that they replace, and scratch files beside both.
 """
 
 from __future__ import annotations
@@ -14,36 +14,20 @@ from pathlib import Path
 from cartloader import actions
 from cartloader.engines import native
 from cartloader.errors import DiskError
-from cartloader.geotiff import pixel_bytes
-from cartloader.images.plane import Plane
-from cartloader.intensity import needs_statistics, rescaled_bands
+from cartloader.footprint import Looks, Range, Shares, memory, spooled_bytes, usual_shares
+from cartloader.geotiff import is_web_mercator, pixel_bytes
+from cartloader.intensity import rescaled_bands
 from cartloader.jobs import ImageJob, catalog_path, raster_params
 from cartloader.parallel import cores
 from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, subset
-from cartloader.png import BAND_BYTES
 from cartloader.report import Report, quiet
+from cartloader.tiles.encode import primary_colour
 from cartloader.tiles.grid import Pyramid
-from cartloader.tiles.pyramid import CHUNK_PIXELS, kept_pixels
+from cartloader.tiles.levels import resamples
+from cartloader.tiles.pyramid import kept_pixels
 
-_SHARES = {"png": (0.02, 0.8), "webp": (0.01, 0.65), "webp-lossy": (0.003, 0.2), "jpeg": (0.01, 0.35)}
-"""Bytes of a compressed picture to those of its pixels: from a slide that is nearly all background to one that is full
-of camera noise. Only noise itself, at all values, is larger."""
 _MB = 1_000_000
-
-
-@dataclass(frozen=True)
-class Range:
-    """A size that depends on what the pixels are: at least and, as pictures go, at most."""
-
-    low: int
-    high: int
-
-    def __add__(self, other: Range) -> Range:
-        return Range(self.low + other.low, self.high + other.high)
-
-    def times(self, share: tuple[float, float]) -> Range:
-        """Both ends multiplied by a share of their own."""
-        return Range(round(self.low * share[0]), round(self.high * share[1]))
+_NOTHING = Range(0, 0)
 
 
 @dataclass(frozen=True)
@@ -59,14 +43,14 @@ class ImportPlan:
     """What the import of one image takes."""
 
     job: ImageJob
-    description: str
     steps: tuple[Step, ...]
-    pyramid: Pyramid | None
-    exact: bool
+    description: str = ""
+    pyramid: Pyramid | None = None
+    exact: bool = True
     """Whether each tile of the pyramid is stored; one that turns out to be transparent is not."""
-    disk: Range
+    disk: Range = _NOTHING
     """Bytes at the largest moment."""
-    memory: int
+    memory: int = 0
     """Bytes of the process at the largest moment."""
 
     @property
@@ -83,80 +67,73 @@ class ImportPlan:
         Raises:
             DiskError: it certainly cannot.
         """
-        out_dir, free = self.job.out.out_dir, self.free
+        out, free = self.job.out, self.free
         needed = f"{self.disk.low / _MB:,.0f} to {self.disk.high / _MB:,.0f} MB"
         if free < self.disk.low:
             raise DiskError(
-                f"--out-dir {out_dir}: {self.job.out.img_id} needs {needed} while it is imported, and "
-                f"{free / _MB:,.0f} MB are free; make room or choose another disk"
+                f"--out-dir {out.out_dir}: {out.img_id} needs {needed} while it is imported, and {free / _MB:,.0f} MB "
+                "are free; make room or choose another disk"
             )
         if free < self.disk.high:
-            report.note(f"{out_dir} has {free / _MB:,.0f} MB free, and this import may need {needed}")
+            report.note(f"{out.out_dir} has {free / _MB:,.0f} MB free, and this import needs {needed}")
 
 
-def plan_import(job: ImageJob) -> ImportPlan:
-    """Open the image and place it, reading no pixels, and work out what its import takes.
+def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
+    """Open the image, place it, and work out what its import takes.
+
+    Args:
+        job: The import.
+        look: Read a few pixels, to say more closely how large the compressed files become.
 
     Raises:
         CartloaderError: the input or the options are at fault.
     """
-    params, out = raster_params(job), job.out
+    params = raster_params(job)
     catalog = [Step("update_catalog", ((catalog_path(job), None),))] if job.options.update_catalog else []
     if params is None:
-        return ImportPlan(job, "", tuple(catalog), None, exact=True, disk=Range(0, 0), memory=_BASE)
+        return ImportPlan(job, tuple(catalog))
     with actions.opened(params) as (source, placement):
-        plane, description = source.plane, actions.described(source, placement)
-    bands = rescaled_bands(plane.colours, plane.alpha, params)
-    raw, tif = plane.height * plane.width * bands, pixel_bytes(plane.height, plane.width, bands)
-    tif_size, none = Range(tif, tif), Range(0, 0)
-    files: list[tuple[Path, Range | None]] = [(out.path(".geotif.tif"), tif_size)]
-    png_size = none
-    if wants_png := isinstance(params, Ome2PngParams) and params.png:
-        png_size = Range(raw, raw).times(_SHARES["png"])
-        files.append((out.path(".transform.png"), png_size))
-        files += [(out.path(f".transform.{name}.csv"), None) for name in ("bounds", "color")]
-    action = "ome2png" if isinstance(params, Ome2PngParams) else "georeference"
-    steps, pyramid, archive, scratch = [Step(action, tuple(files))], None, none, 0
-    if job.options.png2pmtiles:
-        cut = subset(Png2PmtilesParams, job.options, out=out)
-        pyramid = native.plan((plane.height, plane.width), placement.affine, placement.crs, bands, cut)
-        pixels = sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms) * bands
-        archive = Range(pixels, pixels).times(_SHARES[cut.tile_format])
-        steps.append(Step("png2pmtiles", ((out.path(".pmtiles"), archive), (out.path(".json"), None))))
-        scratch = kept_pixels(pyramid) * bands
-    spool = _spooled(plane, params)
-    first = tif_size + (png_size if wants_png else none)
-    at_once = [Range(tif + spool, tif + spool), first, first + archive + archive + Range(scratch, scratch)]
-    return ImportPlan(
-        job=job,
-        description=description,
-        steps=(*steps, *catalog),
-        pyramid=pyramid,
-        exact=bands < 4 and placement.affine.is_rectilinear,
-        disk=Range(max(need.low for need in at_once), max(need.high for need in at_once)),
-        memory=_memory(plane, params, bands, pyramid),
-    )
+        plane, size = source.plane, (source.plane.height, source.plane.width)
+        looks = Looks(plane, params) if look else None
+        bands = rescaled_bands(plane.colours, plane.alpha, params)
+        first, first_disk = _first_step(params, size, bands, looks.png() if looks else usual_shares("png"))
+        steps, pyramid, tile_disk, warps = [first], None, _NOTHING, False
+        if job.options.png2pmtiles:
+            cut = subset(Png2PmtilesParams, job.options, out=job.out)
+            pyramid = native.plan(size, placement.affine, placement.crs, bands, cut)
+            warps = not resamples(placement.affine, placement.crs, cut.resample)
+            enlarged = math.sqrt(math.prod(pyramid.extent(pyramid.base_zoom).shape) / math.prod(size))
+            shares = looks.tiles(cut, enlarged) if looks else usual_shares(cut.tile_format)
+            archive = Range.of(bands * sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms), shares)
+            steps.append(Step("png2pmtiles", ((job.out.path(".pmtiles"), archive), (job.out.path(".json"), None))))
+            # The tiles are spooled zoom by zoom, then joined.
+            tile_disk = archive + archive + Range.of(kept_pixels(pyramid) * bands)
+        tif, spool = pixel_bytes(*size, bands), 0 if params.high_memory else spooled_bytes(plane, params)
+        # A primary colour is worked on as grey.
+        worked = 1 + bands // 4 if primary_colour(params.colorize) and not warps else bands
+        needs = [Range.of(tif + spool), first_disk + tile_disk]
+        return ImportPlan(
+            job=job,
+            description=actions.described(source, placement),
+            steps=(*steps, *catalog),
+            pyramid=pyramid,
+            exact=bands < 4 and placement.affine.is_rectilinear and is_web_mercator(placement.crs),
+            disk=Range(max(need.low for need in needs), max(need.high for need in needs)),
+            memory=memory(plane, params, worked, pyramid, cores(), gdal=warps or not isinstance(params, Ome2PngParams)),
+        )
 
 
-def _spooled(plane: Plane, params: GeoreferenceParams) -> int:
-    """Bytes of the decoded plane where it is kept on disk between two readings."""
-    if plane.stored or params.high_memory or not needs_statistics(plane.dtype, params):
-        return 0
-    return plane.height * plane.width * (plane.colours + plane.alpha) * plane.dtype.itemsize
-
-
-_BASE = 70 * _MB
-
-
-def _memory(plane: Plane, params: GeoreferenceParams, bands: int, pyramid: Pyramid | None) -> int:
-    """Bytes of the process at its largest moment, put together from what its threads hold; see docs/performance.md."""
-    threads = cores()
-    block = math.prod(plane.block) * ((plane.colours + plane.alpha) * plane.dtype.itemsize)
-    decoding = threads * 3 * block
-    band = min(BAND_BYTES, plane.height * plane.width * bands)
-    tiling = 0
-    if pyramid:
-        side = [min(CHUNK_PIXELS, edge) for edge in pyramid.extent(pyramid.base_zoom).shape]
-        chunk = math.prod(side) * bands
-        tiling = round((threads + 2) * 1.33 * chunk + threads * 1.0 * chunk)
-    return _BASE + max(decoding, threads * 5 * band, tiling)
+def _first_step(
+    params: GeoreferenceParams, size: tuple[int, int], bands: int, png_shares: Shares
+) -> tuple[Step, Range]:
+    """The action that writes the GeoTIFF, and the disk that its files take."""
+    out, tif = params.out, Range.of(pixel_bytes(*size, bands))
+    files: list[tuple[Path, Range | None]] = [(out.path(".geotif.tif"), tif)]
+    if not isinstance(params, Ome2PngParams):
+        return Step("georeference", tuple(files)), tif
+    if not params.png:
+        return Step("ome2png", tuple(files)), tif
+    png = Range.of(math.prod(size) * bands, png_shares)
+    files += [(out.path(".transform.png"), png)]
+    files += [(out.path(f".transform.{name}.csv"), None) for name in ("bounds", "color")]
+    return Step("ome2png", tuple(files)), tif + png

@@ -100,7 +100,7 @@ def test_the_name_of_a_source_of_bounds_has_no_case() -> None:
             ["import_image", "--png2pmtiles", *FILES, "--n-jobs", "0"],
             "--n-jobs 0: should be greater than or equal to 1",
         ),
-        (["import_image", "--png2pmtiles", *FILES, "--dry-run"], "--dry-run is not built yet"),
+        (["import_image", "--png2pmtiles", *FILES, "--makefn", "x.mk"], "--makefn is not built yet"),
         (["import_image", "--png2pmtiles", *FILES, "--makefn", "m"], "--makefn is not built yet"),
         (["import_image", "--png2pmtiles", *FILES, "--engine", "gdal"], "--engine gdal is not built yet"),
         (["import_image", "--png2pmtiles", *FILES, "--pmtiles", "p"], "--engine gdal is not built yet"),

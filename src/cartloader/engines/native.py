@@ -16,9 +16,9 @@ from cartloader.parallel import cores
 from cartloader.params import Png2PmtilesParams
 from cartloader.report import Report
 from cartloader.tiles.archive import ArchiveWriter, verify
-from cartloader.tiles.encode import FORMATS, in_primary
+from cartloader.tiles.encode import FORMATS, encoding, primary_colour
 from cartloader.tiles.grid import Pyramid, plan_pyramid
-from cartloader.tiles.levels import map_box, open_level
+from cartloader.tiles.levels import Level, Resampled, Warped, map_box, resamples
 from cartloader.tiles.pyramid import Cutter
 
 
@@ -47,10 +47,14 @@ def tile(
     """
     store, form = placed.store, FORMATS[params.tile_format]
     pyramid = plan((store.height, store.width), placed.affine, placed.crs, store.bands, params)
-    level = open_level(placed, pyramid, params.resample)
-    encode = form.encoder(params.tile_quality)
-    if placed.primary and level.bands < 3:
-        encode = in_primary(placed.primary, encode)
+    # What one of its bands says is not worked out three times.
+    primary = primary_colour(placed.origin["colorize"])
+    level: Level
+    if resamples(placed.affine, placed.crs, params.resample):
+        level = Resampled(placed, pyramid, params.resample, primary)
+    else:
+        level, primary = Warped(placed, pyramid, params.resample), None
+    encode = encoding(params.tile_format, params.tile_quality, primary)
     cutter = Cutter(level, pyramid, encode, scratch, threads=cores(), nearest=params.resample == "near")
     writer, total = ArchiveWriter(scratch), pyramid.tile_count()
     try:

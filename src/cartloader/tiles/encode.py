@@ -38,7 +38,7 @@ def _picture(pixels: Bytes) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if bands == 1 else pixels)
 
 
-def in_primary(shown: Shown, encode: Encode) -> Encode:
+def _in_primary(shown: Shown, encode: Encode) -> Encode:
     """The encoding of pictures in a primary colour, given as grey or grey + alpha; an opaque PNG gets a palette."""
 
     def coloured(pixels: Bytes) -> bytes:
@@ -93,3 +93,20 @@ FORMATS = {
     "webp-lossy": TileFormat(TileType.WEBP, "webp", _webp_lossy),
     "jpeg": TileFormat(TileType.JPEG, "jpg", _jpeg),
 }
+
+
+def primary_colour(colorize: str | None) -> Shown | None:
+    """Which of red, green and blue a colour ``#rrggbb`` shows, if all that it shows are equal; None for all others.
+
+    Of a mono picture that was coloured cyan, for instance, red is 0 everywhere, and green or blue says it all.
+    """
+    red, green, blue = bytes.fromhex((colorize or "#000000")[1:])
+    if len({red, green, blue} - {0}) != 1:
+        return None
+    return red > 0, green > 0, blue > 0
+
+
+def encoding(name: str, quality: int | None, primary: Shown | None = None) -> Encode:
+    """The encoding of tiles in a format; with a primary colour, of tiles that are grey or grey + alpha until then."""
+    encode = FORMATS[name].encoder(quality)
+    return _in_primary(primary, encode) if primary else encode

@@ -18,7 +18,7 @@ from PIL import Image
 from cartloader.geotiff import Placed, is_web_mercator
 from cartloader.images.plane import Window
 from cartloader.orientation import Orientation
-from cartloader.store import Bytes, TileStore
+from cartloader.store import Bytes, Shown, TileStore
 from cartloader.tiles.grid import HALF_MAP, MapBox, Pyramid, resolution
 
 _KERNELS = {
@@ -131,11 +131,12 @@ def halved(pixels: Bytes, *, nearest: bool) -> Bytes:
 class Resampled:
     """The picture of a GeoTIFF whose axes are the map's, resampled onto a zoom's grid with exact registration."""
 
-    def __init__(self, placed: Placed, pyramid: Pyramid, kernel: str) -> None:
+    def __init__(self, placed: Placed, pyramid: Pyramid, kernel: str, primary: Shown | None = None) -> None:
+        """``primary`` makes a picture in that primary colour a grey one, or grey + alpha."""
         store, affine = placed.store, placed.affine
         self._store, self._kernel = store, kernel
         # Bands that are alike stay alike: one of them is enough until the tiles are encoded.
-        self._chosen = placed.primary and [placed.primary.index(True), *range(3, store.bands)]
+        self._chosen = primary and [primary.index(True), *range(3, store.bands)]
         self.bands = len(self._chosen) if self._chosen else store.bands
         transposed = affine.a == 0
         across, down = (affine.b, affine.d) if transposed else (affine.a, affine.e)
@@ -323,13 +324,10 @@ class Kept:
         return padded(stored, inside, window, edge=self.bands in {1, 3})
 
 
-def open_level(placed: Placed, pyramid: Pyramid, kernel: str) -> Level:
-    """The base zoom of a placed picture, by the fast way where it is exact."""
-    affine = placed.affine
+def resamples(affine: Affine, crs: str, kernel: str) -> bool:
+    """Whether `Resampled` can make a zoom of a picture that lies so; otherwise GDAL's warper must."""
     straight_axes = (affine.b == affine.d == 0) or (affine.a == affine.e == 0)
-    if straight_axes and is_web_mercator(placed.crs) and (kernel in _KERNELS or kernel == "near"):
-        return Resampled(placed, pyramid, kernel)
-    return Warped(placed, pyramid, kernel)
+    return straight_axes and is_web_mercator(crs) and (kernel in _KERNELS or kernel == "near")
 
 
 def map_box(size: tuple[int, int], affine: Affine, crs: str) -> tuple[MapBox, float]:
