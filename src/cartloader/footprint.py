@@ -16,7 +16,7 @@ from cartloader.intensity import Rescale, find_thresholds, needs_statistics
 from cartloader.params import PixelOptions, TileOptions
 from cartloader.png import BAND_BYTES, encode_png
 from cartloader.store import Bytes
-from cartloader.tiles.encode import encoding, primary_colour
+from cartloader.tiles.encode import Encode, encoding, primary_colour
 from cartloader.tiles.grid import Pyramid
 from cartloader.tiles.levels import halved, resized
 from cartloader.tiles.pyramid import CHUNK_PIXELS, passes
@@ -34,6 +34,8 @@ _USUAL: dict[str, Shares] = {
 _LOOKS = 3
 """Places along each axis at which pixels are looked at."""
 _SIDE = 512
+_SMALLEST = 64
+"""Pixels a side of a piece below which its compression no longer tells of a tile's."""
 _SLACK = 0.25
 """By how much the whole may differ from the mean of the looks, beside their own standard error."""
 _MB = 1_000_000
@@ -117,22 +119,28 @@ class Looks:
         """What the PNG deliverable is to its pixels."""
         return self._shares("png", [len(encode_png(piece)) / piece.size for piece in self._pieces])
 
-    def tiles(self, options: TileOptions, enlarged: float) -> Shares:
-        """What tiles are to their pixels, ``enlarged`` times as many a side as the image has."""
+    def tiles(self, options: TileOptions, pyramid: Pyramid, size: tuple[int, int]) -> Shares:
+        """What the tiles of a picture of ``size`` (rows, columns) are to their pixels."""
+        counts = {
+            zoom: math.prod(pyramid.extent(zoom).shape) for zoom in range(pyramid.base_zoom, pyramid.min_zoom - 1, -1)
+        }
+        enlarged = math.sqrt(counts[pyramid.base_zoom] / math.prod(size))
         encode, found = encoding(options.tile_format, options.tile_quality, self._primary), []
         for piece in self._pieces:
-            pixels = piece
+            level = piece
             if self._primary:
-                pixels = piece[..., [self._primary.index(True), *range(3, piece.shape[2])]]
-            rows, columns = (max(round(edge * enlarged), 4) // 2 * 2 for edge in pixels.shape[:2])
-            cut = slice(0, min(rows, _SIDE)), slice(0, min(columns, _SIDE))
-            region = (0, pixels.shape[0], 0, pixels.shape[1])
-            finest = resized(pixels, (rows, columns), Image.Resampling.BICUBIC, region)[cut]
-            coarser = halved(finest, nearest=False)
-            sizes = [
-                len(encode(level)) / (level.size // pixels.shape[2] * piece.shape[2]) for level in (finest, coarser)
-            ]
-            found.append(0.75 * sizes[0] + 0.25 * sizes[1])  # a quarter of all pixels is at the coarser zooms
+                level = piece[..., [self._primary.index(True), *range(3, piece.shape[2])]]
+            region = (0, level.shape[0], 0, level.shape[1])
+            rows, columns = (max(round(edge * enlarged), 4) for edge in level.shape[:2])
+            level = resized(level, (rows, columns), Image.Resampling.BICUBIC, region)[:_SIDE, :_SIDE]
+            share, compressed, raw = 0.0, 0.0, 0
+            for zoom, count in counts.items():
+                if min(level.shape[:2]) >= _SMALLEST or not share:
+                    share = _mean_size(encode, level, pyramid, zoom) / (math.prod(level.shape[:2]) * piece.shape[2])
+                    level = halved(level[: level.shape[0] // 2 * 2, : level.shape[1] // 2 * 2], nearest=False)
+                if zoom <= pyramid.max_zoom:
+                    compressed, raw = compressed + share * count, raw + count
+            found.append(compressed / raw)
         return self._shares(options.tile_format, found)
 
     @staticmethod
@@ -141,6 +149,17 @@ class Looks:
             return usual_shares(tile_format)
         mean, error = statistics.mean(found), statistics.stdev(found) / math.sqrt(len(found))
         return max(mean * (1 - _SLACK) - 2 * error, mean / 10), mean * (1 + _SLACK) + 2 * error
+
+
+def _mean_size(encode: Encode, pixels: Bytes, pyramid: Pyramid, zoom: int) -> float:
+    """Bytes of a tile of these pixels; at the edge of an opaque picture it has alpha."""
+    size = len(encode(pixels))
+    if pixels.shape[2] in {2, 4}:
+        return size
+    tiles = pyramid.tile_range(zoom).shape
+    inner = math.prod(max(edge - 2, 0) for edge in tiles) / math.prod(tiles)
+    alpha = np.full((*pixels.shape[:2], 1), 255, np.uint8)
+    return inner * size + (1 - inner) * len(encode(np.concatenate([pixels, alpha], axis=2)))
 
 
 def _looked_at(plane: Plane) -> Iterator[Pixels]:

@@ -102,8 +102,7 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
             cut = subset(Png2PmtilesParams, job.options, out=job.out)
             pyramid = native.plan(size, placement.affine, placement.crs, bands, cut)
             warps = not resamples(placement.affine, placement.crs, cut.resample)
-            enlarged = math.sqrt(math.prod(pyramid.extent(pyramid.base_zoom).shape) / math.prod(size))
-            shares = looks.tiles(cut, enlarged) if looks else usual_shares(cut.tile_format)
+            shares = looks.tiles(cut, pyramid, size) if looks else usual_shares(cut.tile_format)
             archive = Range.of(bands * sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms), shares)
             steps.append(Step("png2pmtiles", ((job.out.path(".pmtiles"), archive), (job.out.path(".json"), None))))
             # The tiles are spooled zoom by zoom, then joined.

@@ -14,8 +14,9 @@ from PIL import Image
 from pmtiles.reader import MmapSource, Reader, all_tiles
 from pmtiles.tile import Compression, TileType
 from scipy import ndimage
-from support.maps import HALF_MAP, import_picture, look, psnr
+from support.maps import HALF_MAP, import_picture, look, psnr, write_ome
 
+from cartloader import actions
 from cartloader.engines import native
 from cartloader.errors import ArchiveError, BoundsError, UsageError
 
@@ -205,6 +206,47 @@ def test_threads_do_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.Monkey
         )
         made.append(archive.read_bytes())
     assert made[0] == made[1] == made[2]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"colorize": "cyan", "transparent_below": 9, "lower_thres_quantile": 0.05}, {"shrink_factor": 1.7}]
+)
+def test_neither_threads_nor_memory_change_any_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    pixels = (blobs(1100, 2300, 1)[..., 0].astype(np.uint16) * 200) + 77
+    path = write_ome(tmp_path / "a.ome.tif", pixels, 0.2125, compression="zlib", tile=(128, 128))
+    made = []
+    for threads, high_memory in ((1, False), (2, False), (8, False), (3, True)):
+        for module in (native, actions):
+            monkeypatch.setattr(module, "cores", lambda threads=threads: threads)
+        out = tmp_path / f"out-{threads}"
+        import_picture(path, out, high_memory=high_memory, upper_thres_quantile=0.99, **options)
+        made.append({file.name: file.read_bytes() for file in out.iterdir() if file.suffix != ".json"})
+    assert len(made[0]) == 5
+    assert made[0] == made[1] == made[2] == made[3]
+
+
+@pytest.mark.parametrize("tile_format", ["png", "webp"])
+@pytest.mark.parametrize("transparent_below", [None, 110])
+@pytest.mark.parametrize("colour", ["cyan", "#0000c8", "white"])
+def test_a_primary_colour_is_what_all_its_bands_would_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tile_format: str, transparent_below: int | None, colour: str
+) -> None:
+    """Worked out on one band, or on all of them: every tile shows the same."""
+    path = write_ome(tmp_path / "a.ome.tif", blobs(700, 900, 1)[..., 0], 0.25)
+    options = {"colorize": colour, "transparent_below": transparent_below, "tile_format": tile_format}
+    short = import_picture(path, tmp_path / "short", **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(native, "primary_colour", lambda _: None)
+        long = import_picture(path, tmp_path / "long", **options)
+    zooms = range(read(short)[0]["min_zoom"], read(short)[0]["max_zoom"] + 1)
+    assert len(zooms) >= 3
+    for zoom in zooms:
+        np.testing.assert_array_equal(look(short, zoom).rgba, look(long, zoom).rgba)
+    assert short.stat().st_size <= long.stat().st_size
+    if transparent_below is None and tile_format == "png":
+        assert {Image.open(BytesIO(data)).mode for data in tiles_of(short).values()} == {"P", "RGBA"}
 
 
 def test_zoom_limits_leave_tiles_out_and_change_none(tmp_path: Path) -> None:

@@ -76,6 +76,14 @@ def test_the_finest_zoom_is_gdals_cubic_on_the_exact_grid(tmp_path: Path, place:
     error = np.abs(shown[core].astype(int) - expected[core])
     assert psnr(shown[core], expected[core]) >= 52
     assert (error <= 4).mean() >= 0.998
+    rows, columns = (np.arange(start, start + size) % 512 for start, size in
+                     ((view.row, shown.shape[0]), (view.column, shown.shape[1])))  # fmt: skip
+    beside = ((rows < 4) | (rows >= 508))[:, None] | ((columns < 4) | (columns >= 508))[None, :]
+    whole = np.abs(shown.astype(int) - expected).max(axis=2)
+    seam, field = whole[core & beside], whole[core & ~beside]
+    assert seam.size > 5000
+    assert seam.mean() == pytest.approx(field.mean(), rel=0.1)
+    assert seam.max() <= field.max() + 1
     edge = inside(affine, (900, 1300), view, 0) & ~core
     assert psnr(shown[edge], expected[edge]) >= 33
     np.testing.assert_array_equal(view.rgba[..., 3] == 255, inside(affine, (900, 1300), view, 0))

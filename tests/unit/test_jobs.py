@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from pydantic import ValidationError
+from support.maps import write_ome
 
 from cartloader.errors import InputError, UsageError
 from cartloader.jobs import ImageJob, RunError, check_out_dir, explain, gather, import_one, mapped_jobs, single_job
@@ -192,9 +195,11 @@ def test_the_catalog_alone_needs_no_image() -> None:
 
 def test_a_tiff_and_a_plain_picture_take_different_ways(tmp_path: Path) -> None:
     recorder = Recorder()
-    for name, start in (("a.tif", b"II*\0"), ("b.png", b"\x89PNG")):
-        (tmp_path / name).write_bytes(start)
-        import_one(single_job(tmp_path / name, "i", tmp_path, OPTIONS), recorder)
+    pixels = np.zeros((9, 9), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "b.png")
+    for path in (write_ome(tmp_path / "a.ome.tif", pixels), tmp_path / "b.png"):
+        options = OPTIONS if path.suffix == ".tif" else ImportOptions(png2pmtiles=True, pixel_size="1")
+        import_one(single_job(path, "i", tmp_path, options), recorder)
     assert [name for name, _ in recorder.calls] == ["ome2png", "png2pmtiles", "georeference", "png2pmtiles"]
     assert isinstance(params := recorder.calls[0][1], Ome2PngParams)
     assert not params.png

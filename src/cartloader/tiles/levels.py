@@ -40,7 +40,7 @@ _GDAL_CACHE = 64
 _STRIP = 256
 """Rows that are resized at once."""
 Region = tuple[float, float, float, float]
-"""Top, bottom, left and right edge, in pixels."""
+"""Four edges in pixels: top, bottom, left, right; Pillow's own order is left, top, right, bottom."""
 
 _WARP_TOLERANCE = 1e-6
 """Error allowed to GDAL's transformer, in source pixels; rasterio's warped datasets cannot be opened with 0."""
@@ -96,10 +96,13 @@ _STRAIGHT = np.where(_ALPHA > 0, ((_COLOUR * 255 + _ALPHA // 2) // np.maximum(_A
 _STRAIGHT = _STRAIGHT.astype(np.uint8).ravel()
 
 
-def resized(pixels: Bytes, size: tuple[int, int], kernel: Image.Resampling, region: Region) -> Bytes:
+def resized(
+    pixels: Bytes, size: tuple[int, int], kernel: Image.Resampling, region: Region, *, mend: bool = False
+) -> Bytes:
     """``size`` (rows, columns) pixels out of a region of others, by one of Pillow's separable kernels.
 
-    It goes by strips, whose intermediate pictures stay small; the result is that of one piece.
+    It goes by strips, whose intermediate pictures stay small; the result is that of one piece. ``mend`` is for
+    premultiplied pixels whose alpha varies (see `_mended`).
     """
     top, bottom, left, right = region
     rows, columns = size
@@ -110,10 +113,39 @@ def resized(pixels: Bytes, size: tuple[int, int], kernel: Image.Resampling, regi
         end = min(row + _STRIP, rows)
         first, last = top + row * scale, top + end * scale
         start = max(math.floor(first) - reach, 0)
-        strip = to_image(pixels[start : math.ceil(last) + reach])
-        box = (left, first - start, right, last - start)
-        result[row:end] = from_image(strip.resize((columns, end - row), kernel, box=box))
+        strip, box = pixels[start : math.ceil(last) + reach], (left, first - start, right, last - start)
+        work = _mended if mend else _resize
+        result[row:end] = work(strip, (columns, end - row), kernel, box)
     return result
+
+
+def _resize(strip: Bytes, size: tuple[int, int], kernel: Image.Resampling, box: Region) -> Bytes:
+    return from_image(to_image(strip).resize(size, kernel, box=box))
+
+
+def _mended(strip: Bytes, size: tuple[int, int], kernel: Image.Resampling, box: Region) -> Bytes:
+    """Resize premultiplied pixels; colours keep their proportion to alpha where a kernel drives alpha beyond 255.
+
+    There alpha is cut off at 255 and its colours are not, so that they would be up to a tenth too bright. What alpha
+    should have been is seen at half its values, where nothing is cut off. Only where a colour is cut off as well, all
+    bands are resized so: that takes as long again, and pixels that bright seldom lie beside transparent ones.
+    """
+    least, most = strip[..., -1].min(), strip[..., -1].max()
+    if most == 0:
+        return np.zeros((size[1], size[0], strip.shape[2]), np.uint8)
+    pixels = _resize(strip, size, kernel, box)
+    if least == 255 or _RADII[kernel] == 1:
+        return pixels
+    half = _resize(strip[..., -1:] // np.uint8(2), size, kernel, box).reshape(-1, 1)
+    beyond = np.flatnonzero(half[:, 0] > (pixels[..., -1].ravel() >> 1) + 1)
+    flat = pixels.reshape(len(half), -1).copy()
+    some = flat[beyond]
+    alpha, colours, full = some[:, -1:], some[:, :-1].astype(np.uint32), half[beyond].astype(np.uint32)
+    if colours.max(initial=0) == 255:
+        halves = _resize(strip // np.uint8(2), size, kernel, box).reshape(flat.shape)[beyond].astype(np.uint32)
+        colours, full = 2 * halves[:, :-1], halves[:, -1:]
+    flat[beyond, :-1] = np.minimum((colours * alpha + full) // (2 * full), alpha)
+    return flat.reshape(pixels.shape)
 
 
 def halved(pixels: Bytes, *, nearest: bool) -> Bytes:
@@ -165,12 +197,7 @@ class Resampled:
             math.floor(top) - down, math.ceil(bottom) + down, math.floor(left) - across, math.ceil(right) + across
         )
         region = (top - needed.row0, bottom - needed.row0, left - needed.column0, right - needed.column0)
-        picture = self._picture(needed)
-        if self.bands in {1, 3}:
-            return resized(picture, window.shape, kernel, region)
-        if not picture[..., -1].any():
-            return np.zeros((*window.shape, self.bands), np.uint8)
-        return _resized_with_alpha(picture, window.shape, kernel, region)
+        return resized(self._picture(needed), window.shape, kernel, region, mend=self.bands in {2, 4})
 
     def _nearest(self, window: Window) -> Bytes:
         """The picture pixel that holds each level pixel's centre."""
@@ -193,28 +220,6 @@ class Resampled:
         if self.bands in {2, 4}:
             picture = premultiplied(picture)
         return padded(picture, inside, window, edge=True)
-
-
-def _resized_with_alpha(picture: Bytes, size: tuple[int, int], kernel: Image.Resampling, region: Region) -> Bytes:
-    """Resize premultiplied pixels; colours keep their proportion to alpha where a kernel drives alpha beyond 255.
-
-    There alpha is cut off at 255 and its colours are not, so that they would be up to a tenth too bright. What alpha
-    should have been is seen at half its values, where nothing is cut off. Only where a colour is cut off as well, all
-    bands are resized so: that takes as long again, and pixels that bright seldom lie beside transparent ones.
-    """
-    pixels = resized(picture, size, kernel, region)
-    if _RADII[kernel] == 1 or picture[..., -1].min() == 255:
-        return pixels
-    half = resized(picture[..., -1:] // np.uint8(2), size, kernel, region).reshape(-1, 1)
-    flat = pixels.reshape(len(half), -1)
-    beyond = np.flatnonzero(half[:, 0] > (flat[:, -1] >> 1) + 1)
-    some = flat[beyond]
-    alpha, colours, full = some[:, -1:], some[:, :-1].astype(np.uint32), half[beyond].astype(np.uint32)
-    if colours.max(initial=0) == 255:
-        halves = resized(picture // np.uint8(2), size, kernel, region).reshape(flat.shape)[beyond].astype(np.uint32)
-        colours, full = 2 * halves[:, :-1], halves[:, -1:]
-    flat[beyond, :-1] = np.minimum((colours * alpha + full) // (2 * full), alpha)
-    return pixels
 
 
 def clamped(window: Window, extent: Window) -> Window:

@@ -1,0 +1,191 @@
+"""What a plan says against what the import then does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+from support.maps import write_ome
+from support.rasters import noise
+
+from cartloader import actions, plan
+from cartloader.errors import DiskError
+from cartloader.jobs import import_one, single_job
+from cartloader.params import ImportOptions
+from cartloader.plan import ImportPlan, plan_import
+from cartloader.report import Quiet
+from cartloader.results import ImageResult
+from cartloader_flows.cli import main
+
+
+def tissue(rows: int, columns: int, bands: int) -> np.ndarray:
+    """Detail with a camera's noise."""
+    random = np.random.default_rng(5)
+    detail = ndimage.gaussian_filter(random.normal(size=(rows, columns, bands)), (3, 3, 0)) * 300
+    pixels = (120 + detail + random.normal(0, 2, detail.shape)).clip(0, 255).astype(np.uint8)
+    return pixels[..., 0] if bands == 1 else pixels
+
+
+def planned(path: Path, out: Path, **options: Any) -> tuple[ImportPlan, ImageResult]:
+    job = single_job(path, "picture", out, ImportOptions(png2pmtiles=True, **options))
+    before = plan_import(job, look=True)
+    assert not out.exists()
+    return before, import_one(job, actions)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"rotate": 90, "georef_bounds": "-10,300,240,0"},
+        {"max_zoom": 17, "min_zoom": 12},
+        {"max_zoom": 20, "blocksize": 256},
+        {"blocksize": 1024, "shrink_factor": 2.5},
+        {"resample": "average", "tile_format": "webp"},
+        {"tile_format": "webp-lossy"},
+        {"colorize": "cyan"},
+        {"min_zoom": 0},
+    ],
+)
+def test_zooms_and_tiles_come_out_as_planned_and_files_within_their_range(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    bands = 1 if "colorize" in options else 3
+    pixels = tissue(1000, 1200, bands)
+    path = write_ome(tmp_path / "a.ome.tif", pixels, 0.25, compression="zlib", tile=(256, 256))
+    before, done = planned(path, tmp_path / "out", ome2png=True, **options)
+    assert done.tiles is not None
+    assert before.pyramid is not None
+    assert before.exact
+    assert (before.pyramid.min_zoom, before.pyramid.max_zoom) == (done.tiles.min_zoom, done.tiles.max_zoom)
+    assert before.pyramid.tile_count() == done.tiles.tiles
+    sizes = {path: size for step in before.steps for path, size in step.files}
+    assert {file.name for file in sizes} == {file.name for file in (tmp_path / "out").iterdir()}
+    for file, size in sizes.items():
+        if size:
+            assert size.low * 0.99 <= file.stat().st_size <= size.high * 1.01, file.name
+            assert size.high < 5 * size.low
+
+
+def test_transparent_tiles_make_the_number_a_limit(tmp_path: Path) -> None:
+    pixels = np.zeros((1500, 1500), np.uint16)
+    pixels[:40, :40] = 900
+    path = write_ome(tmp_path / "a.ome.tif", pixels, 0.25)
+    before, done = planned(path, tmp_path / "out", transparent_below=1, upper_thres_intensity=1000)
+    assert not before.exact
+    assert before.pyramid is not None
+    assert done.tiles is not None
+    assert done.tiles.tiles < before.pyramid.tile_count()
+
+
+def test_a_picture_of_another_spatial_reference_has_tiles_at_most(tmp_path: Path) -> None:
+    Image.fromarray(tissue(900, 1100, 3)).save(tmp_path / "a.png")
+    options = {"georef_bounds": "500100,5300250,500500,5299800", "srs": "EPSG:32633"}
+    before, done = planned(tmp_path / "a.png", tmp_path / "out", **options)
+    assert before.pyramid is not None
+    assert done.tiles is not None
+    assert not before.exact
+    assert before.pyramid.max_zoom == done.tiles.max_zoom
+    assert done.tiles.tiles <= before.pyramid.tile_count()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 6])
+@pytest.mark.parametrize(("bands", "options"), [(1, []), (3, []), (1, ["--colorize=orange", "--transparent-below=1"])])
+def test_memory_is_within_a_quarter(tmp_path: Path, threads: int, bands: int, options: list[str]) -> None:
+    pixels = np.tile(tissue(1024, 1024, bands), (4, 4) if bands == 1 else (4, 4, 1))
+    stored = pixels.astype(np.uint16) if bands == 1 else pixels
+    path = write_ome(tmp_path / "a.ome.tif", stored, 0.2125, compression="zlib", tile=(512, 512))
+    program = (
+        f"import os; os.sched_getaffinity = lambda _: range({threads})\n"
+        "import sys\n"
+        "from cartloader_flows.cli import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "print(open('/proc/self/status').read())\n"
+    )
+    argv = ["import_image", "--direct", "--ome2png", "--png2pmtiles", "--in-img", path, "--out-dir", tmp_path / "out"]
+    command = [sys.executable, "-c", program, *argv, "--img-id", "picture", *options]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    peak = next(int(line.split()[1]) * 1024 for line in said.splitlines() if line.startswith("VmHWM"))
+    given = dict(option[2:].replace("-", "_").split("=") for option in options)
+    job = single_job(path, "picture", tmp_path / "out", ImportOptions(png2pmtiles=True, ome2png=True, **given))
+    plan_of = pytest.MonkeyPatch()
+    plan_of.setattr(plan, "cores", lambda: threads)
+    predicted = plan_import(job).memory
+    plan_of.undo()
+    assert predicted == pytest.approx(peak, rel=0.25)
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def with_free(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free * 2, free, free))
+
+
+def test_an_import_that_the_disk_cannot_hold_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", noise((2000, 2000), np.uint16), 0.25, compression="zlib")
+    job = single_job(path, "picture", tmp_path / "out", ImportOptions(png2pmtiles=True))
+    plan = plan_import(job)
+    assert plan.disk.low > 4_000_000
+    with_free(monkeypatch, plan.disk.low - 1)
+    with pytest.raises(DiskError, match=r"--out-dir .*: picture needs .* MB while it is imported, and .* MB are free"):
+        import_one(job, actions)
+    assert not (tmp_path / "out").exists()
+    notes: list[str] = []
+
+    class Noted(Quiet):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    with_free(monkeypatch, plan.disk.low)
+    import_one(job, actions, Noted())
+    assert len(notes) == 1
+    assert "this import needs" in notes[0]
+
+
+def test_the_scratch_of_costly_codecs_counts(tmp_path: Path) -> None:
+    pixels = noise((700, 800), np.uint16)
+    costly = write_ome(tmp_path / "a.ome.tif", pixels, 0.25, compression="zlib")
+    cheap = write_ome(tmp_path / "b.ome.tif", pixels, 0.25)
+    disks = [
+        plan_import(single_job(path, "picture", tmp_path, ImportOptions(georef_detect="OME"))).disk.low
+        for path in (costly, cheap)
+    ]
+    assert disks[0] - disks[1] == pixels.nbytes
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", tissue(600, 800, 3), 0.25)
+    out = tmp_path / "out"
+    argv = ["import_image", "--dry-run", "--ome2png", "--png2pmtiles", "--update-catalog", "--in-img", str(path)]
+    assert main([*argv, "--out-dir", str(out), "--img-id", "he"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "he  a.ome.tif  800 × 600 uint8 RGB, 0.25 µm per pixel"
+    assert shown[1].startswith(f"  ome2png         {out}/he.geotif.tif (3.1 MB), he.transform.png (")
+    assert shown[2].startswith(f"  png2pmtiles     {out}/he.pmtiles (")
+    assert shown[3] == f"  update_catalog  {out}/catalog.yaml"
+    assert shown[4] == "  tiles           z16–19, 10 tiles"
+    assert shown[5].startswith("  needs           ")
+    assert shown[5].endswith("MB of memory")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_dry_run_of_many_says_which_could_not_begin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", tissue(60, 80, 3), 0.25)
+    (tmp_path / "images.yaml").write_text(f"one: {path.name}\ntwo: none.tif\n")
+    argv = ["import_image", "--dry-run", "--png2pmtiles", "--in-json", str(tmp_path / "images.yaml")]
+    assert main([*argv, "--out-dir", str(tmp_path / "out")]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.startswith("one  a.ome.tif")
+    assert shown.err.startswith(f"two  {tmp_path}/none.tif: cannot be read")
+    assert not (tmp_path / "out").exists()
