@@ -20,19 +20,23 @@ STAGES = {
     "decode": ["cartloader.images.tiff:TiffPlane.read", "cartloader.images.picture:PicturePlane.read"],
     "histogram": ["cartloader.intensity:_Statistics._count"],
     "rescale, colour": ["cartloader.intensity:Rescale.__call__"],
-    "spool": ["cartloader.images.spool:Spooled.read"],
-    "GeoTIFF, scratch": ["cartloader.store:TileStore.read", "cartloader.store:TileStore.write"],
-    "PNG deliverable": ["cartloader.actions:deflate_band", "cartloader.png:PngWriter.write"],
-    "resample": ["cartloader.tiles.levels:Resampled._resized", "cartloader.tiles.levels:Resampled._nearest"],
-    "premultiply": ["cartloader.tiles.levels:premultiplied", "cartloader.tiles.levels:straight"],
+    "scratch, GeoTIFF": [
+        "cartloader.images.spool:Spooled.read",
+        "cartloader.store:TileStore.read",
+        "cartloader.store:TileStore.write",
+    ],
+    "filter rows": ["cartloader.png:_filtered"],
+    "deflate the PNG": ["cartloader.actions:deflate_band", "cartloader.png:PngWriter.write"],
+    "resample": ["cartloader.tiles.levels:Resampled.read"],
     "halve": ["cartloader.tiles.pyramid:halved"],
+    "alpha": ["cartloader.tiles.levels:premultiplied", "cartloader.tiles.pyramid:straight"],
     "cut tiles": ["cartloader.tiles.pyramid:Cutter._cut"],
-    "encode tiles": ["cartloader.tiles.encode:TileFormat.encode"],
-    "archive": ["cartloader.tiles.archive:ArchiveWriter.add", "cartloader.tiles.archive:ArchiveWriter.finish"],
-    "verify": ["cartloader.engines.native:verify"],
+    "compress tiles": ["cartloader.tiles.encode:encode_png", "cartloader.tiles.encode:_picture"],
+    "archive": ["cartloader.tiles.archive:ArchiveWriter.add", "cartloader.tiles.archive:_copy"],
+    "verify": ["cartloader.tiles.archive:_decode"],
     "digest of the input": ["cartloader.actions:sha256"],
 }
-"""The functions of each stage, as the module's callers know them."""
+"""The functions of each stage, by the names that their callers know."""
 
 _spent: dict[str, float] = defaultdict(float)
 _nested = threading.local()
@@ -58,14 +62,11 @@ def main(argv: list[str]) -> int:
     for stage, places in STAGES.items():
         for place in places:
             module, _, name = place.partition(":")
-            try:
-                owner: Any = importlib.import_module(module)
-                *outer, last = name.split(".")
-                for part in outer:
-                    owner = getattr(owner, part)
-                setattr(owner, last, _timed(stage, getattr(owner, last)))
-            except (ImportError, AttributeError) as error:
-                print(f"no stage {place}: {error}", file=sys.stderr)
+            owner: Any = importlib.import_module(module)
+            *outer, last = name.split(".")
+            for part in outer:
+                owner = getattr(owner, part)
+            setattr(owner, last, _timed(stage, getattr(owner, last)))
     from cartloader_flows.cli import main as cartloader  # noqa: PLC0415  (after the stages are in place)
 
     before = time.process_time()

@@ -130,10 +130,11 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
             for _ in _each(kept, convert, stage, report):
                 pass
         stamp_digest(tif, digest.result())
-        aside.submit(flush, tif)  # while the PNG is made
+        flushed = aside.submit(flush, tif)  # while the PNG is made
         if png:
             made[".transform.png"] = scratch / "picture.png"
             _write_png(store, made[".transform.png"], report)
+        flushed.result()
         files = [params.out.path(suffix) for suffix in made]
         for suffix, path in made.items():
             publish(path, params.out.path(suffix))

@@ -17,7 +17,7 @@ from support.rasters import noise
 
 from cartloader.bounds import Bounds, Placement
 from cartloader.errors import BoundsError, InputError
-from cartloader.geotiff import create_geotiff, is_web_mercator, open_geotiff
+from cartloader.geotiff import UNKNOWN_DIGEST, create_geotiff, is_web_mercator, open_geotiff, stamp_digest
 from cartloader.images.plane import Window
 from cartloader.orientation import Orientation
 
@@ -133,3 +133,16 @@ def test_the_same_bytes_every_time(tmp_path: Path) -> None:
         with create_geotiff(tmp_path / name, 600, 700, 3, placement(), {"x": 1, "y": [1.5]}) as store:
             store.write(0, 0, pixels)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:32633"])
+def test_the_digest_comes_when_the_pixels_are_written(tmp_path: Path, crs: str) -> None:
+    path, pixels, digest = tmp_path / "a.tif", noise((600, 40, 3)), "0123456789abcdef" * 4
+    origin = {"input_sha256": UNKNOWN_DIGEST, "note": "x" * 3000}
+    with create_geotiff(path, 600, 40, 3, placement(crs=crs), origin) as store:
+        store.write(0, 0, pixels)
+    stamp_digest(path, digest)
+    with open_geotiff(path) as placed:
+        assert placed.origin == origin | {"input_sha256": digest}
+        np.testing.assert_array_equal(placed.store.read(Window(0, 600, 0, 40)), pixels)
+    assert UNKNOWN_DIGEST.encode() not in path.read_bytes() or crs != "EPSG:3857"

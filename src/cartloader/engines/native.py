@@ -66,8 +66,9 @@ def tile(
     finally:
         writer.close()
     with ThreadPoolExecutor(1) as aside:
-        aside.submit(flush, archive)  # while it is read back
+        flushed = aside.submit(flush, archive)  # while it is read back
         verify(archive, count, cores())
+        flushed.result()
     return pyramid, count
 
 
