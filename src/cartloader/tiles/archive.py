@@ -9,16 +9,15 @@ import gzip
 import json
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Self, cast, overload
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import xxhash
-from numpy.typing import NDArray
 from PIL import Image
 from pmtiles.tile import (
     Compression,
@@ -35,53 +34,17 @@ from pmtiles.writer import optimize_directories
 from cartloader.errors import ArchiveError
 from cartloader.files import read_all, write_all
 from cartloader.parallel import in_order
+from cartloader.tiles.directory import Entries, first_equal
 from cartloader.tiles.grid import MapBox, lon_lat
 from cartloader.tiles.pyramid import Tile
-
-Numbers = NDArray[np.int64]
 
 _HEADER_BYTES = 127
 _ROOT_BYTES = 16384 - _HEADER_BYTES
 """Header and root directory lie within the first 16 kB, which readers fetch at once."""
 _DIGEST = 16
 _COPY_BYTES = 16 << 20
-_AT_ONCE = 4096
-"""Entries that exist as objects at one time."""
 DECODED_TILES = 32
 """About how many tiles, spread over the archive, are decoded to verify it."""
-
-
-class Entries(Sequence[Entry]):
-    """The directory of an archive: what follows from four numbers per entry, kept as arrays (two million in 60 MB)."""
-
-    def __init__(self, ids: Numbers, offsets: Numbers, lengths: Numbers, runs: Numbers) -> None:
-        self.ids, self.offsets, self.lengths, self.runs = ids, offsets, lengths, runs
-
-    @classmethod
-    def of(cls, entries: Iterable[Entry]) -> Self:
-        """The entries of an iterable."""
-        columns = [array("Q") for _ in range(4)]
-        for entry in entries:
-            row = (entry.tile_id, entry.offset, entry.length, entry.run_length)
-            for column, value in zip(columns, row, strict=True):
-                column.append(value)
-        return cls(*(np.frombuffer(column, np.uint64).astype(np.int64) for column in columns))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @overload
-    def __getitem__(self, index: int) -> Entry: ...
-    @overload
-    def __getitem__(self, index: slice) -> Entries: ...
-    def __getitem__(self, index: int | slice) -> Entry | Entries:
-        columns = (self.ids[index], self.offsets[index], self.lengths[index], self.runs[index])
-        return Entries(*columns) if isinstance(index, slice) else Entry(*map(int, columns))
-
-    def __iter__(self) -> Iterator[Entry]:
-        for start in range(0, len(self), _AT_ONCE):
-            some = self[start : start + _AT_ONCE]
-            yield from map(Entry, *(column.tolist() for column in (some.ids, some.offsets, some.lengths, some.runs)))
 
 
 @dataclass
@@ -127,43 +90,22 @@ class ArchiveWriter:
             raise ArchiveError(
                 "the picture is transparent everywhere, so that it has no tiles; lower --transparent-below"
             )
-        zooms = sorted(self._parts)
-        addressed = sum(len(part.ids) for part in self._parts.values())
         entries, pieces, contents = self._directory()
-        west, south, center, east, north = *lon_lat(box.left, box.bottom), _center(box), *lon_lat(box.right, box.top)
-        bounds = (west, south, east, north)
-        center_zoom = min(zooms[0] + 1, zooms[-1])  # the zoom at which the picture fits about one tile
-        told = metadata | {
-            "bounds": ",".join(f"{value:.9f}" for value in bounds),
-            "center": f"{center[0]:.9f},{center[1]:.9f},{center_zoom}",
-            "minzoom": zooms[0],
-            "maxzoom": zooms[-1],
-        }
-        root, leaves, _ = optimize_directories(entries, _ROOT_BYTES)  # type: ignore[no-untyped-call]
-        told_bytes = gzip.compress(json.dumps(told).encode(), mtime=0)
-        sections = {"root": root, "metadata": told_bytes, "leaf_directory": leaves}
-        header: dict[str, Any] = {
-            "version": 3,
-            "clustered": True,
-            "internal_compression": Compression.GZIP,
-            "tile_compression": Compression.NONE,
+        addressed = sum(len(part.ids) for part in self._parts.values())
+        header = _header(min(self._parts), max(self._parts), box) | {
             "tile_type": tile_type,
-            "min_zoom": zooms[0],
-            "max_zoom": zooms[-1],
-            "center_zoom": center_zoom,
-            "center_lon_e7": round(center[0] * 1e7),
-            "center_lat_e7": round(center[1] * 1e7),
             "addressed_tiles_count": addressed,
             "tile_entries_count": len(entries),
             "tile_contents_count": contents,
         }
-        for name, value in zip(("min_lon_e7", "min_lat_e7", "max_lon_e7", "max_lat_e7"), bounds, strict=True):
-            header[name] = round(value * 1e7)
+        root, leaves, _ = optimize_directories(entries, _ROOT_BYTES)  # type: ignore[no-untyped-call]
+        told = json.dumps(metadata | _told(header["min_zoom"], header["max_zoom"], box)).encode()
+        sections = {"root": root, "metadata": gzip.compress(told, mtime=0), "leaf_directory": leaves}
         end = _HEADER_BYTES
         for name, section in sections.items():
             header[f"{name}_offset"], header[f"{name}_length"] = end, len(section)
             end += len(section)
-        header["tile_data_offset"], header["tile_data_length"] = end, sum(size for _, _, size in pieces)
+        header["tile_data_offset"], header["tile_data_length"] = end, sum(piece.size for piece in pieces)
         for part in self._parts.values():
             part.file.flush()
         with path.open("wb") as file:
@@ -171,8 +113,11 @@ class ArchiveWriter:
             for section in sections.values():
                 file.write(section)
             file.flush()
-            copies = _copies(pieces, end)
-            for _ in in_order(lambda it: _copy(self._parts[it[0]].file, it[1], it[2], file, it[3]), copies, threads):
+
+            def copy(piece: _Piece) -> None:
+                _copy(self._parts[piece.zoom].file, piece.start, piece.size, file, end + piece.place)
+
+            for _ in in_order(copy, _cut(pieces), threads):
                 pass
         return addressed
 
@@ -181,54 +126,82 @@ class ArchiveWriter:
         for part in self._parts.values():
             part.file.close()
 
-    def _directory(self) -> tuple[Entries, list[tuple[int, int, int]], int]:
-        """Entries by tile id; the pieces ``(zoom, start, size)`` that make the tile section; number of contents."""
+    def _directory(self) -> tuple[Entries, list[_Piece], int]:
+        """Entries by tile id, the pieces of which the tile section is made, and the number of different tiles."""
         parts = sorted(self._parts.items())
         zooms = np.repeat([zoom for zoom, _ in parts], [len(part.ids) for _, part in parts])
         ids, starts, sizes = (
             np.concatenate([np.frombuffer(getattr(part, name), np.uint64) for _, part in parts]).astype(np.int64)
             for name in ("ids", "starts", "sizes")
         )
-        first = _first_equal(np.concatenate([np.frombuffer(part.digests, "<u8").reshape(-1, 2) for _, part in parts]))
+        first = first_equal(np.concatenate([np.frombuffer(part.digests, "<u8").reshape(-1, 2) for _, part in parts]))
         new = first == np.arange(len(first))
-        offsets = (np.cumsum(sizes * new) - sizes)[first]
-        run_starts = np.flatnonzero(
-            np.r_[True, (np.diff(ids) != 1) | (np.diff(offsets) != 0)]  # a run: equal tiles, one id after the other
-        )
-        runs = np.diff(np.r_[run_starts, len(ids)])
-        entries = Entries(ids[run_starts], offsets[run_starts], sizes[run_starts], runs)
-        zooms, starts, sizes = zooms[new], starts[new], sizes[new]
-        broken = (np.diff(zooms) != 0) | (starts[1:] != starts[:-1] + sizes[:-1])
-        heads = np.flatnonzero(np.r_[True, broken])
-        lengths = np.add.reduceat(sizes, heads)
-        return (
-            entries,
-            list(zip(*(x.tolist() for x in (zooms[heads], starts[heads], lengths)), strict=True)),
-            len(sizes),
-        )
+        places = (np.cumsum(sizes * new) - sizes)[first]
+        # A run: equal tiles whose ids follow each other.
+        heads = np.flatnonzero(np.r_[True, (np.diff(ids) != 1) | (np.diff(places) != 0)])
+        entries = Entries(ids[heads], places[heads], sizes[heads], np.diff(np.r_[heads, len(ids)]))
+        # A piece: different tiles that lie one after the other in their scratch file.
+        zooms, starts, sizes, places = zooms[new], starts[new], sizes[new], places[new]
+        heads = np.flatnonzero(np.r_[True, (np.diff(zooms) != 0) | (starts[1:] != starts[:-1] + sizes[:-1])])
+        columns = zooms[heads], starts[heads], np.add.reduceat(sizes, heads), places[heads]
+        return entries, list(map(_Piece, *(column.tolist() for column in columns))), len(sizes)
 
 
-def _first_equal(digests: Numbers) -> Numbers:
-    """For each row of ``(rows, 2)`` the index of the first one that is equal to it."""
-    order = np.lexsort((digests[:, 1], digests[:, 0]))  # stable: equal ones stay in their order
-    ranked = digests[order]
-    group = np.cumsum(np.r_[True, (ranked[1:] != ranked[:-1]).any(axis=1)]) - 1
-    heads = order[np.r_[True, np.diff(group) > 0]]
-    first = np.empty(len(order), np.int64)
-    first[order] = heads[group]
-    return first
+class _Piece(NamedTuple):
+    """Tiles that are copied at once."""
+
+    zoom: int
+    start: int
+    """Byte in the scratch file of the zoom."""
+    size: int
+    place: int
+    """Byte in the tile section."""
+
+
+def _header(min_zoom: int, max_zoom: int, box: MapBox) -> dict[str, Any]:
+    """What follows from zooms and place alone."""
+    west, south, center, east, north = *lon_lat(box.left, box.bottom), _center(box), *lon_lat(box.right, box.top)
+    degrees = {
+        "min_lon": west, "min_lat": south, "max_lon": east, "max_lat": north,
+        "center_lon": center[0], "center_lat": center[1],
+    }  # fmt: skip
+    return {
+        "version": 3,
+        "clustered": True,
+        "internal_compression": Compression.GZIP,
+        "tile_compression": Compression.NONE,
+        "min_zoom": min_zoom,
+        "max_zoom": max_zoom,
+        "center_zoom": _center_zoom(min_zoom, max_zoom),
+        **{f"{name}_e7": round(value * 1e7) for name, value in degrees.items()},
+    }
+
+
+def _told(min_zoom: int, max_zoom: int, box: MapBox) -> dict[str, Any]:
+    """The same in the metadata, closer than the header's 11 mm."""
+    bounds, center = (*lon_lat(box.left, box.bottom), *lon_lat(box.right, box.top)), _center(box)
+    return {
+        "bounds": ",".join(f"{value:.9f}" for value in bounds),
+        "center": f"{center[0]:.9f},{center[1]:.9f},{_center_zoom(min_zoom, max_zoom)}",
+        "minzoom": min_zoom,
+        "maxzoom": max_zoom,
+    }
+
+
+def _center_zoom(min_zoom: int, max_zoom: int) -> int:
+    """The zoom at which the picture fits about one tile."""
+    return min(min_zoom + 1, max_zoom)
 
 
 def _center(box: MapBox) -> tuple[float, float]:
     return lon_lat((box.left + box.right) / 2, (box.bottom + box.top) / 2)
 
 
-def _copies(pieces: list[tuple[int, int, int]], end: int) -> Iterator[tuple[int, int, int, int]]:
-    """The pieces cut to sizes that threads can share, each with its place in the archive, which begins at ``end``."""
-    for zoom, start, size in pieces:
+def _cut(pieces: list[_Piece]) -> Iterator[_Piece]:
+    """The pieces in sizes that threads can share."""
+    for zoom, start, size, place in pieces:
         for skip in range(0, size, _COPY_BYTES):
-            yield zoom, start + skip, min(size - skip, _COPY_BYTES), end + skip
-        end += size
+            yield _Piece(zoom, start + skip, min(size - skip, _COPY_BYTES), place + skip)
 
 
 def _copy(source: BinaryIO, start: int, size: int, target: BinaryIO, place: int) -> None:
