@@ -7,6 +7,7 @@ medians over the rounds and the ratio of each round. Peers that are not installe
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import sys
@@ -59,6 +60,7 @@ def _case(case: str, size: int, recipes: list[str], runs: int, work: Path) -> No
             out = work / "out"
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
+            os.sync()  # what the one before left to be written is not this one's work
             commands = [decode_command(job)] if name == "bare decode" else RECIPES[name].commands(job, out)
             total = Cost(0, 0, 0)
             for command in commands:
