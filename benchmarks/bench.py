@@ -29,7 +29,7 @@ ONE_BAND = {"grey", "jpeg2000"}
 def main(argv: Sequence[str]) -> int:
     """Run the benchmark and print its tables."""
     parser = argparse.ArgumentParser(description="Measure cartloader beside its peers; inputs and results are kept.")
-    parser.add_argument("--size", type=int, nargs="+", default=[4096, 8192], help="pixels a side (also 16384, 32768)")
+    parser.add_argument("--size", type=int, nargs="+", default=[4096, 8192, 16384], help="pixels a side (also 32768)")
     parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--recipe", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--runs", type=int, default=3, help="rounds; medians want 3 or more")
@@ -73,7 +73,7 @@ def _case(case: str, size: int, recipes: list[str], runs: int, work: Path) -> No
 
 def _prepared(image: Path, options: list[str], folder: Path) -> Job:
     """What the peers start from, by an import that is not counted."""
-    measure(import_command(Job(image, options, image, [], range(1), 0), folder), image.parent)
+    measure(import_command(image, options, folder), image.parent)
     header = read_archive(folder / "picture.pmtiles").header
     return Job(
         image=image,

@@ -44,11 +44,12 @@ def measure(command: Sequence[str | Path], cwd: Path) -> Cost:
     said = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start
+    # The kernel's own figure is exact, but speaks of the largest single process.
+    peak = max(watch.stop(), usage.ru_maxrss * 1024)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(map(str, command)), said)
-    # The kernel's own figure is exact, but speaks of the largest single process.
-    return Cost(wall, usage.ru_utime + usage.ru_stime, max(watch.stop(), usage.ru_maxrss * 1024))
+    return Cost(wall, usage.ru_utime + usage.ru_stime, peak)
 
 
 class _MemoryWatch:

@@ -53,14 +53,14 @@ class Recipe:
         return [tool for tool in self.tools if not shutil.which(tool)]
 
 
-def import_command(job: Job, out: Path, *more: str) -> Command:
+def import_command(image: Path, options: list[str], out: Path) -> Command:
     """The whole import, all files written."""
-    files = ["--in-img", job.image, "--out-dir", out, "--img-id", "picture"]
-    return [CARTLOADER, "import_image", "--direct", "--ome2png", "--png2pmtiles", *files, *job.options, *more]
+    files = ["--in-img", image, "--out-dir", out, "--img-id", "picture"]
+    return [CARTLOADER, "import_image", "--direct", "--ome2png", "--png2pmtiles", *files, *options]
 
 
 def _native(*more: str) -> Callable[[Job, Path], list[Command]]:
-    return lambda job, out: [import_command(job, out, *more)]
+    return lambda job, out: [import_command(job.image, [*job.options, *more], out)]
 
 
 def _gdal(job: Job, out: Path) -> list[Command]:

@@ -31,7 +31,7 @@ STAGES = {
     "halve": ["cartloader.tiles.pyramid:halved"],
     "alpha": ["cartloader.tiles.levels:premultiplied", "cartloader.tiles.pyramid:straight"],
     "cut tiles": ["cartloader.tiles.pyramid:Cutter._cut"],
-    "compress tiles": ["cartloader.tiles.encode:encode_png", "cartloader.tiles.encode:_picture"],
+    "compress tiles": ["cartloader.tiles.encode:encode_png", "PIL.Image:Image.save"],
     "archive": ["cartloader.tiles.archive:ArchiveWriter.add", "cartloader.tiles.archive:_copy"],
     "verify": ["cartloader.tiles.archive:_decode"],
     "digest of the input": ["cartloader.actions:sha256"],

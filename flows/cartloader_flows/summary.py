@@ -63,7 +63,7 @@ def plan_lines(plan: ImportPlan) -> list[str]:
 
 def between(low: int, high: int) -> str:
     """One size, or from one to another."""
-    return size(low) if low == high else f"{size(low)} to {size(high)}"
+    return size(low) if size(low) == size(high) else f"{size(low)} to {size(high)}"
 
 
 def zooms_and_tiles(min_zoom: int, max_zoom: int, tiles: int) -> str:

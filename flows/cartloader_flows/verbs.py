@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from cartloader.errors import CartloaderError, UsageError
+from cartloader.errors import UsageError, sentence
 from cartloader.jobs import ImageJob, RunError, explain
 from cartloader.memory import keep_freed_memory
 from cartloader.params import ImportOptions, Options, check_actions
@@ -108,10 +108,10 @@ def _show_plans(jobs: list[ImageJob]) -> int:
             plan = plan_import(job, look=True)
             print("\n".join(plan_lines(plan)))
             plan.check_disk()
-        except CartloaderError as error:
+        except Exception as error:
             if len(jobs) == 1:
                 raise
-            print(f"{job.out.img_id}  {error}", file=sys.stderr)
+            print(f"{job.out.img_id}  {sentence(error, job.out.img_id)}", file=sys.stderr)
             code = EXIT_FAILED
     return code
 

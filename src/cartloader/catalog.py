@@ -26,7 +26,7 @@ def update(params: UpdateCatalogParams) -> CatalogResult:
         OSError: a file cannot be read or written.
     """
     for archive in params.basemaps.values():
-        _check_archive(archive)
+        check_archive(archive)
     catalog = Path(os.path.realpath(params.catalog_yaml))
     files = {img_id: f"{img_id}.pmtiles" for img_id in params.basemaps}
     with locked(catalog) as scratch:
@@ -50,7 +50,12 @@ def update(params: UpdateCatalogParams) -> CatalogResult:
     )
 
 
-def _check_archive(path: Path) -> None:
+def check_archive(path: Path) -> None:
+    """Make sure that an archive is there and is one.
+
+    Raises:
+        CatalogError: it is not.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(8)

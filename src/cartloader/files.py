@@ -7,6 +7,7 @@ process dies, however it dies. So a scratch directory whose lock is free is a de
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -19,6 +20,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from cartloader.errors import DiskError
 from cartloader.params import OutputPrefix
 
 HIDDEN = ".cartloader"
@@ -142,6 +144,10 @@ def _claim(folder: Path, name: str, on_wait: Callable[[], None] | None) -> Itera
         _clear_dead_runs(hidden)
         scratch.mkdir()
         yield scratch
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskError(f"{folder}: the disk is full; make room or choose another directory") from error
+        raise
     finally:
         _remove(hidden, name)
         lock.release()

@@ -13,13 +13,14 @@ from PIL import Image
 from cartloader.errors import UsageError
 from cartloader.images.plane import Pixels, Plane, Window
 from cartloader.intensity import Rescale, find_thresholds, needs_statistics
+from cartloader.parallel import cores
 from cartloader.params import PixelOptions, TileOptions
 from cartloader.png import BAND_BYTES, encode_png
 from cartloader.store import Bytes
 from cartloader.tiles.encode import Encode, encoding, primary_colour
 from cartloader.tiles.grid import Pyramid
 from cartloader.tiles.levels import halved, resized
-from cartloader.tiles.pyramid import CHUNK_PIXELS, passes
+from cartloader.tiles.pyramid import CHUNK_PIXELS
 
 Shares = tuple[float, float]
 """Compressed bytes to raw ones, at least and at most."""
@@ -31,7 +32,7 @@ _USUAL: dict[str, Shares] = {
     "jpeg": (0.01, 0.35),
 }
 """From a slide that is nearly all background to one that is full of a camera's noise; only noise itself is larger."""
-_LOOKS = 3
+_LOOKS = 4
 """Places along each axis at which pixels are looked at."""
 _SIDE = 512
 _SMALLEST = 64
@@ -39,10 +40,12 @@ _SMALLEST = 64
 _SLACK = 0.25
 """By how much the whole may differ from the mean of the looks, beside their own standard error."""
 _MB = 1_000_000
-_PROGRAM, _GDAL = 70 * _MB, 28 * _MB
-"""Python with the libraries of the craft; GDAL where it is needed."""
-_BLOCK_COPIES, _BAND_COPIES = 3, 5
-"""Copies of a block that is decoded, and of a band of the PNG: as read, converted or filtered, compressed."""
+_PROGRAM, _GDAL, _WARPER = 70 * _MB, 28 * _MB, 20 * _MB
+"""Python with the libraries of the craft; GDAL where it is needed, and its warper with its caches, for each band."""
+_BAND_COPIES = 5
+"""Copies of a band of the PNG: as read, framed, filtered, compressed."""
+_TILE_BYTES, _FILE_BYTES = 4000, 2000
+"""What a tile takes at most although hardly anything is in it, and what any file does."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,9 @@ class Range:
     high: int
 
     @classmethod
-    def of(cls, size: int, shares: Shares = (1, 1)) -> Range:
-        """A size that is known, or shares of it."""
-        return cls(round(size * shares[0]), round(size * shares[1]))
+    def of(cls, size: int, shares: Shares = (1, 1), tiles: int = 0) -> Range:
+        """A size that is known, or shares of it; at most with what a file and its tiles take in any case."""
+        return cls(round(size * shares[0]), round(size * shares[1]) + _FILE_BYTES + tiles * _TILE_BYTES)
 
     def __add__(self, other: Range) -> Range:
         return Range(self.low + other.low, self.high + other.high)
@@ -72,25 +75,28 @@ def _pixel_bytes(plane: Plane) -> int:
     return (plane.colours + plane.alpha) * plane.dtype.itemsize
 
 
-def memory(
-    plane: Plane, options: PixelOptions, bands: int, pyramid: Pyramid | None, threads: int, *, gdal: bool
-) -> int:
+def memory(plane: Plane, options: PixelOptions, bands: int, pyramid: Pyramid | None, *, gdal: bool, warps: bool) -> int:
     """Bytes of the process at its largest moment, put together from what its threads hold at one time.
 
-    Measured with 1 to 8 threads on images of 5 to 67 megapixels, it is within a fifth of what was used.
+    ``bands`` are those that the tiles are made from. Measured with 1 to 8 threads on images of 5 to 67 megapixels, it
+    is within a quarter of what was used; that of GDAL's warper varies from run to run, up to half as much again.
     """
+    threads = cores()
     blocks = math.ceil(plane.height / plane.block[0]) * math.ceil(plane.width / plane.block[1])
-    decoding = min(threads, blocks) * _BLOCK_COPIES * math.prod(plane.block) * _pixel_bytes(plane)
+    decoding = min(threads, blocks) * plane.copies * math.prod(plane.block) * _pixel_bytes(plane)
     if options.high_memory:
         decoding += spooled_bytes(plane, options)
     writing = threads * _BAND_COPIES * min(BAND_BYTES, plane.height * plane.width * bands)
     tiling = 0.0
     if pyramid:
-        chunks = math.prod(pyramid.tile_range(passes(pyramid)[0].bottom).shape)
-        chunk = bands * math.prod(min(CHUNK_PIXELS, edge) for edge in pyramid.extent(pyramid.base_zoom).shape)
+        extent = pyramid.extent(pyramid.base_zoom).shape
+        chunk, all_chunks = (
+            bands * math.prod(edges) for edges in ([min(CHUNK_PIXELS, edge) for edge in extent], extent)
+        )
         # Finished chunks wait with all their zooms; those at work hold their source as well.
-        tiling = chunk * (min(threads + 2, chunks) * 4 / 3 + min(threads, chunks))
-    return _PROGRAM + (_GDAL if gdal else 0) + round(max(decoding, writing, tiling))
+        tiling = min((threads + 2) * chunk, all_chunks) * 4 / 3 + min(threads * chunk, all_chunks)
+        tiling += bands * _WARPER if warps else 0
+    return _PROGRAM + (_GDAL if gdal or warps else 0) + round(max(decoding, writing, tiling))
 
 
 def usual_shares(tile_format: str) -> Shares:
@@ -110,8 +116,10 @@ class Looks:
         stored = list(_looked_at(plane))
         try:
             thresholds = find_thresholds(plane.dtype, plane.colours, options, lambda _, work: map(work, stored))
-        except UsageError:  # the whole plane may have a range where these pieces have none
-            return
+        except UsageError:
+            if not needs_statistics(plane.dtype, options):
+                raise
+            return  # the whole plane may have a range where these pieces have none
         rescale = Rescale(plane.dtype, plane.colours, plane.alpha, thresholds, options)
         self._pieces = [rescale(piece) for piece in stored]
 
@@ -127,15 +135,16 @@ class Looks:
         enlarged = math.sqrt(counts[pyramid.base_zoom] / math.prod(size))
         encode, found = encoding(options.tile_format, options.tile_quality, self._primary), []
         for piece in self._pieces:
-            level = piece
+            side = math.ceil(_SIDE / enlarged)
+            level = piece[:side, :side]
             if self._primary:
-                level = piece[..., [self._primary.index(True), *range(3, piece.shape[2])]]
+                level = level[..., [self._primary.index(True), *range(3, piece.shape[2])]]
             region = (0, level.shape[0], 0, level.shape[1])
             rows, columns = (max(round(edge * enlarged), 4) for edge in level.shape[:2])
-            level = resized(level, (rows, columns), Image.Resampling.BICUBIC, region)[:_SIDE, :_SIDE]
+            level = resized(level, (rows, columns), Image.Resampling.BICUBIC, region)
             share, compressed, raw = 0.0, 0.0, 0
             for zoom, count in counts.items():
-                if min(level.shape[:2]) >= _SMALLEST or not share:
+                if min(level.shape[:2]) >= _SMALLEST or zoom == pyramid.base_zoom:
                     share = _mean_size(encode, level, pyramid, zoom) / (math.prod(level.shape[:2]) * piece.shape[2])
                     level = halved(level[: level.shape[0] // 2 * 2, : level.shape[1] // 2 * 2], nearest=False)
                 if zoom <= pyramid.max_zoom:
@@ -148,11 +157,16 @@ class Looks:
         if len(found) < 2:
             return usual_shares(tile_format)
         mean, error = statistics.mean(found), statistics.stdev(found) / math.sqrt(len(found))
-        return max(mean * (1 - _SLACK) - 2 * error, mean / 10), mean * (1 + _SLACK) + 2 * error
+        return max(mean * (1 - _SLACK) - 2 * error, 0), mean * (1 + _SLACK) + 2 * error
 
 
 def _mean_size(encode: Encode, pixels: Bytes, pyramid: Pyramid, zoom: int) -> float:
-    """Bytes of a tile of these pixels; at the edge of an opaque picture it has alpha."""
+    """Bytes of a tile of these pixels; at the edge of an opaque picture it has alpha.
+
+    Those that are transparent or equal to others, as flat ones are, take none.
+    """
+    if (pixels == pixels[0, 0]).all():
+        return 0
     size = len(encode(pixels))
     if pixels.shape[2] in {2, 4}:
         return size

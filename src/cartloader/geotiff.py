@@ -176,25 +176,37 @@ def is_web_mercator(crs: str) -> bool:
     )
 
 
-def _stamp_crs(path: Path, crs: str) -> None:
-    """Let GDAL write the keys of any other spatial reference: it knows them all."""
-    import rasterio  # noqa: PLC0415  (0.3 s that only another spatial reference should cost)
-    from rasterio.crs import CRS  # noqa: PLC0415
+def check_crs(crs: str) -> None:
+    """Make sure that a spatial reference is one.
+
+    Raises:
+        BoundsError: PROJ does not know it.
+    """
+    if is_web_mercator(crs):
+        return
+    from rasterio.crs import CRS  # noqa: PLC0415  (0.3 s that only another spatial reference should cost)
     from rasterio.errors import CRSError  # noqa: PLC0415
 
     try:
-        known = CRS.from_user_input(crs)
+        CRS.from_user_input(crs)
     except CRSError:
         raise BoundsError(
             f"--srs {crs}: is no spatial reference that PROJ knows; an EPSG code such as EPSG:3857 is"
         ) from None
+
+
+def _stamp_crs(path: Path, crs: str) -> None:
+    """Let GDAL write the keys of any other spatial reference: it knows them all."""
+    import rasterio  # noqa: PLC0415  (see check_crs)
+
+    check_crs(crs)
     with rasterio.open(path, "r+") as dataset:
-        dataset.crs = known
+        dataset.crs = rasterio.crs.CRS.from_user_input(crs)
 
 
 def _read_georeference(path: Path) -> tuple[Affine, str]:
     """Affine and CRS as GDAL wrote them, which spells a plain affine in other tags."""
-    import rasterio  # noqa: PLC0415  (see _stamp_crs)
+    import rasterio  # noqa: PLC0415  (see check_crs)
 
     with rasterio.open(path) as dataset:
         if dataset.crs is None:

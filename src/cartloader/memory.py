@@ -12,6 +12,8 @@ import ctypes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """From glibc's malloc.h."""
 _NEVER = 1 << 30
+_LARGEST_THRESHOLD = 32 << 20
+"""glibc before 2.35 takes no greater one for mmap; few arrays are larger."""
 
 
 def keep_freed_memory() -> None:
@@ -24,5 +26,5 @@ def keep_freed_memory() -> None:
     except (OSError, AttributeError, TypeError):
         return
     mallopt(_ARENA_MAX, 1)
-    mallopt(_MMAP_THRESHOLD, _NEVER)
+    mallopt(_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
     mallopt(_TRIM_THRESHOLD, _NEVER)

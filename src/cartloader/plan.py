@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cartloader import actions
+from cartloader.catalog import check_archive
 from cartloader.engines import native
 from cartloader.errors import DiskError
 from cartloader.footprint import Looks, Range, Shares, memory, spooled_bytes, usual_shares
-from cartloader.geotiff import is_web_mercator, pixel_bytes
+from cartloader.geotiff import pixel_bytes
 from cartloader.intensity import rescaled_bands
 from cartloader.jobs import ImageJob, catalog_path, raster_params
-from cartloader.parallel import cores
 from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, subset
 from cartloader.report import Report, quiet
 from cartloader.tiles.encode import primary_colour
@@ -50,6 +50,8 @@ class ImportPlan:
     """Whether each tile of the pyramid is stored; one that turns out to be transparent is not."""
     disk: Range = _NOTHING
     """Bytes at the largest moment."""
+    certain: int = 0
+    """Bytes of it that do not depend on how the picture compresses."""
     memory: int = 0
     """Bytes of the process at the largest moment."""
 
@@ -68,13 +70,13 @@ class ImportPlan:
             DiskError: it certainly cannot.
         """
         out, free = self.job.out, self.free
-        needed = f"{self.disk.low / _MB:,.0f} to {self.disk.high / _MB:,.0f} MB"
-        if free < self.disk.low:
+        if free < self.certain:
             raise DiskError(
-                f"--out-dir {out.out_dir}: {out.img_id} needs {needed} while it is imported, and {free / _MB:,.0f} MB "
-                "are free; make room or choose another disk"
+                f"--out-dir {out.out_dir}: {out.img_id} needs more than {self.certain / _MB:,.0f} MB while it is "
+                f"imported, and {free / _MB:,.0f} MB are free; make room or choose another disk"
             )
         if free < self.disk.high:
+            needed = f"{self.disk.low / _MB:,.0f} to {self.disk.high / _MB:,.0f} MB"
             report.note(f"{out.out_dir} has {free / _MB:,.0f} MB free, and this import needs {needed}")
 
 
@@ -83,7 +85,7 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
 
     Args:
         job: The import.
-        look: Read a few pixels, to say more closely how large the compressed files become.
+        look: Read a few pixels, to say more closely how large the compressed files become, or the archive to list.
 
     Raises:
         CartloaderError: the input or the options are at fault.
@@ -91,34 +93,43 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
     params = raster_params(job)
     catalog = [Step("update_catalog", ((catalog_path(job), None),))] if job.options.update_catalog else []
     if params is None:
+        if look:
+            check_archive(job.out.path(".pmtiles"))
         return ImportPlan(job, tuple(catalog))
     with actions.opened(params) as (source, placement):
         plane, size = source.plane, (source.plane.height, source.plane.width)
         looks = Looks(plane, params) if look else None
         bands = rescaled_bands(plane.colours, plane.alpha, params)
         first, first_disk = _first_step(params, size, bands, looks.png() if looks else usual_shares("png"))
-        steps, pyramid, tile_disk, warps = [first], None, _NOTHING, False
+        steps, pyramid, tile_disk, scratch, warps = [first], None, _NOTHING, 0, False
         if job.options.png2pmtiles:
             cut = subset(Png2PmtilesParams, job.options, out=job.out)
             pyramid = native.plan(size, placement.affine, placement.crs, bands, cut)
             warps = not resamples(placement.affine, placement.crs, cut.resample)
             shares = looks.tiles(cut, pyramid, size) if looks else usual_shares(cut.tile_format)
-            archive = Range.of(bands * sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms), shares)
+            pixels = sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms)
+            archive = Range.of(bands * pixels, shares, pyramid.tile_count())
             steps.append(Step("png2pmtiles", ((job.out.path(".pmtiles"), archive), (job.out.path(".json"), None))))
             # The tiles are spooled zoom by zoom, then joined.
-            tile_disk = archive + archive + Range.of(kept_pixels(pyramid) * bands)
+            scratch = kept_pixels(pyramid) * bands
+            tile_disk = archive + archive + Range.of(scratch)
         tif, spool = pixel_bytes(*size, bands), 0 if params.high_memory else spooled_bytes(plane, params)
-        # A primary colour is worked on as grey.
-        worked = 1 + bands // 4 if primary_colour(params.colorize) and not warps else bands
+        worked = bands
+        if warps:  # with alpha
+            worked = 2 if bands == 1 else 4
+        elif primary_colour(params.colorize):  # as grey
+            worked = 1 + bands // 4
         needs = [Range.of(tif + spool), first_disk + tile_disk]
         return ImportPlan(
             job=job,
             description=actions.described(source, placement),
             steps=(*steps, *catalog),
             pyramid=pyramid,
-            exact=bands < 4 and placement.affine.is_rectilinear and is_web_mercator(placement.crs),
+            # Upper-left halving may lose the last row or column of an odd number.
+            exact=bands < 4 and resamples(placement.affine, placement.crs, "cubic") and job.options.resample != "near",
             disk=Range(max(need.low for need in needs), max(need.high for need in needs)),
-            memory=memory(plane, params, worked, pyramid, cores(), gdal=warps or not isinstance(params, Ome2PngParams)),
+            certain=tif + max(spool, scratch),
+            memory=memory(plane, params, worked, pyramid, gdal=not isinstance(params, Ome2PngParams), warps=warps),
         )
 
 

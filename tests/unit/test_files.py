@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cartloader.errors import DiskError
 from cartloader.files import locked, publish, sha256, workspace, write_whole
 from cartloader.params import OutputPrefix
 
@@ -99,6 +101,7 @@ def test_threads_never_hold_the_same_image_together(out: OutputPrefix, tmp_path:
 VISIT = """
 import sys
 from pathlib import Path
+from cartloader.errors import DiskError
 from cartloader.files import workspace
 from cartloader.params import OutputPrefix
 out = OutputPrefix(out_dir=Path(sys.argv[1]) / "map", img_id="dapi")
@@ -176,3 +179,9 @@ def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     content = b"\x00\xff" * 300_000
     (tmp_path / "a").write_bytes(content)
     assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match=f"{tmp_path}: the disk is full; make room"), locked(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []

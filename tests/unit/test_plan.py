@@ -15,7 +15,7 @@ from scipy import ndimage
 from support.maps import write_ome
 from support.rasters import noise
 
-from cartloader import actions, plan
+from cartloader import actions, footprint
 from cartloader.errors import DiskError
 from cartloader.jobs import import_one, single_job
 from cartloader.params import ImportOptions
@@ -71,7 +71,66 @@ def test_zooms_and_tiles_come_out_as_planned_and_files_within_their_range(
     for file, size in sizes.items():
         if size:
             assert size.low * 0.99 <= file.stat().st_size <= size.high * 1.01, file.name
-            assert size.high < 5 * size.low
+            assert size.high < 5 * size.low + 200_000
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options"),
+    [
+        (np.full((1, 1), 7, np.uint8), {}),
+        (np.full((3, 20000), 90, np.uint8) + np.arange(20000, dtype=np.uint8) % 77, {}),
+        (np.full((1500, 1500, 3), 99, np.uint8), {}),
+        (np.eye(1500, dtype=np.uint16)[::-1] * np.uint16(900), {"transparent_below": 1, "upper_thres_intensity": 1000}),
+    ],
+    ids=["a pixel", "a line", "flat", "nearly empty"],
+)
+def test_odd_pictures_are_within_their_range_too(tmp_path: Path, pixels: np.ndarray, options: dict[str, Any]) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", pixels, 0.25, tile=(128, 128), compression="zlib")
+    before, done = planned(path, tmp_path / "out", **options)
+    assert done.tiles is not None
+    (size,) = [size for step in before.steps for path, size in step.files if path.suffix == ".pmtiles"]
+    assert size is not None
+    assert size.low <= done.tiles.size <= size.high
+
+
+def test_a_look_at_a_far_enlarged_picture_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    resized = footprint.resized
+
+    def watched(pixels: np.ndarray, size: tuple[int, int], *more: Any) -> np.ndarray:
+        sizes.append(size)
+        return resized(pixels, size, *more)
+
+    monkeypatch.setattr(footprint, "resized", watched)
+    path = write_ome(tmp_path / "a.ome.tif", tissue(700, 700, 3), 0.25)
+    plan_import(single_job(path, "a", tmp_path, ImportOptions(png2pmtiles=True, max_zoom=24)), look=True)
+    assert sizes
+    assert max(max(size) for size in sizes) <= 600
+
+
+def test_the_catalog_alone_needs_its_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["import_image", "--dry-run", "--update-catalog", "--img-id", "a", "--out-dir", str(tmp_path)]
+    assert main(argv) == 1
+    assert "there is no such archive to list" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [[], ["--dry-run"]])
+def test_a_spatial_reference_that_is_none_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", tissue(60, 80, 3), 0.25)
+    argv = ["import_image", "--direct", "--png2pmtiles", "--in-img", str(path), "--srs", "nonsense", *argv]
+    assert main([*argv, "--img-id", "a", "--out-dir", str(tmp_path / "out"), "--georef-bounds", "0,0,9,9"]) == 1
+    assert capsys.readouterr().err.startswith("--srs nonsense: is no spatial reference that PROJ knows")
+
+
+def test_near_may_lose_a_tile(tmp_path: Path) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", noise((3, 9000)), 0.25)
+    before, done = planned(path, tmp_path / "out", resample="near")
+    assert done.tiles is not None
+    assert before.pyramid is not None
+    assert not before.exact
+    assert done.tiles.tiles <= before.pyramid.tile_count()
 
 
 def test_transparent_tiles_make_the_number_a_limit(tmp_path: Path) -> None:
@@ -96,12 +155,24 @@ def test_a_picture_of_another_spatial_reference_has_tiles_at_most(tmp_path: Path
     assert done.tiles.tiles <= before.pyramid.tile_count()
 
 
+IMPORTS: dict[str, tuple[int, dict[str, Any], list[str]]] = {
+    "grey": (1, {}, []),
+    "rgb": (3, {}, []),
+    "colour": (1, {}, ["--colorize=orange", "--transparent-below=1"]),
+    "average": (3, {}, ["--resample=average"]),
+    "average of grey": (1, {}, ["--resample=average"]),
+    "jpeg2000": (1, {"compression": "jpeg2000", "tile": None, "rowsperstrip": 3072}, []),
+    "in memory": (1, {}, ["--high-memory"]),
+}
+
+
 @pytest.mark.parametrize("threads", [1, 2, 6])
-@pytest.mark.parametrize(("bands", "options"), [(1, []), (3, []), (1, ["--colorize=orange", "--transparent-below=1"])])
-def test_memory_is_within_a_quarter(tmp_path: Path, threads: int, bands: int, options: list[str]) -> None:
-    pixels = np.tile(tissue(1024, 1024, bands), (4, 4) if bands == 1 else (4, 4, 1))
+@pytest.mark.parametrize("name", IMPORTS)
+def test_memory_is_within_a_quarter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, name: str) -> None:
+    bands, layout, options = IMPORTS[name]
+    pixels = np.tile(tissue(1024, 1024, bands), (3, 3) if bands == 1 else (3, 3, 1))
     stored = pixels.astype(np.uint16) if bands == 1 else pixels
-    path = write_ome(tmp_path / "a.ome.tif", stored, 0.2125, compression="zlib", tile=(512, 512))
+    path = write_ome(tmp_path / "a.ome.tif", stored, 0.2125, **({"compression": "zlib", "tile": (512, 512)} | layout))
     program = (
         f"import os; os.sched_getaffinity = lambda _: range({threads})\n"
         "import sys\n"
@@ -113,13 +184,11 @@ def test_memory_is_within_a_quarter(tmp_path: Path, threads: int, bands: int, op
     command = [sys.executable, "-c", program, *argv, "--img-id", "picture", *options]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     peak = next(int(line.split()[1]) * 1024 for line in said.splitlines() if line.startswith("VmHWM"))
-    given = dict(option[2:].replace("-", "_").split("=") for option in options)
+    given = {name.replace("-", "_"): value or True for name, _, value in (text[2:].partition("=") for text in options)}
     job = single_job(path, "picture", tmp_path / "out", ImportOptions(png2pmtiles=True, ome2png=True, **given))
-    plan_of = pytest.MonkeyPatch()
-    plan_of.setattr(plan, "cores", lambda: threads)
-    predicted = plan_import(job).memory
-    plan_of.undo()
-    assert predicted == pytest.approx(peak, rel=0.25)
+    monkeypatch.setattr(footprint, "cores", lambda: threads)
+    warped = name.startswith("average")  # measured for the same import: 229 to 380 MB
+    assert plan_import(job).memory == pytest.approx(peak, rel=0.5 if warped else 0.25)
 
 
 class Usage(NamedTuple):
@@ -136,9 +205,10 @@ def test_an_import_that_the_disk_cannot_hold_does_not_start(tmp_path: Path, monk
     path = write_ome(tmp_path / "a.ome.tif", noise((2000, 2000), np.uint16), 0.25, compression="zlib")
     job = single_job(path, "picture", tmp_path / "out", ImportOptions(png2pmtiles=True))
     plan = plan_import(job)
-    assert plan.disk.low > 4_000_000
-    with_free(monkeypatch, plan.disk.low - 1)
-    with pytest.raises(DiskError, match=r"--out-dir .*: picture needs .* MB while it is imported, and .* MB are free"):
+    assert plan.certain > 12_000_000  # the GeoTIFF and the decoded plane beside it
+    with_free(monkeypatch, plan.certain - 1)
+    sentence = r"--out-dir .*: picture needs more than 12 MB while it is imported, and 12 MB are free"
+    with pytest.raises(DiskError, match=sentence):
         import_one(job, actions)
     assert not (tmp_path / "out").exists()
     notes: list[str] = []
@@ -147,7 +217,7 @@ def test_an_import_that_the_disk_cannot_hold_does_not_start(tmp_path: Path, monk
         def note(self, text: str) -> None:
             notes.append(text)
 
-    with_free(monkeypatch, plan.disk.low)
+    with_free(monkeypatch, plan.certain)
     import_one(job, actions, Noted())
     assert len(notes) == 1
     assert "this import needs" in notes[0]
@@ -158,7 +228,7 @@ def test_the_scratch_of_costly_codecs_counts(tmp_path: Path) -> None:
     costly = write_ome(tmp_path / "a.ome.tif", pixels, 0.25, compression="zlib")
     cheap = write_ome(tmp_path / "b.ome.tif", pixels, 0.25)
     disks = [
-        plan_import(single_job(path, "picture", tmp_path, ImportOptions(georef_detect="OME"))).disk.low
+        plan_import(single_job(path, "picture", tmp_path, ImportOptions(georef_detect="OME"))).certain
         for path in (costly, cheap)
     ]
     assert disks[0] - disks[1] == pixels.nbytes

@@ -18,7 +18,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as GdalWindow
 
 from cartloader.errors import InputError
-from cartloader.images.plane import Pixels, Window
+from cartloader.images.plane import COPIES, Pixels, Window
 
 # GDAL's own log goes nowhere: what matters comes as an exception.
 logging.getLogger("rasterio").setLevel(logging.CRITICAL)
@@ -63,7 +63,7 @@ class PicturePlane:
     """The only plane of a PNG, JPEG or the like."""
 
     concurrent = False
-    stored = False
+    stored, copies = False, COPIES
 
     def __init__(self, path: Path, dataset: DatasetReader) -> None:
         """Find out what the bands mean.

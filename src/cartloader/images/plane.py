@@ -16,6 +16,10 @@ Pixels = NDArray[Any]
 """``(rows, columns, bands)``; with alpha, that is the last band."""
 
 
+COPIES = 3
+"""Of a block: as it is decoded, as it is converted, and as 8-bit pixels on the way to the disk."""
+
+
 class Window(NamedTuple):
     """A box of pixels: rows ``row0 … row1 - 1``, columns ``column0 … column1 - 1``."""
 
@@ -46,6 +50,8 @@ class Plane(Protocol):
     """Whether windows may be read from several threads in any order; otherwise one by one from the top."""
     stored: bool
     """Whether nothing has to be worked out: a window read again costs no more than from a scratch file."""
+    copies: int
+    """How many times its own size a block takes in memory while it is read, converted and written."""
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window inside the plane, ``(rows, columns, colours + alpha)``.
@@ -67,7 +73,7 @@ def windows(height: int, width: int, block: tuple[int, int]) -> Iterator[Window]
 class Projected:
     """The maximum of several planes of one size and type."""
 
-    stored = False
+    stored, copies = False, COPIES
 
     planes: list[Plane]
 
@@ -77,7 +83,7 @@ class Projected:
             raise InputError("the planes of a projection differ in size; choose one with --z instead of --z-project")
         self.height, self.width, self.dtype = first.height, first.width, first.dtype
         self.colours, self.alpha = first.colours, first.alpha
-        self.block, self.concurrent = first.block, first.concurrent
+        self.block, self.concurrent, self.copies = first.block, first.concurrent, first.copies + 1
 
     def read(self, window: Window) -> Pixels:
         """The greatest value of each pixel."""
@@ -94,7 +100,7 @@ class Shrunk:
     weighted with alpha, and pixels that are not finite do not count.
     """
 
-    stored = False
+    stored, copies = False, COPIES
 
     def __init__(self, plane: Plane, factor: float) -> None:
         self.plane = plane

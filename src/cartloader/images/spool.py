@@ -27,7 +27,7 @@ class Spooled:
 
     def __init__(self, plane: Plane, folder: Path | None) -> None:
         """``folder`` is where the file lies; None keeps the blocks in memory."""
-        self._plane = plane
+        self._plane, self.copies = plane, plane.copies
         self.height, self.width, self.block = plane.height, plane.width, plane.block
         self.colours, self.alpha, self.dtype = plane.colours, plane.alpha, plane.dtype
         self.concurrent = plane.concurrent

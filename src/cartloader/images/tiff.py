@@ -23,7 +23,7 @@ from tifffile import COMPRESSION, TiffPage
 from cartloader.errors import CartloaderError, InputError
 from cartloader.images.ome import OmeImage, is_ome, read_ome
 from cartloader.images.photometric import Scheme, scheme_of
-from cartloader.images.plane import Pixels, Window
+from cartloader.images.plane import COPIES, Pixels, Window
 
 # tifffile logs what it finds odd; a user gets our sentence, or a picture.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -31,6 +31,7 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 BLOCK_BYTES = 4 << 20
 """About how many decoded bytes a block of strips has: enough to keep a thread busy, small against memory."""
 _CODECS = {int(codec): codec.name for codec in COMPRESSION}
+_JPEG_2000 = {33003, 33004, 33005, 34712}
 SEGMENT_BYTES = 256 << 20
 """A compressed strip or tile that decodes to more than this needs ``--high-memory``."""
 
@@ -246,6 +247,8 @@ class TiffPlane:
             self.block = (min(self._segment[0] * strips, self.height), min(columns, self.width))
         # imagecodecs is thread-safe, tifffile's building of the decoder on first use is not.
         self._decode = page.decode
+        # OpenJPEG works in 32 bits a sample.
+        self.copies = COPIES + 5 if page.compression in _JPEG_2000 else COPIES
         self._tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if _is_jpeg(page) else {}
 
     def read(self, window: Window) -> Pixels:

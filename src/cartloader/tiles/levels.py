@@ -15,7 +15,7 @@ import numpy as np
 from affine import Affine
 from PIL import Image
 
-from cartloader.geotiff import Placed, is_web_mercator
+from cartloader.geotiff import Placed, check_crs, is_web_mercator
 from cartloader.images.plane import Window
 from cartloader.orientation import Orientation
 from cartloader.store import Bytes, Shown, TileStore
@@ -104,8 +104,8 @@ def resized(
 ) -> Bytes:
     """``size`` (rows, columns) pixels out of a region of others, by one of Pillow's separable kernels.
 
-    It goes by strips, whose intermediate pictures stay small; the result is that of one piece. ``mend`` is for
-    premultiplied pixels whose alpha varies (see `_mended`).
+    It goes by strips, whose intermediate pictures stay small; where a strip begins makes no difference. ``mend`` is
+    for premultiplied pixels whose alpha varies (see `_mended`).
     """
     top, bottom, left, right = region
     rows, columns = size
@@ -123,7 +123,10 @@ def resized(
 
 
 def _resize(strip: Bytes, size: tuple[int, int], kernel: Image.Resampling, box: Region) -> Bytes:
-    return from_image(to_image(strip).resize(size, kernel, box=box))
+    """Down first, then across: left to itself, Pillow chooses by shape, and 8-bit values between the passes differ."""
+    (columns, rows), (left, top, right, bottom) = size, box
+    down = to_image(strip).resize((strip.shape[1], rows), kernel, box=(0, top, strip.shape[1], bottom))
+    return from_image(down.resize((columns, rows), kernel, box=(left, 0, right, rows)))
 
 
 def _mended(strip: Bytes, size: tuple[int, int], kernel: Image.Resampling, box: Region) -> Bytes:
@@ -342,6 +345,7 @@ def map_box(size: tuple[int, int], affine: Affine, crs: str) -> tuple[MapBox, fl
     ``affine`` takes its pixel corners ``(column, row)`` to the spatial reference ``crs``; the results are in map units.
     """
     rows, columns = size
+    check_crs(crs)
     corners = [affine @ (x, y) for x in (0, columns) for y in (0, rows)]
     xs, ys = zip(*corners, strict=True)
     box = MapBox(min(xs), min(ys), max(xs), max(ys))
