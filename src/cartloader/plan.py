@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cartloader import actions
+from cartloader.bounds import Placement
 from cartloader.catalog import check_archive
 from cartloader.engines import native
 from cartloader.errors import DiskError
@@ -101,36 +102,60 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
         looks = Looks(plane, params) if look else None
         bands = rescaled_bands(plane.colours, plane.alpha, params)
         first, first_disk = _first_step(params, size, bands, looks.png() if looks else usual_shares("png"))
-        steps, pyramid, tile_disk, scratch, warps = [first], None, _NOTHING, 0, False
-        if job.options.png2pmtiles:
-            cut = subset(Png2PmtilesParams, job.options, out=job.out)
-            pyramid = native.plan(size, placement.affine, placement.crs, bands, cut)
-            warps = not resamples(placement.affine, placement.crs, cut.resample)
-            shares = looks.tiles(cut, pyramid, size) if looks else usual_shares(cut.tile_format)
-            pixels = sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms)
-            archive = Range.of(bands * pixels, shares, pyramid.tile_count())
-            steps.append(Step("png2pmtiles", ((job.out.path(".pmtiles"), archive), (job.out.path(".json"), None))))
-            # The tiles are spooled zoom by zoom, then joined.
-            scratch = kept_pixels(pyramid) * bands
-            tile_disk = archive + archive + Range.of(scratch)
+        tiling = _tiling(job, size, bands, placement, looks) if job.options.png2pmtiles else None
         tif, spool = pixel_bytes(*size, bands), 0 if params.high_memory else spooled_bytes(plane, params)
-        worked = bands
-        if warps:  # with alpha
-            worked = 2 if bands == 1 else 4
-        elif primary_colour(params.colorize):  # as grey
-            worked = 1 + bands // 4
-        needs = [Range.of(tif + spool), first_disk + tile_disk]
+        needs = [Range.of(tif + spool), first_disk + tiling.disk if tiling else first_disk]
+        gdal, warps = not isinstance(params, Ome2PngParams), tiling is not None and tiling.warps
+        pyramid, worked = (tiling.pyramid, tiling.bands) if tiling else (None, bands)
         return ImportPlan(
             job=job,
             description=actions.described(source, placement),
-            steps=(*steps, *catalog),
+            steps=(first, *([tiling.step] if tiling else []), *catalog),
             pyramid=pyramid,
             # Upper-left halving may lose the last row or column of an odd number.
             exact=bands < 4 and resamples(placement.affine, placement.crs, "cubic") and job.options.resample != "near",
             disk=Range(max(need.low for need in needs), max(need.high for need in needs)),
-            certain=tif + max(spool, scratch),
-            memory=memory(plane, params, worked, pyramid, gdal=not isinstance(params, Ome2PngParams), warps=warps),
+            certain=tif + max(spool, tiling.scratch if tiling else 0),
+            memory=memory(plane, params, worked, pyramid, gdal=gdal, warps=warps),
         )
+
+
+@dataclass(frozen=True)
+class _Tiling:
+    """What png2pmtiles will do."""
+
+    step: Step
+    pyramid: Pyramid
+    disk: Range
+    """Bytes beside the GeoTIFF."""
+    scratch: int
+    """Bytes of it that are kept uncompressed between passes."""
+    warps: bool
+    """Whether GDAL's warper has to do it."""
+    bands: int
+    """Bands that are worked on, which need not be those of the picture."""
+
+
+def _tiling(job: ImageJob, size: tuple[int, int], bands: int, placement: Placement, looks: Looks | None) -> _Tiling:
+    cut = subset(Png2PmtilesParams, job.options, out=job.out)
+    pyramid = native.plan(size, placement.affine, placement.crs, bands, cut)
+    warps = not resamples(placement.affine, placement.crs, cut.resample)
+    shares = looks.tiles(cut, pyramid, size) if looks else usual_shares(cut.tile_format)
+    pixels = sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms)
+    archive, scratch = Range.of(bands * pixels, shares, pyramid.tile_count()), kept_pixels(pyramid) * bands
+    worked = bands
+    if warps:  # with alpha
+        worked = 2 if bands == 1 else 4
+    elif primary_colour(job.options.colorize):  # as grey
+        worked = 1 + bands // 4
+    return _Tiling(
+        step=Step("png2pmtiles", ((job.out.path(".pmtiles"), archive), (job.out.path(".json"), None))),
+        pyramid=pyramid,
+        disk=archive + archive + Range.of(scratch),  # the tiles are spooled zoom by zoom, then joined
+        scratch=scratch,
+        warps=warps,
+        bands=worked,
+    )
 
 
 def _first_step(

@@ -41,7 +41,9 @@ _ROWS = 32
 _STRIP = 256
 """Rows that are resized at once."""
 Region = tuple[float, float, float, float]
-"""Four edges in pixels: top, bottom, left, right; Pillow's own order is left, top, right, bottom."""
+"""Four edges in pixels: top, bottom, left, right."""
+Box = tuple[float, float, float, float]
+"""The same in Pillow's order: left, top, right, bottom."""
 
 _WARP_TOLERANCE = 1e-6
 """Error allowed to GDAL's transformer, in source pixels; rasterio's warped datasets cannot be opened with 0."""
@@ -122,14 +124,14 @@ def resized(
     return result
 
 
-def _resize(strip: Bytes, size: tuple[int, int], kernel: Image.Resampling, box: Region) -> Bytes:
+def _resize(strip: Bytes, size: tuple[int, int], kernel: Image.Resampling, box: Box) -> Bytes:
     """Down first, then across: left to itself, Pillow chooses by shape, and 8-bit values between the passes differ."""
     (columns, rows), (left, top, right, bottom) = size, box
     down = to_image(strip).resize((strip.shape[1], rows), kernel, box=(0, top, strip.shape[1], bottom))
     return from_image(down.resize((columns, rows), kernel, box=(left, 0, right, rows)))
 
 
-def _mended(strip: Bytes, size: tuple[int, int], kernel: Image.Resampling, box: Region) -> Bytes:
+def _mended(strip: Bytes, size: tuple[int, int], kernel: Image.Resampling, box: Box) -> Bytes:
     """Resize premultiplied pixels; colours keep their proportion to alpha where a kernel drives alpha beyond 255.
 
     There alpha is cut off at 255 and its colours are not, so that they would be up to a tenth too bright. What alpha
