@@ -1,11 +1,12 @@
 """Images to measure with: a stained or fluorescent tissue of any size, with the noise of a camera.
 
-A field that is all tissue is mirrored into pictures of any size: nothing is flat or repeats within the reach of a
-codec, and the finest zoom, 1.42 times as fine, has no two equal tiles.
+Pieces of a field that is all tissue make pictures of any size, each from another place and turned another way: nothing
+is flat or repeats within the reach of a codec, in the image as in its PNG, and no two tiles are equal.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -93,19 +94,14 @@ def write_input(kind: str, size: int, path: Path) -> None:
 
 
 def _tiles(field: Picture, size: int) -> Iterator[Picture]:
-    """Tiles of the field and its mirror images, row by row; those at the end are filled up with zeros."""
-    for top in range(0, size, TILE):
-        for left in range(0, size, TILE):
-            rows, columns = (_mirrored(start, size, len(field)) for start in (top, left))
-            part = field[np.ix_(rows, columns)]
-            tile = np.zeros((TILE, TILE, *part.shape[2:]), part.dtype)
-            tile[: part.shape[0], : part.shape[1]] = part
-            yield tile
-
-
-def _mirrored(start: int, size: int, period: int) -> NDArray[np.int_]:
-    place = np.arange(start, min(start + TILE, size)) % (2 * period)
-    return np.minimum(place, 2 * period - 1 - place)
+    """Pieces of the field, each from a place and laid down in a way drawn by lot, row by row."""
+    mirrored = np.concatenate([field, field[::-1]])
+    mirrored = np.concatenate([mirrored, mirrored[:, ::-1]], axis=1)
+    random = np.random.default_rng(0)
+    for _ in range(math.ceil(size / TILE) ** 2):
+        top, left = random.integers(0, len(mirrored) - TILE, 2, endpoint=True)
+        piece = mirrored[top : top + TILE, left : left + TILE]
+        yield np.ascontiguousarray(np.rot90(piece, random.integers(4)))
 
 
 if __name__ == "__main__":
