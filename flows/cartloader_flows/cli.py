@@ -19,11 +19,14 @@ from cartloader_flows.watch import StoppedError
 
 EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 COMMANDS = {
-    "import_image": "Turn images into map tiles.",
-    "sample": "Write a small sample image to try the import with.",
-    "preview": "Draw an archive's whole image as one PNG picture.",
+    "import_image": ("verbs", "Turn images into map tiles."),
+    "sample": ("verbs", "Write a small sample image to try the import with."),
+    "preview": ("verbs", "Draw an archive's whole image as one PNG picture."),
+    "ome2png": ("single_action", "One action by itself: a TIFF's plane to GeoTIFF and PNG."),
+    "georeference": ("single_action", "One action by itself: a picture to GeoTIFF."),
+    "png2pmtiles": ("single_action", "One action by itself: the GeoTIFF to tiles."),
 }
-"""Each command is the function of its name in `cartloader_flows.verbs`."""
+"""Each command is the function of its name in a module of this package."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,14 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(argv: Sequence[str]) -> int:
     if argv and argv[0] in COMMANDS:
-        return int(getattr(import_module("cartloader_flows.verbs"), argv[0])(argv[1:]))
+        module = import_module(f"cartloader_flows.{COMMANDS[argv[0]][0]}")
+        return int(getattr(module, argv[0])(argv[1:]))
     parser = Parser(
         "cartloader",
         "cartloader [--help] [--version] COMMAND ...",
         "Import microscope and histology images as PMTiles raster layers that lie\nexactly under spatial-omics data.",
     )
     parser.epilog = "\n".join(
-        ["commands (each has its own --help):", *(f"  {name:<14}{words}" for name, words in COMMANDS.items())]
+        ["commands (each has its own --help):", *(f"  {name:<14}{words}" for name, (_, words) in COMMANDS.items())]
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("COMMAND", choices=COMMANDS, help=argparse.SUPPRESS)

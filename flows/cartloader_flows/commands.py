@@ -7,8 +7,19 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from cartloader.errors import UsageError
 from cartloader.jobs import ImageJob, check_out_dir, mapped_jobs, single_job
-from cartloader.params import ImageId, ImportOptions, Options, exclusive, in_group
+from cartloader.params import (
+    GeoreferenceParams,
+    ImageId,
+    ImportOptions,
+    Ome2PngParams,
+    Options,
+    OutputPrefix,
+    Png2PmtilesParams,
+    exclusive,
+    in_group,
+)
 
 
 def _positional(metavar: str) -> dict[str, Any]:
@@ -33,9 +44,11 @@ class ImportCommand(Options):
     direct: bool = Field(False, **in_group("run"))
     """Run without Prefect, in this process: no record of the run, the same files."""
     dry_run: bool = Field(False, **in_group("run"))
-    """Print the plan: the steps and their files, zooms, number of tiles, disk and memory; run nothing."""
+    """Print the plan: the steps and their files, zooms, number of tiles, disk and memory; write the Makefile; run
+    nothing."""
     makefn: Path | None = Field(None, **in_group("run"))
-    """Makefile to write."""
+    """Makefile of the import of one image, written before it runs, or by --dry-run; unless given, --dry-run writes
+    OUT_DIR/ID.mk."""
     debug: bool = Field(False, **in_group("run"))
     """Show tracebacks and verbose logs."""
 
@@ -45,8 +58,6 @@ class ImportCommand(Options):
         if not self.in_json and len(self.img_id) != 1:
             lack = "is missing" if not self.img_id else f"is given {len(self.img_id)} times"
             raise ValueError(f"--img-id {lack}; one image (--in-img) needs one id, many images go into --in-json")
-        if self.makefn:
-            raise ValueError("--makefn is not built yet; leave it out to run the import")
         return self
 
     def jobs(self, options: ImportOptions) -> list[ImageJob]:
@@ -57,9 +68,56 @@ class ImportCommand(Options):
             UsageError: something in the command line or in the mapping is wrong.
         """
         check_out_dir(self.out_dir)
-        if self.in_json:
-            return mapped_jobs(self.in_json, self.out_dir, options, list(self.img_id))
-        return [single_job(self.in_img, self.img_id[0], self.out_dir, options)]
+        if not self.in_json:
+            return [single_job(self.in_img, self.img_id[0], self.out_dir, options)]
+        jobs = mapped_jobs(self.in_json, self.out_dir, options, list(self.img_id))
+        if self.makefn and len(jobs) > 1:
+            raise UsageError(
+                f"--makefn {self.makefn}: is for one image, not for {len(jobs)}; choose one by --img-id, or leave "
+                "--makefn out: --dry-run writes a Makefile for each"
+            )
+        return jobs
+
+
+class ActionCommand(Options):
+    """One action by itself, on the files of one image."""
+
+    out_dir: Path = Field(**in_group("in/out"))
+    """Directory of the output files; created when it is missing. Required."""
+    img_id: ImageId = Field(**in_group("in/out", "ID"))
+    """Prefix of the output files. Required."""
+    debug: bool = Field(False, **in_group("run"))
+    """Show tracebacks and verbose logs."""
+
+    def params(self, **given: Any) -> Options:
+        """The action's parameters, from those that are its own on the command line."""
+        return Png2PmtilesParams(out=self._out, **given)
+
+    @property
+    def _out(self) -> OutputPrefix:
+        return OutputPrefix(out_dir=self.out_dir, img_id=self.img_id)
+
+
+class PictureCommand(ActionCommand):
+    """The action that reads a plain picture."""
+
+    in_img: Path = Field(**in_group("in/out"))
+    """Image to read. Required."""
+
+    def params(self, **given: Any) -> Options:
+        """The action's parameters, from those that are its own on the command line."""
+        return GeoreferenceParams(in_img=self.in_img, out=self._out, **given)
+
+
+class PlaneCommand(PictureCommand):
+    """The action that reads a plane of a TIFF."""
+
+    geotiff_only: bool = Field(False, **in_group("ome2png"))
+    """Write just the GeoTIFF: no PNG, bounds or colour mode."""
+
+    def params(self, **given: Any) -> Options:
+        """The action's parameters, from those that are its own on the command line."""
+        return Ome2PngParams(in_img=self.in_img, out=self._out, png=not self.geotiff_only, **given)
 
 
 class SampleCommand(Options):

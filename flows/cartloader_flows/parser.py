@@ -48,7 +48,8 @@ class Parser(argparse.ArgumentParser):
         groups = {name: self.add_argument_group(title) for name, title in GROUPS.items()}
         for model in models:
             for name, field in model.model_json_schema()["properties"].items():
-                self._add_field(groups.get(field.get("group"), self), name, field)
+                if "description" in field:  # others are set by the command itself
+                    self._add_field(groups.get(field.get("group"), self), name, field)
 
     def _add_field(self, group: argparse._ActionsContainer, name: str, field: Mapping[str, Any]) -> None:
         reading: dict[str, Any] = {"help": _help(field)}

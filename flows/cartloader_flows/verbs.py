@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import signal
+import shlex
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import TypeVar
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from cartloader.errors import UsageError, sentence
 from cartloader.jobs import ImageJob, RunError, explain
 from cartloader.memory import keep_freed_memory
-from cartloader.params import ImportOptions, Options, check_actions
+from cartloader.params import (
+    ImportOptions,
+    Options,
+    check_actions,
+)
 from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.parser import Parser
 from cartloader_flows.runs import run_directly, run_flow
 from cartloader_flows.summary import plan_lines, summary
-from cartloader_flows.watch import StoppedError, Watch, watching
+from cartloader_flows.watch import StoppedError, stopping, watching
+
+if TYPE_CHECKING:
+    from cartloader.plan import ImportPlan
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
@@ -48,10 +54,12 @@ def import_image(argv: Sequence[str]) -> int:
     from cartloader.plan import plan_import  # noqa: PLC0415  (--help must not wait for numpy)
 
     if command.dry_run:
-        return _show_plans(jobs)
+        return _show_plans(jobs, command.makefn)
+    if command.makefn:
+        _write_makefile(plan_import(jobs[0]), command.makefn)
     sources = {job.out.img_id: job.in_img.name if job.in_img else "" for job in jobs}
     try:
-        with watching(sources, plain=command.debug) as watch, _stopping(watch):
+        with watching(sources, debug=command.debug) as watch, stopping(watch):
             if command.direct:
                 result = run_directly(jobs, command.n_jobs, watch.report)
             else:
@@ -98,15 +106,23 @@ def _checked(model: type[OptionsT], given: dict[str, object]) -> OptionsT:
         raise UsageError(explain(error)) from error
 
 
-def _show_plans(jobs: list[ImageJob]) -> int:
-    """Print what the import of each image would do and take, and which could not begin."""
+def _write_makefile(plan: ImportPlan, path: Path) -> None:
+    from cartloader.makefile import write_makefile  # noqa: PLC0415  (see import_image)
+
+    write_makefile(plan, path)
+
+
+def _show_plans(jobs: list[ImageJob], makefn: Path | None) -> int:
+    """Print what the import of each image would do and take, and which could not begin; write their Makefiles."""
     from cartloader.plan import plan_import  # noqa: PLC0415  (see import_image)
 
     code = 0
     for job in jobs:
         try:
             plan = plan_import(job, look=True)
-            print("\n".join(plan_lines(plan)))
+            path = makefn or job.out.path(".mk")
+            _write_makefile(plan, path)
+            print("\n".join([*plan_lines(plan), f"  run it later    make -f {shlex.quote(str(path))}"]))
             plan.check_disk()
         except Exception as error:
             if len(jobs) == 1:
@@ -129,18 +145,3 @@ def _report_failure(failure: RunError, command: ImportCommand, sources: dict[str
     print(f"{failure}\n{failure.table()}" if len(sources) > 1 else str(failure), file=sys.stderr)
     wrong_use = not command.in_json and any(isinstance(error, UsageError) for error in errors)
     return EXIT_WRONG_USE if wrong_use else EXIT_FAILED
-
-
-@contextmanager
-def _stopping(watch: Watch) -> Iterator[None]:
-    """Let Ctrl-C reach the images in other threads as well."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        watch.stop()
-        signal.default_int_handler(number, frame)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Protocol, TextIO
 
 from cartloader.errors import CartloaderError
@@ -34,8 +36,8 @@ class Display(Protocol):
 class Watch:
     """Hands out the reports of a run's images, and can stop the run: the next sign of progress then raises."""
 
-    def __init__(self, display: Display) -> None:
-        self.display = display
+    def __init__(self, display: Display, *, verbose: bool = False) -> None:
+        self.display, self.verbose = display, verbose
         self._stopped = threading.Event()
 
     def report(self, img_id: str) -> ImageReport:
@@ -80,6 +82,11 @@ class ImageReport:
         """Show something worth knowing."""
         self.watch.display.note(self.img_id, text)
 
+    def detail(self, text: str) -> None:
+        """Show a line of the log, where somebody asked for it."""
+        if self.watch.verbose:
+            self.watch.display.note(self.img_id, text)
+
 
 class Lines:
     """For a file or a pipe: one plain line for each stage that ends."""
@@ -116,12 +123,31 @@ class Lines:
 
 
 @contextmanager
-def watching(sources: Mapping[str, str], *, plain: bool = False) -> Iterator[Watch]:
-    """Watch over images, by id and file name, for the time of the context; bars on a terminal, unless ``plain``."""
-    if plain or not sys.stderr.isatty():
-        yield Watch(Lines(sys.stderr))
+def watching(sources: Mapping[str, str], *, debug: bool = False) -> Iterator[Watch]:
+    """Watch over images, by id and file name, for the time of the context; bars on a terminal.
+
+    With ``debug`` plain lines everywhere, the details of the log among them.
+    """
+    if debug or not sys.stderr.isatty():
+        yield Watch(Lines(sys.stderr), verbose=debug)
         return
     from cartloader_flows.bars import bars  # noqa: PLC0415  (0.1 s for rich, which only a terminal needs)
 
     with bars(sources) as display:
         yield Watch(display)
+
+
+@contextmanager
+def stopping(watch: Watch) -> Iterator[None]:
+    """Let Ctrl-C, and the request of a system to end, reach the images in other threads as well."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        watch.stop()
+        signal.default_int_handler(number, frame)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

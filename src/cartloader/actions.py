@@ -14,7 +14,7 @@ import numpy as np
 from cartloader import catalog
 from cartloader.assets import write_asset
 from cartloader.bounds import Placement, place
-from cartloader.engines import native
+from cartloader.engines import gdal, native
 from cartloader.errors import UsageError
 from cartloader.files import flush, publish, sha256, workspace, write_whole
 from cartloader.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp_digest
@@ -28,6 +28,7 @@ from cartloader.png import Band, PngWriter, band_rows, deflate_band
 from cartloader.report import Report, quiet
 from cartloader.results import CatalogResult, RasterResult, TilesResult
 from cartloader.store import TileStore
+from cartloader.tools import RunTool, run_with_retries
 
 T = TypeVar("T")
 
@@ -50,25 +51,34 @@ def georeference(params: GeoreferenceParams, report: Report = quiet) -> RasterRe
     return _convert(params, "georeference", report, png=False)
 
 
-def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet) -> TilesResult:
+def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: RunTool = run_with_retries) -> TilesResult:
     """The placed GeoTIFF of an image → its verified PMTiles archive and its asset JSON.
+
+    Args:
+        params: What is made from what, and how.
+        report: Who is told.
+        run_tool: Who carries out the calls of ``--engine gdal``, with their attempts.
 
     Raises:
         CartloaderError: the GeoTIFF is missing or its picture cannot be tiled.
     """
     final = params.out.path(".pmtiles")
     with at_work(), workspace(params.out) as scratch, open_geotiff(params.out.path(".geotif.tif")) as placed:
-        made = scratch / final.name
-        pyramid, tiles = native.tile(placed, params, made, scratch, report)
-        size = made.stat().st_size
-        publish(made, final)
+        if params.chosen_engine == "gdal":
+            tiled = gdal.tile(placed, params, scratch, report, run_tool)
+        else:
+            tiled = native.tile(placed, params, scratch, report)
+        size = tiled.files[".pmtiles"].stat().st_size
+        for suffix, made in tiled.files.items():
+            publish(made, params.out.path(suffix))
     return TilesResult(
         path=final,
         asset=write_asset(params.out),
-        min_zoom=pyramid.min_zoom,
-        max_zoom=pyramid.max_zoom,
-        tiles=tiles,
+        min_zoom=tiled.min_zoom,
+        max_zoom=tiled.max_zoom,
+        tiles=tiled.tiles,
         size=size,
+        tools=tiled.tools,
     )
 
 

@@ -1,5 +1,9 @@
 """What can go wrong, by whose fault: each error is one sentence naming the file or option and what would be right."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 
 class CartloaderError(Exception):
     """The base of every error that a user can mend; its text is shown as it is, without a traceback."""
@@ -26,7 +30,30 @@ class DiskError(CartloaderError):
 
 
 class ToolError(CartloaderError):
-    """An external tool is missing or failed."""
+    """An external tool is missing or failed.
+
+    Parameters:
+        message: what went wrong, in one sentence.
+        passing: whether it can go away by itself, so that another attempt makes sense.
+        command: program and arguments.
+        code: exit code, or minus the number of the signal that ended the tool; None where it never got so far.
+        words: the last lines that it wrote on standard error.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        passing: bool = False,
+        command: Sequence[str] = (),
+        code: int | None = None,
+        words: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.passing = passing
+        self.command = tuple(command)
+        self.code = code
+        self.words = tuple(words)
 
 
 class ArchiveError(CartloaderError):

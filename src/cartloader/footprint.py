@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,8 +41,9 @@ _SMALLEST = 64
 _SLACK = 0.25
 """By how much the whole may differ from the mean of the looks, beside their own standard error."""
 _MB = 1_000_000
-_PROGRAM, _GDAL, _WARPER = 70 * _MB, 28 * _MB, 20 * _MB
+PROCESS, _GDAL, _WARPER = 70 * _MB, 28 * _MB, 20 * _MB
 """Python with the libraries of the craft; GDAL where it is needed, and its warper with its caches, for each band."""
+_GDAL_TOOL = 60 * _MB
 _BAND_COPIES = 5
 """Copies of a band of the PNG: as read, framed, filtered, compressed."""
 _TILE_BYTES, _FILE_BYTES = 4000, 2000
@@ -96,7 +98,17 @@ def memory(plane: Plane, options: PixelOptions, bands: int, pyramid: Pyramid | N
         # Finished chunks wait with all their zooms; those at work hold their source as well.
         tiling = min((threads + 2) * chunk, all_chunks) * 4 / 3 + min(threads * chunk, all_chunks)
         tiling += bands * _WARPER if warps else 0
-    return _PROGRAM + (_GDAL if gdal or warps else 0) + round(max(decoding, writing, tiling))
+    return PROCESS + (_GDAL if gdal or warps else 0) + round(max(decoding, writing, tiling))
+
+
+def tool_memory(size: tuple[int, int], bands: int, pyramid: Pyramid) -> int:
+    """Bytes of ``gdal_translate`` as it cuts a picture of ``size`` (rows, columns): the largest of the tools.
+
+    GDAL keeps what it reads and writes, tiles always with four bands, in a cache of 5 % of the machine's memory.
+    """
+    cache = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 20
+    held = math.prod(size) * bands + math.prod(pyramid.extent(pyramid.base_zoom).shape) * 4
+    return _GDAL_TOOL + min(cache, held)
 
 
 def usual_shares(tile_format: str) -> Shares:

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from cartloader.errors import UsageError
 
+TOOLS = ("gdal_translate", "gdaladdo", "gdalinfo", "pmtiles")
+"""The programs of ``--engine gdal``, by the names of their options."""
 IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -287,6 +289,11 @@ class TileOptions(Options):
     """Path of gdaladdo; selects --engine gdal."""
     gdalinfo: str | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of gdalinfo; selects --engine gdal."""
+    tool_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, **in_group("tools", "SECONDS")
+    )
+    """Seconds after which a call of a tool is stopped and tried again; unless given, ten minutes and ten seconds for
+    each million pixels of the finest zoom."""
 
     @model_validator(mode="before")
     @classmethod
@@ -299,15 +306,19 @@ class TileOptions(Options):
     def _zooms_and_quality_fit(self) -> Self:
         if self.min_zoom is not None and self.max_zoom is not None and self.min_zoom > self.max_zoom:
             raise ValueError(f"--min-zoom {self.min_zoom} must not be above --max-zoom {self.max_zoom}")
+        if self.chosen_engine == "gdal" and self.tile_format.startswith("webp"):
+            raise ValueError(
+                f"--tile-format {self.tile_format}: the tools of --engine gdal write png or jpeg; choose one of them, "
+                "or --engine native"
+            )
         if self.tile_quality is not None and self.tile_format in {"png", "webp"}:
             raise ValueError(f"--tile-quality is for webp-lossy and jpeg; --tile-format {self.tile_format} is lossless")
         return self
 
     @property
-    def chosen_engine(self) -> str:
+    def chosen_engine(self) -> Literal["native", "gdal"]:
         """The engine by name, or by a tool's path that only one engine uses."""
-        tools = (self.pmtiles, self.gdal_translate, self.gdaladdo, self.gdalinfo)
-        return self.engine or ("gdal" if any(tools) else "native")
+        return self.engine or ("gdal" if any(getattr(self, tool) for tool in TOOLS) else "native")
 
 
 class CatalogOptions(Options):
@@ -417,17 +428,13 @@ def subset(kind: type[OptionsT], options: ImportOptions, **more: Any) -> Options
 
 
 def check_actions(options: ImportOptions) -> None:
-    """Make sure that something is asked for, and nothing that is not built yet.
+    """Make sure that something is asked for.
 
     Raises:
-        UsageError: no action, or an option that this version cannot honour.
+        UsageError: no action.
     """
     if not (options.reads_the_image or options.update_catalog):
         raise UsageError(
             "no action: choose at least one of --ome2png, --png2pmtiles, --georeference (or a --georef-* source), "
             "--rotate, --flip-vertical, --flip-horizontal, --update-catalog"
-        )
-    if options.png2pmtiles and options.chosen_engine == "gdal":
-        raise UsageError(
-            "--engine gdal is not built yet; leave it and the paths of the tools out to use --engine native"
         )

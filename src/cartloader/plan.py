@@ -14,9 +14,10 @@ from pathlib import Path
 from cartloader import actions
 from cartloader.bounds import Placement
 from cartloader.catalog import check_archive
-from cartloader.engines import native
+from cartloader.engines import gdal
+from cartloader.engines.common import plan as plan_tiles
 from cartloader.errors import DiskError
-from cartloader.footprint import Looks, Range, Shares, memory, spooled_bytes, usual_shares
+from cartloader.footprint import PROCESS, Looks, Range, Shares, memory, spooled_bytes, tool_memory, usual_shares
 from cartloader.geotiff import pixel_bytes
 from cartloader.intensity import rescaled_bands
 from cartloader.jobs import ImageJob, catalog_path, raster_params
@@ -26,6 +27,7 @@ from cartloader.tiles.encode import primary_colour
 from cartloader.tiles.grid import Pyramid
 from cartloader.tiles.levels import resamples
 from cartloader.tiles.pyramid import kept_pixels
+from cartloader.tools import ToolCall
 
 _MB = 1_000_000
 _NOTHING = Range(0, 0)
@@ -54,7 +56,9 @@ class ImportPlan:
     certain: int = 0
     """Bytes of it that do not depend on how the picture compresses."""
     memory: int = 0
-    """Bytes of the process at the largest moment."""
+    """Bytes of the process, and of the tool that it runs, at the largest moment."""
+    calls: tuple[ToolCall, ...] = ()
+    """The tools that will be called to make something."""
 
     @property
     def free(self) -> int:
@@ -105,8 +109,16 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
         tiling = _tiling(job, size, bands, placement, looks) if job.options.png2pmtiles else None
         tif, spool = pixel_bytes(*size, bands), 0 if params.high_memory else spooled_bytes(plane, params)
         needs = [Range.of(tif + spool), first_disk + tiling.disk if tiling else first_disk]
-        gdal, warps = not isinstance(params, Ome2PngParams), tiling is not None and tiling.warps
+        reads_by_gdal, warps = not isinstance(params, Ome2PngParams), tiling is not None and tiling.warps
         pyramid, worked = (tiling.pyramid, tiling.bands) if tiling else (None, bands)
+        here = memory(
+            plane,
+            params,
+            worked,
+            None if tiling and tiling.tool_memory else pyramid,
+            gdal=reads_by_gdal,
+            warps=warps,
+        )
         return ImportPlan(
             job=job,
             description=actions.described(source, placement),
@@ -116,7 +128,8 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
             exact=bands < 4 and resamples(placement.affine, placement.crs, "cubic") and job.options.resample != "near",
             disk=Range(max(need.low for need in needs), max(need.high for need in needs)),
             certain=tif + max(spool, tiling.scratch if tiling else 0),
-            memory=memory(plane, params, worked, pyramid, gdal=gdal, warps=warps),
+            memory=max(here, PROCESS + tiling.tool_memory) if tiling and tiling.tool_memory else here,
+            calls=tiling.calls if tiling else (),
         )
 
 
@@ -134,22 +147,41 @@ class _Tiling:
     """Whether GDAL's warper has to do it."""
     bands: int
     """Bands that are worked on, which need not be those of the picture."""
+    tool_memory: int = 0
+    """Bytes of the largest tool, 0 where none is used."""
+    calls: tuple[ToolCall, ...] = ()
 
 
 def _tiling(job: ImageJob, size: tuple[int, int], bands: int, placement: Placement, looks: Looks | None) -> _Tiling:
     cut = subset(Png2PmtilesParams, job.options, out=job.out)
-    pyramid = native.plan(size, placement.affine, placement.crs, bands, cut)
+    pyramid = plan_tiles(size, placement.affine, placement.crs, bands, cut)
     warps = not resamples(placement.affine, placement.crs, cut.resample)
     shares = looks.tiles(cut, pyramid, size) if looks else usual_shares(cut.tile_format)
     pixels = sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms)
     archive, scratch = Range.of(bands * pixels, shares, pyramid.tile_count()), kept_pixels(pyramid) * bands
+    files = ((job.out.path(".pmtiles"), archive), (job.out.path(".json"), None))
+    if cut.chosen_engine == "gdal":
+        # A missing tool is told before the picture is decoded.
+        recipe = gdal.recipe(size, placement.affine, placement.crs, bands, cut, job.out.out_dir)
+        copy = pixel_bytes(*size, bands)
+        return _Tiling(
+            step=Step("png2pmtiles", (*files, (job.out.path(".pmtiles.mbtiles"), archive))),
+            pyramid=pyramid,
+            # The copy that GDAL places beside the first tiles; then all tiles, and the archive twice over.
+            disk=max(Range.of(copy) + archive, archive + archive + archive, key=lambda moment: moment.high),
+            scratch=copy,
+            warps=False,
+            bands=bands,
+            tool_memory=tool_memory(size, bands, pyramid),
+            calls=tuple(recipe.calls()),
+        )
     worked = bands
     if warps:  # with alpha
         worked = 2 if bands == 1 else 4
     elif primary_colour(job.options.colorize):  # as grey
         worked = 1 + bands // 4
     return _Tiling(
-        step=Step("png2pmtiles", ((job.out.path(".pmtiles"), archive), (job.out.path(".json"), None))),
+        step=Step("png2pmtiles", files),
         pyramid=pyramid,
         disk=archive + archive + Range.of(scratch),  # the tiles are spooled zoom by zoom, then joined
         scratch=scratch,

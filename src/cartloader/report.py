@@ -17,6 +17,9 @@ class Report(Protocol):
     def note(self, text: str) -> None:
         """Something the user should know although the work goes on."""
 
+    def detail(self, text: str) -> None:
+        """A line for the log of the run, such as a tool's own words; nothing that a person has to read."""
+
 
 class Quiet:
     """A report that nobody reads."""
@@ -28,6 +31,9 @@ class Quiet:
         """Drop the numbers."""
 
     def note(self, text: str) -> None:
+        """Drop the text."""
+
+    def detail(self, text: str) -> None:
         """Drop the text."""
 
 

@@ -25,6 +25,17 @@ class RasterResult(Result):
     """Which stored values are shown from black to full, and why, such as ``0 … 4,812 of 65,535 (quantile 0.999)``."""
 
 
+class ToolUse(Result):
+    """What one call of an external tool took."""
+
+    tool: str
+    stage: str
+    """What it did."""
+    seconds: float
+    memory: int
+    """Bytes of its largest process at its peak; 0 where the system does not tell."""
+
+
 class TilesResult(Result):
     """A verified archive and its asset JSON."""
 
@@ -35,6 +46,8 @@ class TilesResult(Result):
     tiles: int
     size: int
     """Bytes of the archive."""
+    tools: tuple[ToolUse, ...] = ()
+    """The calls that made it, none for the native engine."""
 
 
 class CatalogResult(Result):

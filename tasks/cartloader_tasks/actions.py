@@ -11,6 +11,7 @@ from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesPara
 from cartloader.report import Report
 from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult
 from cartloader_tasks.reports import run_report
+from cartloader_tasks.tools import run_as_task
 
 
 @task(task_run_name="ome2png {params.out.img_id}", cache_policy=NO_CACHE, persist_result=False)
@@ -28,7 +29,7 @@ def georeference(params: GeoreferenceParams) -> RasterResult:
 @task(task_run_name="png2pmtiles {params.out.img_id}", cache_policy=NO_CACHE, persist_result=False)
 def png2pmtiles(params: Png2PmtilesParams) -> TilesResult:
     """A placed GeoTIFF → PMTiles archive and asset JSON."""
-    return actions.png2pmtiles(params, run_report(params.out.img_id))
+    return actions.png2pmtiles(params, run_report(params.out.img_id), run_as_task)
 
 
 @task(task_run_name="update_catalog {params.catalog_yaml.name}", cache_policy=NO_CACHE, persist_result=False)

@@ -62,3 +62,7 @@ class _RunReport:
     def note(self, text: str) -> None:
         self.logger.warning(text)
         self.watcher.note(text)
+
+    def detail(self, text: str) -> None:
+        self.logger.info(text)
+        self.watcher.detail(text)

@@ -25,3 +25,16 @@ def is_tiff(path: Path) -> bool:
     if not start:
         raise InputError(f"{path}: is empty; --in-img takes a TIFF, PNG or JPEG file")
     return start in _TIFF_STARTS
+
+
+def world_files(path: Path) -> list[Path]:
+    """The world files that stand beside an image: ``.tfw``, ``.tifw`` or ``.wld`` for a ``.tif``."""
+    suffix = path.suffix or "."
+    names = {f"{suffix[:2]}{suffix[-1]}w", f"{suffix}w", ".wld"}
+    return [beside for name in sorted(names) if (beside := path.with_name(path.stem + name)).is_file()]
+
+
+def companions(path: Path) -> list[Path]:
+    """The files beside an image that its size, place or meaning may be read from."""
+    others = [path.with_name(f"{path.name}.aux.xml"), *sorted(path.parent.glob("*.companion.ome"))]
+    return [*world_files(path), *(other for other in others if other.is_file())]

@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from affine import Affine
 from tifffile import TiffPage
 
 from cartloader.errors import InputError, UsageError
-from cartloader.images import is_tiff
+from cartloader.images import is_tiff, world_files
 from cartloader.images.plane import Plane, Projected, Shrunk
 from cartloader.images.tiff import PlaneRef, Series, Tiff, TiffPlane, open_tiff
 from cartloader.params import GeoreferenceParams, Ome2PngParams, PlaneOptions, option
@@ -181,16 +180,12 @@ def _out_of_range(tiff: Tiff, name: str, value: int, what: str, there: str) -> U
 
 
 def _georeference(tiff: Tiff, page: TiffPage) -> tuple[Affine, str | None] | None:
-    if not _GEOTIFF_TAGS & {tag.code for tag in page.tags} and not _world_file(tiff.path):
+    if not _GEOTIFF_TAGS & {tag.code for tag in page.tags} and not world_files(tiff.path):
         return None
     from cartloader.images.picture import georeference_of, open_dataset  # noqa: PLC0415  (0.3 s)
 
     with open_dataset(tiff.path) as dataset:
         return georeference_of(dataset)
-
-
-def _world_file(path: Path) -> bool:
-    return any(path.with_suffix(suffix).is_file() for suffix in (".tfw", ".tifw", ".tiffw", ".wld"))
 
 
 def _detectable(tiff: Tiff, page: TiffPage, series: int) -> tuple[tuple[float, float], str] | None:

@@ -99,7 +99,7 @@ class ArchiveWriter:
             "tile_contents_count": contents,
         }
         root, leaves, _ = optimize_directories(entries, _ROOT_BYTES)  # type: ignore[no-untyped-call]
-        told = json.dumps(metadata | _told(header["min_zoom"], header["max_zoom"], box)).encode()
+        told = json.dumps(metadata | extent_metadata(header["min_zoom"], header["max_zoom"], box)).encode()
         sections = {"root": root, "metadata": gzip.compress(told, mtime=0), "leaf_directory": leaves}
         end = _HEADER_BYTES
         for name, section in sections.items():
@@ -177,7 +177,7 @@ def _header(min_zoom: int, max_zoom: int, box: MapBox) -> dict[str, Any]:
     }
 
 
-def _told(min_zoom: int, max_zoom: int, box: MapBox) -> dict[str, Any]:
+def extent_metadata(min_zoom: int, max_zoom: int, box: MapBox) -> dict[str, Any]:
     """The same in the metadata, closer than the header's 11 mm."""
     bounds, center = (*lon_lat(box.left, box.bottom), *lon_lat(box.right, box.top)), _center(box)
     return {

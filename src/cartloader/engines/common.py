@@ -1,0 +1,65 @@
+"""What both engines agree on: which tiles a picture gets, and what its archive says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affine import Affine
+
+from cartloader import __version__
+from cartloader.errors import UsageError
+from cartloader.geotiff import Placed
+from cartloader.params import Png2PmtilesParams
+from cartloader.results import ToolUse
+from cartloader.tiles.encode import FORMATS
+from cartloader.tiles.grid import Pyramid, plan_pyramid
+from cartloader.tiles.levels import map_box
+
+
+@dataclass(frozen=True)
+class Tiled:
+    """A finished, verified archive that waits in a scratch directory."""
+
+    files: dict[str, Path]
+    """What is to be published, by the suffix of its name."""
+    min_zoom: int
+    max_zoom: int
+    tiles: int
+    tools: tuple[ToolUse, ...] = ()
+
+
+def plan(size: tuple[int, int], affine: Affine, crs: str, bands: int, params: Png2PmtilesParams) -> Pyramid:
+    """Zooms and tiles of a picture of ``size`` (rows, columns) that an affine places in a spatial reference.
+
+    Raises:
+        BoundsError: it does not lie on the map.
+        UsageError: the tile format cannot show its transparency.
+    """
+    if params.tile_format == "jpeg" and bands == 4:
+        raise UsageError(
+            f"--tile-format jpeg: {params.out.img_id} has transparent pixels, which JPEG cannot show; use webp-lossy"
+        )
+    box, pixel_size = map_box(size, affine, crs)
+    return plan_pyramid(box, pixel_size, params.blocksize, params.min_zoom, params.max_zoom, params.out.img_id)
+
+
+def metadata(placed: Placed, params: Png2PmtilesParams, **more: Any) -> dict[str, Any]:
+    """What an archive says of itself beside its bounds and zooms, and ``more`` of how it was made."""
+    affine = placed.affine
+    return {
+        "name": params.out.img_id,
+        "format": FORMATS[params.tile_format].media,
+        "type": "overlay",
+        "tilesize": params.blocksize,
+        "cartloader": {
+            "version": __version__,
+            "image_size": [placed.store.width, placed.store.height],
+            "crs": placed.crs if placed.crs.startswith("EPSG") else "WKT",
+            "affine": [affine.a, affine.b, affine.c, affine.d, affine.e, affine.f],
+            "resample": params.resample,
+            **placed.origin,
+            **more,
+        },
+    }

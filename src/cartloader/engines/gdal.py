@@ -1,0 +1,356 @@
+"""The gdal engine: raster → PMTiles by the command-line tools of GDAL and go-pmtiles, step by step on files.
+
+The tools work inside the scratch directory on files with plain names, so that no path of a user's ever has to survive
+their own reading of names. Placing, enlarging beyond the image and leaving zooms out are settled here, where the tools
+have a will of their own; ``gdalinfo -json`` checks each step.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+from affine import Affine
+
+from cartloader.engines.common import Tiled, metadata, plan
+from cartloader.errors import ArchiveError, ToolError
+from cartloader.geotiff import Placed, is_web_mercator
+from cartloader.params import TOOLS, Png2PmtilesParams
+from cartloader.report import Report
+from cartloader.results import ToolUse
+from cartloader.tiles.archive import extent_metadata, verify
+from cartloader.tiles.grid import Pyramid, natural_zoom, resolution
+from cartloader.tools import Finished, RunTool, ToolCall, find_program, run
+
+PICTURE, PLACED, BASE, TILES, ARCHIVE = "picture.tif", "placed.tif", "base.mbtiles", "tiles.mbtiles", "picture.pmtiles"
+"""The files of an import in its scratch directory, in the order in which they are made."""
+_OLDEST = 3, 6
+_SLOWEST, _AT_LEAST = 1e5, 600
+"""Pixels in a second of a tool that still works, a tenth of what it usually does; seconds that any may take."""
+_BEYOND_DOUBT = 1e-7
+"""GDAL takes a pixel size equal to a zoom's resolution now for finer, now for coarser; so much larger it is coarser."""
+_KERNELS = {"near": "nearest"}
+"""Names of kernels that GDAL's tools have another name for."""
+_GDAL_PACKAGE = "install GDAL's programs (apt install gdal-bin, or conda install -c conda-forge gdal)"
+_PMTILES_PACKAGE = (
+    "install go-pmtiles (from its releases page, or go install github.com/protomaps/go-pmtiles, as pmtiles)"
+)
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """The four programs and their versions."""
+
+    gdal_translate: Path
+    gdaladdo: Path
+    gdalinfo: Path
+    pmtiles: Path
+    versions: dict[str, str]
+
+
+def toolbox(params: Png2PmtilesParams) -> Toolbox:
+    """Find the tools and ask for their versions.
+
+    Raises:
+        ToolError: one is missing, too old, or does not answer.
+        UsageError: the path of one is none of a program.
+    """
+    programs = {
+        name: find_program(name, getattr(params, name), _PMTILES_PACKAGE if name == "pmtiles" else _GDAL_PACKAGE)
+        for name in TOOLS
+    }
+    versions = {name: _version(name, path, path.stat().st_mtime_ns) for name, path in programs.items()}
+    return Toolbox(**programs, versions=versions)
+
+
+@functools.cache
+def _version(name: str, program: Path, _changed: int) -> str:
+    """What a program says it is; read once for each version of its file."""
+    ours = name == "pmtiles"
+    call = ToolCall(
+        img_id="",
+        stage="version",
+        program=program,
+        arguments=("version",) if ours else ("--version",),
+        folder=Path("/"),
+        timeout=60,
+    )
+    try:
+        words = run(call).output.strip()
+    except ToolError as error:
+        raise ToolError(f"--{name} {program}: does not tell its version ({error})", passing=error.passing) from error
+    if ours:
+        if not words.startswith("pmtiles "):
+            raise ToolError(f"--{name} {program}: is not go-pmtiles; {_PMTILES_PACKAGE}")
+        # Built from source, it does not know its version.
+        return (
+            words
+            if not words.startswith("pmtiles dev")
+            else f"pmtiles dev {xxhash.xxh3_64_hexdigest(program.read_bytes())}"
+        )
+    found = re.match(r"GDAL (\d+)\.(\d+)\S*", words)
+    if not found:
+        raise ToolError(f"--{name} {program}: is not GDAL's; {_GDAL_PACKAGE}")
+    if (int(found[1]), int(found[2])) < _OLDEST:
+        raise ToolError(
+            f"--{name} {program}: is {found[0]}; --engine gdal needs GDAL {_OLDEST[0]}.{_OLDEST[1]} or newer"
+        )
+    return found[0].rstrip(",")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The calls that turn one placed picture into tiles."""
+
+    toolbox: Toolbox
+    params: Png2PmtilesParams
+    size: tuple[int, int]
+    """Rows and columns of the picture as stored."""
+    affine: Affine
+    crs: str
+    pyramid: Pyramid
+    folder: Path
+
+    def calls(self) -> list[ToolCall]:
+        """The calls that make something, in order; between them the results are checked and marked."""
+        levels = self.pyramid.base_zoom - self.pyramid.min_zoom
+        return [self.place(), self.cut(), *([self.coarsen(levels)] if levels else []), self.convert()]
+
+    def place(self) -> ToolCall:
+        """The picture as a GeoTIFF in its box, not turned yet."""
+        rows, columns = self.size
+        corners = [self.fitted @ (x, y) for x in (0, columns) for y in (0, rows)]
+        xs, ys = zip(*corners, strict=True)
+        # The box as stored, where the picture is not turned.
+        left, right = (min(xs), max(xs)) if self.fitted.a >= 0 else (max(xs), min(xs))
+        upper, lower = (max(ys), min(ys)) if self.fitted.e <= 0 else (min(ys), max(ys))
+        bounds = [repr(float(edge)) for edge in (left, upper, right, lower)]
+        more = ["-co", "TILED=YES", "-a_srs", self.crs, "-a_ullr", *bounds]
+        return self._call("gdal_translate", "placing", ["-of", "GTiff", *more, PICTURE, PLACED], PLACED)
+
+    def cut(self) -> ToolCall:
+        """The finest tiles."""
+        made = {
+            "TILE_FORMAT": self.params.tile_format.upper(),
+            "ZOOM_LEVEL_STRATEGY": "UPPER",
+            "RESAMPLING": self._kernel.upper(),
+            "BLOCKSIZE": self.params.blocksize,
+            **({"QUALITY": self._quality} if self._quality else {}),
+        }
+        options = [word for name, value in made.items() for word in ("-co", f"{name}={value}")]
+        if (outsize := self.outsize) != self.size:
+            options += ["-outsize", str(outsize[1]), str(outsize[0]), "-r", self._kernel]
+        return self._call("gdal_translate", "tiles", ["-of", "MBTILES", "-ot", "Byte", *options, PLACED, BASE], BASE)
+
+    def coarsen(self, levels: int) -> ToolCall:
+        """The coarser tiles, in a copy."""
+        factors = [str(2**step) for step in range(1, levels + 1)]
+        options = ["-oo", f"QUALITY={self._quality}"] if self._quality else []
+        return self._call("gdaladdo", "overviews", ["-r", self._kernel, *options, TILES, *factors], TILES, copies=BASE)
+
+    def convert(self) -> ToolCall:
+        """The archive."""
+        return self._call("pmtiles", "pmtiles", ["convert", "--force", "--tmpdir=.", TILES, ARCHIVE], ARCHIVE)
+
+    def look(self, name: str) -> ToolCall:
+        """What is in a file."""
+        return self._call("gdalinfo", "checking", ["-json", name]).model_copy(update={"answers": True})
+
+    @functools.cached_property
+    def outsize(self) -> tuple[int, int]:
+        """Rows and columns to which the picture is enlarged first, where GDAL would choose a coarser zoom.
+
+        That is so for a ``--max-zoom`` beyond the image, and for oblong pixels: GDAL weighs their sides, and the finer
+        one counts. Rounded down, pixels never become finer than they should.
+        """
+        fine = resolution(self.pyramid.base_zoom, self.pyramid.tile)
+        if not is_web_mercator(self.crs) or self._gdal_pixel(self.size) < 2 * fine:
+            return self.size
+        sides = [math.hypot(self.affine.b, self.affine.e), math.hypot(self.affine.a, self.affine.d)]
+        wanted = min(sides) / 2 ** (self.pyramid.base_zoom - natural_zoom(min(sides), self.pyramid.tile))
+        rows, columns = (
+            math.floor(edge * side / wanted * (1 + 1e-12)) for edge, side in zip(self.size, sides, strict=True)
+        )
+        return rows, columns
+
+    @functools.cached_property
+    def fitted(self) -> Affine:
+        """The affine, larger about the middle by a breath where GDAL could not tell two zooms apart."""
+        fine = resolution(self.pyramid.base_zoom, self.pyramid.tile)
+        pixel, scale = self._gdal_pixel(self.outsize), 1.0
+        if not is_web_mercator(self.crs):
+            return self.affine
+        if pixel < fine * (1 + _BEYOND_DOUBT):
+            scale = fine * (1 + _BEYOND_DOUBT) / pixel
+        elif pixel > 2 * fine * (1 - _BEYOND_DOUBT):
+            scale = 2 * fine * (1 - _BEYOND_DOUBT) / pixel
+        rows, columns = self.size
+        middle = Affine.translation(columns / 2, rows / 2)
+        fitted: Affine = self.affine @ middle @ Affine.scale(scale) @ ~middle
+        return fitted
+
+    def _gdal_pixel(self, size: tuple[int, int]) -> float:
+        """The pixel size by which GDAL chooses the zoom: diagonal by diagonal (GDALSuggestedWarpOutput)."""
+        rows, columns = self.size
+        width = abs(self.affine.a) * columns + abs(self.affine.b) * rows
+        height = abs(self.affine.d) * columns + abs(self.affine.e) * rows
+        return math.hypot(width, height) / math.hypot(*size)
+
+    @property
+    def _kernel(self) -> str:
+        return _KERNELS.get(self.params.resample, self.params.resample)
+
+    @property
+    def _quality(self) -> int | None:
+        return (self.params.tile_quality or 90) if self.params.tile_format == "jpeg" else None
+
+    def _call(
+        self, tool: str, stage: str, arguments: list[str], makes: str | None = None, copies: str | None = None
+    ) -> ToolCall:
+        pixels = math.prod(self.pyramid.extent(self.pyramid.base_zoom).shape)
+        return ToolCall(
+            img_id=self.params.out.img_id,
+            stage=stage,
+            program=getattr(self.toolbox, tool),
+            arguments=tuple(arguments),
+            folder=self.folder,
+            timeout=self.params.tool_timeout or _AT_LEAST + pixels / _SLOWEST,
+            makes=makes,
+            copies=copies,
+        )
+
+
+def recipe(
+    size: tuple[int, int], affine: Affine, crs: str, bands: int, params: Png2PmtilesParams, folder: Path
+) -> Recipe:
+    """The recipe for a picture of ``size`` (rows, columns).
+
+    Raises:
+        BoundsError: it does not lie on the map.
+        ToolError: a tool is missing.
+        UsageError: the tile format cannot show its transparency, or the path of a tool is none of a program.
+    """
+    return Recipe(toolbox(params), params, size, affine, crs, plan(size, affine, crs, bands, params), folder)
+
+
+def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Report, run_tool: RunTool) -> Tiled:
+    """Run the recipe; ``run_tool`` carries out each call with its attempts.
+
+    Raises:
+        ArchiveError: no pixel of the picture is visible.
+        ToolError: a tool is missing, fails, or makes something else than it should.
+    """
+    store = placed.store
+    made = recipe((store.height, store.width), placed.affine, placed.crs, store.bands, params, scratch)
+    uses: list[ToolUse] = []
+
+    def do(call: ToolCall) -> Finished:
+        finished = run_tool(call, report)
+        uses.append(finished.use)
+        return finished
+
+    def look(name: str) -> dict[str, Any]:
+        return _read_info(do(made.look(name)), name)
+
+    (scratch / PICTURE).symlink_to(placed.path.absolute())
+    do(made.place())
+    if made.fitted.b or made.fitted.d:
+        _turn(scratch / PLACED, made.fitted)
+    _check_placed(look(PLACED), made, store.bands)
+    do(made.cut())
+    zoom = _zoom_of(look(BASE))
+    (scratch / PLACED).unlink()
+    if levels := zoom - made.pyramid.min_zoom:
+        do(made.coarsen(levels))
+        if _zoom_of(look(TILES)) != zoom:
+            raise ToolError(f"gdaladdo: its tiles are not at zoom {zoom} any more; is another program at work there?")
+        (scratch / BASE).unlink()
+    else:
+        (scratch / BASE).rename(scratch / TILES)
+    tools = {"engine": "gdal", "tools": made.toolbox.versions}
+    counts = _mark(scratch / TILES, made, metadata(placed, params, **tools))
+    if (coarsest := min(counts)) > made.pyramid.min_zoom:
+        report.note(f"the picture is so thin that gdaladdo stops at zoom {coarsest}; --engine native goes on")
+    do(made.convert())
+    verify(scratch / ARCHIVE, sum(counts.values()))
+    files = {".pmtiles": scratch / ARCHIVE, ".pmtiles.mbtiles": scratch / TILES}
+    return Tiled(files, coarsest, max(counts), sum(counts.values()), tuple(uses))
+
+
+def _read_info(finished: Finished, name: str) -> dict[str, Any]:
+    try:
+        info: dict[str, Any] = json.loads(finished.output)
+    except ValueError as error:
+        raise ToolError(f"gdalinfo: what it says of {name} is no JSON ({error})") from error
+    return info
+
+
+def _turn(path: Path, affine: Affine) -> None:
+    """Give the picture its orientation, which ``-a_ullr`` cannot express."""
+    import rasterio  # noqa: PLC0415  (0.5 s that only this engine should cost)
+
+    with rasterio.open(path, "r+") as dataset:
+        dataset.transform = affine
+
+
+def _check_placed(info: dict[str, Any], made: Recipe, bands: int) -> None:
+    """Hold the placed GeoTIFF against the picture."""
+    x, across, over, y, down, along = info["geoTransform"]
+    wanted = np.array(made.fitted[:6]).reshape(2, 3)
+    found = np.array([[across, over, x], [down, along, y]])
+    pixel = np.abs(wanted[:, :2]).max()
+    for what, expected, is_so in (
+        ("size", f"{made.size[1]} × {made.size[0]}", info["size"] == [made.size[1], made.size[0]]),
+        ("bands", f"{bands} of bytes", [band["type"] for band in info["bands"]] == ["Byte"] * bands),
+        ("place", str(wanted.tolist()), bool(np.abs(found - wanted).max() <= pixel / 1000)),
+    ):
+        if not is_so:
+            raise ToolError(f"gdal_translate: the {what} of the GeoTIFF should be {expected}; gdalinfo tells another")
+
+
+def _zoom_of(info: dict[str, Any]) -> int:
+    """The zoom of the finest tiles."""
+    try:
+        return int(info["metadata"][""]["ZOOM_LEVEL"])
+    except (LookupError, ValueError) as error:
+        raise ToolError("gdalinfo: finds no zoom in the tiles that were made") from error
+
+
+def _mark(path: Path, made: Recipe, told: dict[str, Any]) -> dict[int, int]:
+    """Leave out the zooms that are not asked for, and write what the archive is to say of itself.
+
+    go-pmtiles takes bounds, centre and zooms of the header from the rows, the metadata from the row ``json``.
+
+    Returns:
+        The number of tiles by zoom.
+
+    Raises:
+        ArchiveError: there is no tile at all.
+    """
+    pyramid = made.pyramid
+    with closing(sqlite3.connect(path)) as database:
+        if made.pyramid.max_zoom < pyramid.base_zoom:
+            database.execute("DELETE FROM tiles WHERE zoom_level > ?", (pyramid.max_zoom,))
+        counts = dict(database.execute("SELECT zoom_level, count(*) FROM tiles GROUP BY zoom_level"))
+        if not counts:
+            raise ArchiveError(
+                "the picture is transparent everywhere, so that it has no tiles; lower --transparent-below"
+            )
+        extent = extent_metadata(min(counts), max(counts), pyramid.box)
+        rows = {"name": told["name"], "type": told["type"], "format": told["format"], **extent}
+        rows["json"] = json.dumps({**told, **extent})
+        database.execute("DELETE FROM metadata")
+        database.executemany("INSERT INTO metadata VALUES (?, ?)", [(name, str(value)) for name, value in rows.items()])
+        database.commit()
+        if pyramid.max_zoom < pyramid.base_zoom:
+            database.execute("VACUUM")
+    return counts

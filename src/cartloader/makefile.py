@@ -1,0 +1,235 @@
+"""An import as a Makefile: one target per action, made anew when an input or an option of it changes.
+
+Make has no way to quote some characters in the name of a target. Image ids have none of them, so the rules work inside
+the output directory, where all targets have plain names; only recipes, which a shell reads, name the directory itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cartloader import __version__
+from cartloader.errors import UsageError
+from cartloader.files import locked, publish
+from cartloader.images import companions
+from cartloader.jobs import ImageJob, catalog_path, raster_params
+from cartloader.params import (
+    TOOLS,
+    GeoreferenceParams,
+    ImportOptions,
+    Ome2PngParams,
+    OutputPrefix,
+    Png2PmtilesParams,
+    option,
+    subset,
+)
+from cartloader.plan import ImportPlan, Step
+from cartloader.tools import ToolCall
+
+_HEAD = """\
+# {img_id}, as cartloader {version} imports it. From any directory, with GNU make 4.2 or newer:
+#   make -f {name}
+# A target is made anew when a file that it comes from is newer, or when its command is another one than the last time,
+# which the files {img_id}.mk.* beside it remember.
+
+CARTLOADER = {cartloader}
+EQUALS := =
+
+.PHONY: all FORCE
+ifndef INSIDE
+
+all .DEFAULT:
+	@mkdir -p {folder} && cd {folder} && $(MAKE) --no-print-directory -f {makefile} INSIDE=1 $@
+
+else
+
+all: {targets}
+"""
+_RULE = """
+# {comment}
+{target}: {needs} {stamp}
+	{recipe}
+ifneq ($(file <{stamp}),{digest})
+{stamp}: FORCE
+	@printf %s {digest} > $@
+endif
+"""
+_OTHERS = """\
+{others}: {target}
+	@test -e $@ || {recipe}
+"""
+"""Files that the same command makes; make's own rules for groups mislead ``make -n``."""
+_BEYOND_MAKE = "\t;|]\\"
+"""What no quoting brings into the name of a prerequisite; a wildcard in its place still finds the file."""
+_QUOTED = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in " #:*?["},
+        "$": "$$",
+        "=": "$(EQUALS)",
+        **dict.fromkeys(_BEYOND_MAKE, "?"),
+    }
+)
+
+
+def write_makefile(plan: ImportPlan, path: Path) -> None:
+    """Write the Makefile of an import, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+        UsageError: a path cannot stand in a Makefile.
+    """
+    path = path.absolute()
+    with locked(path) as scratch:
+        made = scratch / path.name
+        made.write_bytes(makefile(plan, path).encode(errors="surrogateescape"))
+        publish(made, path)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """How one action's files are made."""
+
+    action: str
+    comment: str
+    targets: list[str]
+    """The files that it makes, first the one that others come from."""
+    needs: list[str]
+    recipe: str
+
+    def text(self, img_id: str) -> str:
+        """The rule in a Makefile, and the file that remembers its command."""
+        target, *others = self.targets
+        told = _RULE.format(
+            comment=self.comment,
+            target=target,
+            needs=" ".join(self.needs),
+            recipe=self.recipe,
+            stamp=f"{img_id}.mk.{self.action}",
+            digest=hashlib.sha256(self.recipe.encode(errors="surrogateescape")).hexdigest()[:32],
+        )
+        return told + (_OTHERS.format(others=" ".join(others), target=target, recipe=self.recipe) if others else "")
+
+
+def makefile(plan: ImportPlan, path: Path) -> str:
+    """The Makefile of an import, as it will stand at ``path``.
+
+    Raises:
+        UsageError: a path cannot stand in a Makefile.
+    """
+    job = _absolute(plan.job)
+    rules = [
+        _catalog_rule(job)
+        if step.action == "update_catalog"
+        else _tiles_rule(job, step, plan.calls)
+        if step.action == "png2pmtiles"
+        else _raster_rule(job, step)
+        for step in plan.steps
+    ]
+    head = _HEAD.format(
+        img_id=job.out.img_id,
+        version=__version__,
+        name=shlex.quote(str(path)),
+        makefile=_shell(str(path)),
+        cartloader=_shell(str(Path(sys.executable).with_name("cartloader"))).replace("#", "\\#"),
+        folder=_shell(str(job.out.out_dir)),
+        targets=" ".join(target for rule in rules for target in rule.targets),
+    )
+    return "".join([head, *(rule.text(job.out.img_id) for rule in rules), "\nendif\n"])
+
+
+def _raster_rule(job: ImageJob, step: Step) -> _Rule:
+    """The image → its GeoTIFF and what goes with it."""
+    params = raster_params(job)
+    assert params is not None
+    needs = [_prerequisite(file) for file in inputs(params)]
+    return _rule(step, "the image: rescaled to 8 bits, coloured, placed", needs, arguments(params))
+
+
+def _tiles_rule(job: ImageJob, step: Step, calls: tuple[ToolCall, ...]) -> _Rule:
+    """GeoTIFF → tiles, with the calls of tools as a comment."""
+    cut = subset(Png2PmtilesParams, job.options, out=job.out)
+    tools = (f"\n#   {shlex.join(call.command)}".replace("\\", "/") for call in calls)
+    return _rule(step, "".join(["its tiles", *tools]), [f"{job.out.img_id}.geotif.tif"], arguments(cut))
+
+
+def _rule(step: Step, comment: str, needs: list[str], words: list[str]) -> _Rule:
+    return _Rule(step.action, comment, [file.name for file, _ in step.files], needs, _recipe(step.action, words))
+
+
+def _catalog_rule(job: ImageJob) -> _Rule:
+    """The archive → a place in the catalog, which need not change by that."""
+    catalog, archive = catalog_path(job), f"{job.out.img_id}.pmtiles"
+    inside = catalog.is_relative_to(job.out.out_dir)
+    target = _target(catalog.relative_to(job.out.out_dir) if inside else catalog)
+    recipe = _recipe("import_image", ["--direct", "--update-catalog", f"--catalog-yaml={catalog}", *_files(job.out)])
+    touch = f" && touch {_shell(str(catalog))}"
+    return _Rule("update_catalog", "the catalog that lists it", [target], [archive], recipe + touch)
+
+
+def arguments(params: GeoreferenceParams | Png2PmtilesParams) -> list[str]:
+    """The command line of an action: what makes its parameters again when it is parsed."""
+    words = [f"--in-img={params.in_img}"] if isinstance(params, GeoreferenceParams) else []
+    words += _files(params.out)
+    if isinstance(params, Ome2PngParams) and not params.png:
+        words.append("--geotiff-only")
+    for name, field in type(params).model_fields.items():
+        value: Any = getattr(params, name)
+        if name in {"in_img", "out", "png"} or value == field.default:
+            continue
+        words.append(option(name) if value is True else f"{option(name)}={value}")
+    return words
+
+
+def inputs(params: GeoreferenceParams) -> list[Path]:
+    """The files that the first action reads: the image, those beside it that say more of it, and those of options."""
+    named = [value for _, value in params if isinstance(value, Path)]
+    return [*named, *companions(params.in_img)]
+
+
+def _absolute(job: ImageJob) -> ImageJob:
+    """The job with paths that hold in any directory."""
+    options = {name: value for name, value in job.options if name in job.options.model_fields_set}
+    for name, value in options.items():
+        if isinstance(value, Path) or (name in TOOLS and value and "/" in value):
+            options[name] = type(value)(Path(value).absolute())
+    return ImageJob(
+        in_img=job.in_img and job.in_img.absolute(),
+        out=OutputPrefix(out_dir=job.out.out_dir.absolute(), img_id=job.out.img_id),
+        options=ImportOptions(**options),
+    )
+
+
+def _files(out: OutputPrefix) -> list[str]:
+    return [f"--out-dir={out.out_dir}", f"--img-id={out.img_id}"]
+
+
+def _recipe(verb: str, words: list[str]) -> str:
+    return " ".join(["$(CARTLOADER)", verb, *map(_shell, words)])
+
+
+def _shell(word: str) -> str:
+    """A word as the shell of a recipe reads it."""
+    if "\n" in word or "\r" in word:
+        raise UsageError(f"--makefn: a Makefile cannot hold the line break in {word!r}")
+    return shlex.quote(word).replace("$", "$$")
+
+
+def _target(path: Path) -> str:
+    """A file outside the output directory as a target."""
+    if set(_BEYOND_MAKE) & set(str(path)):
+        raise UsageError(f"--makefn: make cannot make {path}; leave tab, ';', '|', ']' and backslash out of its name")
+    return _prerequisite(path).replace("%", "\\%")
+
+
+def _prerequisite(path: Path) -> str:
+    """A file as what a target comes from."""
+    text = str(path)
+    _shell(text)  # refuses a line break
+    if text.endswith(")") and "(" in text:
+        raise UsageError(f"--makefn: make takes {path} for a part of a library; give it a name without ')' at its end")
+    return text.translate(_QUOTED)

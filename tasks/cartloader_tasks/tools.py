@@ -1,0 +1,40 @@
+"""Each call of an external tool as a task run of its own, tried again by Prefect as often as `RETRIES` allows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import task_run
+
+from cartloader.errors import ToolError
+from cartloader.report import Report
+from cartloader.tools import RETRIES, Finished, ToolCall, run
+from cartloader_tasks.reports import run_report
+
+
+def _can_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether another attempt makes sense."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, ToolError) and error.passing
+
+
+@task(
+    task_run_name="{call.stage} {call.img_id}",
+    retries=RETRIES.attempts - 1,
+    retry_delay_seconds=RETRIES.delays,
+    retry_jitter_factor=RETRIES.jitter,
+    retry_condition_fn=_can_pass,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def tool_call(call: ToolCall) -> Finished:
+    """One call of gdal_translate, gdaladdo, gdalinfo or pmtiles."""
+    return run(call, run_report(call.img_id), task_run.get_run_count())
+
+
+def run_as_task(call: ToolCall, _report: Report) -> Finished:
+    """A call as a task run, which finds its report by itself (see `cartloader_tasks.reports`)."""
+    return tool_call(call)
