@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from cartloader import __version__
-from cartloader.errors import UsageError, sentence
+from cartloader.errors import StoppedError, UsageError, sentence
 from cartloader_flows.parser import Parser
-from cartloader_flows.watch import StoppedError
 
 EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 COMMANDS = {

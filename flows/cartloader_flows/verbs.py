@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
-from cartloader.errors import UsageError, sentence
+from cartloader.errors import StoppedError, UsageError, sentence
 from cartloader.jobs import ImageJob, RunError, explain
 from cartloader.memory import keep_freed_memory
 from cartloader.params import (
@@ -23,7 +23,7 @@ from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleComma
 from cartloader_flows.parser import Parser
 from cartloader_flows.runs import run_directly, run_flow
 from cartloader_flows.summary import plan_lines, summary
-from cartloader_flows.watch import StoppedError, stopping, watching
+from cartloader_flows.watch import stopping, watching
 
 if TYPE_CHECKING:
     from cartloader.plan import ImportPlan

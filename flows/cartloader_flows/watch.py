@@ -12,12 +12,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol, TextIO
 
-from cartloader.errors import CartloaderError
+from cartloader.errors import StoppedError
 from cartloader_flows.summary import duration
-
-
-class StoppedError(CartloaderError):
-    """The user stopped the run."""
 
 
 class Display(Protocol):

@@ -64,6 +64,10 @@ class CatalogError(CartloaderError):
     """A catalog cannot be read or does not have the expected shape."""
 
 
+class StoppedError(CartloaderError):
+    """Somebody stopped the run."""
+
+
 def sentence(error: BaseException, where: str = "") -> str:
     """What a person reads about an error, in one line; ``where`` is named when the error itself names no file."""
     text = " ".join(str(error).split())

@@ -97,7 +97,7 @@ class _Rule:
     action: str
     comment: str
     targets: list[str]
-    """The files that it makes, first the one that others come from."""
+    """The files that it makes, the first to be finished first."""
     needs: list[str]
     recipe: str
 

@@ -165,7 +165,7 @@ def _tiling(job: ImageJob, size: tuple[int, int], bands: int, placement: Placeme
         recipe = gdal.recipe(size, placement.affine, placement.crs, bands, cut, job.out.out_dir)
         copy = pixel_bytes(*size, bands)
         return _Tiling(
-            step=Step("png2pmtiles", (*files, (job.out.path(".pmtiles.mbtiles"), archive))),
+            step=Step("png2pmtiles", ((job.out.path(".pmtiles.mbtiles"), archive), *files)),
             pyramid=pyramid,
             # The copy that GDAL places beside the first tiles; then all tiles, and the archive twice over.
             disk=max(Range.of(copy) + archive, archive + archive + archive, key=lambda moment: moment.high),

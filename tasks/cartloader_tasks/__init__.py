@@ -1,6 +1,6 @@
 """The actions of cartloader as Prefect tasks."""
 
 from cartloader_tasks.actions import TaskActions, import_job
-from cartloader_tasks.reports import Watcher, watched_by
+from cartloader_tasks.reports import Watcher, stopping_together, watched_by
 
-__all__ = ["TaskActions", "Watcher", "import_job", "watched_by"]
+__all__ = ["TaskActions", "Watcher", "import_job", "stopping_together", "watched_by"]

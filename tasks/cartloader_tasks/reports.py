@@ -6,6 +6,7 @@ a context variable instead, which Prefect's thread runner hands on to its thread
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +15,7 @@ from logging import Logger, LoggerAdapter
 
 from prefect.logging import get_run_logger
 
+from cartloader.errors import StoppedError
 from cartloader.report import Report, quiet
 
 Watcher = Callable[[str], Report]
@@ -25,6 +27,7 @@ def _nobody(img_id: str) -> Report:  # noqa: ARG001
 
 
 _watcher: ContextVar[Watcher] = ContextVar("watcher", default=_nobody)
+_stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 
 
 @contextmanager
@@ -37,9 +40,26 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
         _watcher.reset(token)
 
 
+@contextmanager
+def stopping_together() -> Iterator[None]:
+    """Let whatever ends this context, such as a cancelled run, end the tasks that were submitted in it.
+
+    A signal reaches the main thread alone; the tasks in other threads stop at their next sign of progress.
+    """
+    stop = threading.Event()
+    token = _stop.set(stop)
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        _stop.reset(token)
+
+
 def run_report(img_id: str) -> Report:
     """The report of the task that runs here, about this image."""
-    return _RunReport(_watcher.get()(img_id), get_run_logger())
+    return _RunReport(_watcher.get()(img_id), get_run_logger(), _stop.get())
 
 
 @dataclass(frozen=True)
@@ -51,12 +71,15 @@ class _RunReport:
 
     watcher: Report
     logger: Logger | LoggerAdapter[Logger]
+    stop: threading.Event | None
 
     def describe(self, text: str) -> None:
         self.logger.info(text)
         self.watcher.describe(text)
 
     def progress(self, stage: str, done: int, total: int) -> None:
+        if self.stop and self.stop.is_set():
+            raise StoppedError("the run was stopped")
         self.watcher.progress(stage, done, total)
 
     def note(self, text: str) -> None:

@@ -36,7 +36,7 @@ class Case:
 
 
 def _tissue() -> NDArray[np.uint8]:
-    picture: NDArray[np.uint8] = skimage.data.immunohistochemistry()
+    picture: NDArray[np.uint8] = skimage.data.immunohistochemistry()[80:440, 100:420]
     return picture
 
 
@@ -61,11 +61,11 @@ def write_picture(name: str, folder: Path) -> Path:
         case "rgba":
             Image.fromarray(np.dstack([tissue, disc])).save(path)
         case "mono" | "equal" | "oblong":
-            Image.fromarray(grey[: 296 + len(name)]).save(path)
+            Image.fromarray(grey[: 200 + len(name)]).save(path)
         case "rgb" | "turned" | "photo":
             Image.fromarray(tissue).save(path, **({"quality": 92} if path.suffix == ".jpg" else {}))
         case "ome":
-            write_ome(path, (_wave(700, 533) * 9000).astype(np.uint16), 0.2125)
+            write_ome(path, (_wave(500, 433) * 9000).astype(np.uint16), 0.2125)
         case "sample":
             write_sample(path, size=512)
         case "he":
@@ -77,16 +77,16 @@ _EQUAL = 2 * HALF_MAP / (512 << 18)
 """Map units of a pixel of zoom 18 exactly."""
 
 TWELVE = [
-    Case("mono.png", (190, 113)),
-    Case("la.png", (205, 205)),
-    Case("rgb.png", (677, 677)),
-    Case("rgba.png", (300, 300)),
-    Case("palette.png", (250, 250)),
+    Case("mono.png", (120, 78)),
+    Case("la.png", (128, 144)),
+    Case("rgb.png", (423, 476)),
+    Case("rgba.png", (187, 211)),
+    Case("palette.png", (156, 176)),
     Case("sixteen.png", (84, 76)),
-    Case("photo.jpg", (512.4, 512.4)),
-    Case("equal.png", (512 * _EQUAL, 305 * _EQUAL)),
-    Case("oblong.png", (500, 140)),
-    Case("turned.png", (333, 333), {"rotate": 90, "flip_vertical": True}),
+    Case("photo.jpg", (320.3, 360.3)),
+    Case("equal.png", (320 * _EQUAL, 209 * _EQUAL)),
+    Case("oblong.png", (312, 96)),
+    Case("turned.png", (234, 208), {"rotate": 90, "flip_vertical": True}),
     Case("ome.ome.tif", None, {"colorize": "cyan", "transparent_below": 30}),
     Case("sample.ome.tif", None, {"page": 0, "upper_thres_quantile": 0.99}),
 ]

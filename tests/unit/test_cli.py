@@ -100,10 +100,17 @@ def test_the_name_of_a_source_of_bounds_has_no_case() -> None:
             ["import_image", "--png2pmtiles", *FILES, "--n-jobs", "0"],
             "--n-jobs 0: should be greater than or equal to 1",
         ),
-        (["import_image", "--png2pmtiles", *FILES, "--makefn", "x.mk"], "--makefn is not built yet"),
-        (["import_image", "--png2pmtiles", *FILES, "--makefn", "m"], "--makefn is not built yet"),
-        (["import_image", "--png2pmtiles", *FILES, "--engine", "gdal"], "--engine gdal is not built yet"),
-        (["import_image", "--png2pmtiles", *FILES, "--pmtiles", "p"], "--engine gdal is not built yet"),
+        (
+            ["import_image", "--png2pmtiles", *FILES, "--pmtiles", "p", "--tile-format", "webp"],
+            "--tile-format webp: the tools of --engine gdal write png or jpeg",
+        ),
+        (
+            ["import_image", "--png2pmtiles", *FILES, "--tool-timeout", "0"],
+            "--tool-timeout 0: should be greater than 0",
+        ),
+        (["png2pmtiles", "--out-dir", "out"], "--img-id is missing"),
+        (["ome2png", "--out-dir", "out", "--img-id", "a"], "--in-img is missing"),
+        (["png2pmtiles", "--in-img", "a", "--out-dir", "out", "--img-id", "a"], "--in-img is no option"),
         (["import_image", "--png2pmtiles", *FILES[:3], "a b", *FILES[4:]], "--img-id: 'a b' cannot be an image id"),
         (
             ["import_image", "--png2pmtiles", "--img-id", ""],

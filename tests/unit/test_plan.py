@@ -234,7 +234,7 @@ def test_the_scratch_of_costly_codecs_counts(tmp_path: Path) -> None:
     assert disks[0] - disks[1] == pixels.nbytes
 
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_prints_the_plan_and_writes_a_makefile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_ome(tmp_path / "a.ome.tif", tissue(600, 800, 3), 0.25)
     out = tmp_path / "out"
     argv = ["import_image", "--dry-run", "--ome2png", "--png2pmtiles", "--update-catalog", "--in-img", str(path)]
@@ -247,7 +247,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path, capsys: py
     assert shown[4] == "  tiles           z16–19, 10 tiles"
     assert shown[5].startswith("  needs           ")
     assert shown[5].endswith("MB of memory")
-    assert list(tmp_path.iterdir()) == [path]
+    assert shown[6] == f"  run it later    make -f {out}/he.mk"
+    assert sorted(tmp_path.rglob("*")) == [path, out, out / "he.mk"]
 
 
 def test_a_dry_run_of_many_says_which_could_not_begin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,4 +259,4 @@ def test_a_dry_run_of_many_says_which_could_not_begin(tmp_path: Path, capsys: py
     shown = capsys.readouterr()
     assert shown.out.startswith("one  a.ome.tif")
     assert shown.err.startswith(f"two  {tmp_path}/none.tif: cannot be read")
-    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "one.mk"]

@@ -28,7 +28,7 @@ from cartloader.params import TOOLS, Png2PmtilesParams
 from cartloader.report import Report
 from cartloader.results import ToolUse
 from cartloader.tiles.archive import extent_metadata, verify
-from cartloader.tiles.grid import Pyramid, natural_zoom, resolution
+from cartloader.tiles.grid import HALF_MAP, Pyramid, resolution
 from cartloader.tools import Finished, RunTool, ToolCall, find_program, run
 
 PICTURE, PLACED, BASE, TILES, ARCHIVE = "picture.tif", "placed.tif", "base.mbtiles", "tiles.mbtiles", "picture.pmtiles"
@@ -97,14 +97,14 @@ def _version(name: str, program: Path, _changed: int) -> str:
             if not words.startswith("pmtiles dev")
             else f"pmtiles dev {xxhash.xxh3_64_hexdigest(program.read_bytes())}"
         )
-    found = re.match(r"GDAL (\d+)\.(\d+)\S*", words)
+    found = re.match(r"GDAL (\d+)\.(\d+)[^\s,]*", words)
     if not found:
         raise ToolError(f"--{name} {program}: is not GDAL's; {_GDAL_PACKAGE}")
     if (int(found[1]), int(found[2])) < _OLDEST:
         raise ToolError(
             f"--{name} {program}: is {found[0]}; --engine gdal needs GDAL {_OLDEST[0]}.{_OLDEST[1]} or newer"
         )
-    return found[0].rstrip(",")
+    return found[0]
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,27 @@ class Recipe:
     def coarsen(self, levels: int) -> ToolCall:
         """The coarser tiles, in a copy."""
         factors = [str(2**step) for step in range(1, levels + 1)]
-        options = ["-oo", f"QUALITY={self._quality}"] if self._quality else []
-        return self._call("gdaladdo", "overviews", ["-r", self._kernel, *options, TILES, *factors], TILES, copies=BASE)
+        words = ["-r", self._kernel, *self._quality_option, TILES, *factors]
+        return self._call("gdaladdo", "overviews", words, TILES, copies=BASE)
+
+    def coarsen_once(self, zoom: int, columns: range, rows: range) -> ToolCall:
+        """One more zoom, coarser than ``zoom``, whose tiles are given as MBTiles counts them: rows from the bottom.
+
+        `gdaladdo` stops where a picture has 256 pixels or a side of one. It goes on where the picture is said to be
+        larger: as large as the tiles that are to be made.
+        """
+        side = 2 * HALF_MAP / 2 ** (zoom - 1)
+        edges = {
+            "MINX": -HALF_MAP + columns[0] // 2 * side,
+            "MAXX": -HALF_MAP + (columns[-1] // 2 + 1) * side,
+            "MINY": -HALF_MAP + rows[0] // 2 * side,
+            "MAXY": -HALF_MAP + (rows[-1] // 2 + 1) * side,
+        }
+        options = {"ZOOM_LEVEL": zoom, "USE_BOUNDS": "NO", **{name: repr(edge) for name, edge in edges.items()}}
+        words = [word for name, value in options.items() for word in ("-oo", f"{name}={value}")]
+        return self._call(
+            "gdaladdo", f"zoom {zoom - 1}", ["-r", self._kernel, *self._quality_option, *words, TILES, "2"]
+        )
 
     def convert(self) -> ToolCall:
         """The archive."""
@@ -170,37 +189,56 @@ class Recipe:
         """Rows and columns to which the picture is enlarged first, where GDAL would choose a coarser zoom.
 
         That is so for a ``--max-zoom`` beyond the image, and for oblong pixels: GDAL weighs their sides, and the finer
-        one counts. Rounded down, pixels never become finer than they should.
+        one counts. It then has the pixels of the zoom, so that the tiles are not resampled a second time.
         """
-        fine = resolution(self.pyramid.base_zoom, self.pyramid.tile)
-        if not is_web_mercator(self.crs) or self._gdal_pixel(self.size) < 2 * fine:
+        if not is_web_mercator(self.crs) or self._gdal_pixel(self.size) < 2 * self._fine:
             return self.size
-        sides = [math.hypot(self.affine.b, self.affine.e), math.hypot(self.affine.a, self.affine.d)]
-        wanted = min(sides) / 2 ** (self.pyramid.base_zoom - natural_zoom(min(sides), self.pyramid.tile))
-        rows, columns = (
-            math.floor(edge * side / wanted * (1 + 1e-12)) for edge, side in zip(self.size, sides, strict=True)
-        )
+        sides = math.hypot(self.affine.b, self.affine.e), math.hypot(self.affine.a, self.affine.d)
+        rows, columns = (max(round(n * side / self._fine), 1) for n, side in zip(self.size, sides, strict=True))
         return rows, columns
 
     @functools.cached_property
     def fitted(self) -> Affine:
-        """The affine, larger about the middle by a breath where GDAL could not tell two zooms apart."""
-        fine = resolution(self.pyramid.base_zoom, self.pyramid.tile)
-        pixel, scale = self._gdal_pixel(self.outsize), 1.0
+        """The affine of the picture as it is placed for GDAL.
+
+        An enlarged picture lies on the pixels of the zoom, any other where it is; both are larger about the middle by
+        a breath where GDAL could not tell two zooms apart.
+        """
         if not is_web_mercator(self.crs):
             return self.affine
-        if pixel < fine * (1 + _BEYOND_DOUBT):
-            scale = fine * (1 + _BEYOND_DOUBT) / pixel
-        elif pixel > 2 * fine * (1 - _BEYOND_DOUBT):
-            scale = 2 * fine * (1 - _BEYOND_DOUBT) / pixel
+        affine = self.affine if self.outsize == self.size else self._on_grid()
+        pixel, scale = self._gdal_pixel(self.outsize), 1.0
+        if pixel < self._fine * (1 + _BEYOND_DOUBT):
+            scale = self._fine * (1 + _BEYOND_DOUBT) / pixel
+        elif pixel > 2 * self._fine * (1 - _BEYOND_DOUBT):
+            scale = 2 * self._fine * (1 - _BEYOND_DOUBT) / pixel
         rows, columns = self.size
         middle = Affine.translation(columns / 2, rows / 2)
-        fitted: Affine = self.affine @ middle @ Affine.scale(scale) @ ~middle
+        fitted: Affine = affine @ middle @ Affine.scale(scale) @ ~middle
         return fitted
+
+    def _on_grid(self) -> Affine:
+        """The affine by which the enlarged picture has whole pixels of the zoom, moved by half of one at most."""
+        rows, columns = self.size
+        height, width = (edge * self._fine for edge in self.outsize)
+        turn = np.sign([[self.affine.a, self.affine.b], [self.affine.d, self.affine.e]])
+        linear = turn * [width / columns, height / rows]
+        corners = linear @ [[0, columns, 0, columns], [0, 0, rows, rows]]
+        box = self.pyramid.box
+        left, top = (round((edge + HALF_MAP) / self._fine) * self._fine for edge in (box.left, -box.top))
+        x, y = -HALF_MAP + left - corners[0].min(), HALF_MAP - top - corners[1].max()
+        return Affine(linear[0, 0], linear[0, 1], x, linear[1, 0], linear[1, 1], y)
+
+    @property
+    def _fine(self) -> float:
+        """Map units of a pixel of the finest zoom."""
+        return resolution(self.pyramid.base_zoom, self.pyramid.tile)
 
     def _gdal_pixel(self, size: tuple[int, int]) -> float:
         """The pixel size by which GDAL chooses the zoom: diagonal by diagonal (GDALSuggestedWarpOutput)."""
-        rows, columns = self.size
+        if size != self.size:
+            return self._fine
+        rows, columns = size
         width = abs(self.affine.a) * columns + abs(self.affine.b) * rows
         height = abs(self.affine.d) * columns + abs(self.affine.e) * rows
         return math.hypot(width, height) / math.hypot(*size)
@@ -208,6 +246,10 @@ class Recipe:
     @property
     def _kernel(self) -> str:
         return _KERNELS.get(self.params.resample, self.params.resample)
+
+    @property
+    def _quality_option(self) -> list[str]:
+        return ["-oo", f"QUALITY={self._quality}"] if self._quality else []
 
     @property
     def _quality(self) -> int | None:
@@ -271,6 +313,13 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     (scratch / PLACED).unlink()
     if levels := zoom - made.pyramid.min_zoom:
         do(made.coarsen(levels))
+        coarsest, before = _coarsest(scratch / TILES), zoom + 1
+        while made.pyramid.min_zoom < coarsest[0] < before:
+            before = coarsest[0]
+            do(made.coarsen_once(*coarsest))
+            coarsest = _coarsest(scratch / TILES)
+        if coarsest[0] > made.pyramid.min_zoom:
+            report.note(f"gdaladdo finds nothing to show beyond zoom {coarsest[0]}: the picture is too small there")
         if _zoom_of(look(TILES)) != zoom:
             raise ToolError(f"gdaladdo: its tiles are not at zoom {zoom} any more; is another program at work there?")
         (scratch / BASE).unlink()
@@ -278,12 +327,10 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
         (scratch / BASE).rename(scratch / TILES)
     tools = {"engine": "gdal", "tools": made.toolbox.versions}
     counts = _mark(scratch / TILES, made, metadata(placed, params, **tools))
-    if (coarsest := min(counts)) > made.pyramid.min_zoom:
-        report.note(f"the picture is so thin that gdaladdo stops at zoom {coarsest}; --engine native goes on")
     do(made.convert())
     verify(scratch / ARCHIVE, sum(counts.values()))
     files = {".pmtiles": scratch / ARCHIVE, ".pmtiles.mbtiles": scratch / TILES}
-    return Tiled(files, coarsest, max(counts), sum(counts.values()), tuple(uses))
+    return Tiled(files, min(counts), max(counts), sum(counts.values()), tuple(uses))
 
 
 def _read_info(finished: Finished, name: str) -> dict[str, Any]:
@@ -323,6 +370,16 @@ def _zoom_of(info: dict[str, Any]) -> int:
         return int(info["metadata"][""]["ZOOM_LEVEL"])
     except (LookupError, ValueError) as error:
         raise ToolError("gdalinfo: finds no zoom in the tiles that were made") from error
+
+
+def _coarsest(path: Path) -> tuple[int, range, range]:
+    """The coarsest zoom of the tiles, and its columns and rows."""
+    with closing(sqlite3.connect(path)) as database:
+        zoom, left, right, low, high = database.execute(
+            "SELECT zoom_level, min(tile_column), max(tile_column), min(tile_row), max(tile_row) FROM tiles "
+            "GROUP BY zoom_level ORDER BY zoom_level LIMIT 1"
+        ).fetchone() or (0, 0, 0, 0, 0)
+    return zoom, range(left, right + 1), range(low, high + 1)
 
 
 def _mark(path: Path, made: Recipe, told: dict[str, Any]) -> dict[int, int]:

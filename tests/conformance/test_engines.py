@@ -1,0 +1,301 @@
+"""The two engines side by side: the tools draw what the native engine draws, but for their grid.
+
+`gdal_translate` moves a picture to the next pixel of the tile grid. So the native engine draws it a second time, moved
+by what the two differ, and that picture is compared: no interpolation of finished pixels blurs the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from affine import Affine
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.registration import phase_cross_correlation
+from support.maps import HALF_MAP, MapView, import_picture, look, psnr, write_ome
+from support.pictures import TWELVE, Case, write_picture
+from support.tools import require_tools
+
+from cartloader import actions
+from cartloader.engines import gdal
+from cartloader.engines.common import plan
+from cartloader.errors import ArchiveError, InputError, ToolError, UsageError
+from cartloader.params import TOOLS, OutputPrefix, Png2PmtilesParams
+from cartloader.report import Quiet
+from cartloader.tiles.archive import Archive, read_archive
+
+MARGIN = 4
+"""Level pixels at the border that the kernels of two grids fill in differently."""
+
+
+@pytest.fixture(autouse=True)
+def _tools() -> None:
+    require_tools()
+
+
+def imported(path: Path, out: Path, **options: Any) -> tuple[Path, Archive, MapView]:
+    archive = import_picture(path, out, **options)
+    told = read_archive(archive)
+    return archive, told, look(archive, told.header["max_zoom"], options.get("blocksize", 512))
+
+
+def zooms(archive: Archive) -> tuple[int, int]:
+    return archive.header["min_zoom"], archive.header["max_zoom"]
+
+
+def extent(view: MapView) -> NDArray[Any]:
+    """First and last row and column that show anything."""
+    rows, columns = (np.flatnonzero((view.rgba[..., 3] > 0).any(axis)) for axis in (1, 0))
+    return np.array(
+        [view.row + rows[0], view.row + rows[-1] + 1, view.column + columns[0], view.column + columns[-1] + 1]
+    )
+
+
+def premultiplied(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    grey: NDArray[np.float64] = pixels[..., :3].mean(axis=2) * (pixels[..., 3] / 255)
+    return grey
+
+
+@pytest.mark.parametrize("y_down", [True, False], ids=["y-down", "y-up"])
+@pytest.mark.parametrize("case", TWELVE, ids=lambda case: case.name)
+def test_both_engines_show_the_same(tmp_path: Path, case: Case, y_down: bool) -> None:
+    path, options = write_picture(case.name, tmp_path), dict(case.options)
+    if bounds := case.bounds(y_down=y_down):
+        options["georef_bounds"] = bounds
+    elif not y_down:  # what OME-XML places goes down; this turns its rows
+        options["flip_vertical"] = True
+    first, native, plain = imported(path, tmp_path / "native", **options)
+    second, tools, drawn = imported(path, tmp_path / "gdal", engine="gdal", **options)
+    assert zooms(tools) == zooms(native)
+    coverage = np.abs(extent(drawn) - extent(plain)).max()
+    assert coverage <= 1
+    edges = [max, min, max, min]
+    box = [choose(a, b) for choose, a, b in zip(edges, extent(plain), extent(drawn), strict=True)]
+    box = [edge + MARGIN * (1 if choose is max else -1) for choose, edge in zip(edges, box, strict=True)]
+    found = drawn.window(*box)
+    shift = phase_cross_correlation(
+        premultiplied(found), premultiplied(plain.window(*box)), upsample_factor=50, normalization=None
+    )[0]
+    move = {"georef_offset_x": shift[1] * plain.resolution, "georef_offset_y": -shift[0] * plain.resolution}
+    expected = imported(path, tmp_path / "moved", **options, **move)[2].window(*box)
+    seen = (expected[..., 3] > 127) & (found[..., 3] > 127)
+    quality = psnr(expected[seen][:, :3], found[seen][:, :3])
+    print(
+        f"| {case.name} | {'down' if y_down else 'up'} | z{native.header['min_zoom']}–{native.header['max_zoom']} | "
+        f"{coverage} px | {shift[1]:+.2f}, {shift[0]:+.2f} px | {quality:.1f} dB |"
+    )
+    assert np.abs(shift).max() <= 0.5
+    assert quality >= 45
+    if (found[..., 3] < 255).any():
+        # The tools take alpha from the nearest pixel of the picture; it is one of those around.
+        near = imported(path, tmp_path / "near", **options, **move, resample="near")[2]
+        reach = 1 + int(np.ceil(scale(native, plain)))
+        wider = near.window(*(edge + reach * way for edge, way in zip(box, (-1, 1, -1, 1), strict=True)))
+        low, high = (values[reach:-reach, reach:-reach] for values in around_each(wider[..., 3], reach))
+        assert ((low <= found[..., 3]) & (found[..., 3] <= high)).all()
+    for archive in (first, second):
+        subprocess.run(["pmtiles", "verify", archive], check=True)
+
+
+def scale(archive: Archive, view: MapView) -> float:
+    """Level pixels to one of the picture."""
+    told = archive.metadata["cartloader"]["affine"]
+    return max(np.hypot(told[0], told[3]), np.hypot(told[1], told[4])) / view.resolution
+
+
+def around_each(alpha: NDArray[np.uint8], reach: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Least and greatest value within so many pixels."""
+    values = alpha.astype(int)
+    return tuple(rank(values, 2 * reach + 1) for rank in (ndimage.minimum_filter, ndimage.maximum_filter))
+
+
+class Notes(Quiet):
+    """Remembers what a user is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def gradient(rows: int, columns: int) -> NDArray[np.uint8]:
+    y, x = np.mgrid[0:rows, 0:columns]
+    picture: NDArray[np.uint8] = (127 + 60 * np.sin(x / 11) + 60 * np.cos(y / 13)).astype(np.uint8)
+    return picture
+
+
+@pytest.mark.parametrize("wanted", [(17, 19), (18, 18), (16, 21), (13, 18)])
+def test_zooms_may_be_chosen(tmp_path: Path, wanted: tuple[int, int]) -> None:
+    """Natural are z17 to z19; coarser tiles do not change where finer ones are left out."""
+    path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
+    options = {"min_zoom": wanted[0], "max_zoom": wanted[1]}
+    archive, told, view = imported(path, tmp_path / "chosen", engine="gdal", **options)
+    assert zooms(told) == wanted
+    native = imported(path, tmp_path / "native", **options)[2]
+    assert np.abs(extent(view) - extent(native)).max() <= 1
+    if wanted[1] < 19:
+        full, *_ = imported(path, tmp_path / "full", engine="gdal")
+        np.testing.assert_array_equal(look(archive, 18).rgba, look(full, 18).rgba)
+
+
+def test_the_archive_says_where_the_picture_is_and_how_it_was_made(tmp_path: Path) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
+    native = imported(path, tmp_path / "native", rotate=90)[1]
+    tools = imported(path, tmp_path / "gdal", rotate=90, engine="gdal")[1]
+    ours = tools.metadata["cartloader"]
+    assert ours.pop("engine") == "gdal"
+    versions = ours.pop("tools")
+    assert tools.metadata == native.metadata
+    for name in ("min_lon_e7", "min_lat_e7", "max_lon_e7", "max_lat_e7", "center_zoom", "center_lon_e7", "tile_type"):
+        assert tools.header[name] == pytest.approx(native.header[name], abs=1), name  # go-pmtiles cuts, we round
+    told = subprocess.run(["gdal_translate", "--version"], capture_output=True, text=True, check=True).stdout
+    assert versions["gdal_translate"] == told.split(",")[0]
+    assert versions["pmtiles"].startswith("pmtiles ")
+    mbtiles = tmp_path / "gdal" / "picture.pmtiles.mbtiles"
+    with sqlite3.connect(mbtiles) as database:
+        assert database.execute("SELECT count(*) FROM tiles").fetchone() == (int(tools.entries.runs.sum()),)
+
+
+@pytest.mark.parametrize("kernel", ["near", "bilinear", "cubicspline", "lanczos", "average", "mode"])
+def test_every_kernel_runs(tmp_path: Path, kernel: str) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
+    told, view = imported(path, tmp_path / "gdal", engine="gdal", resample=kernel, blocksize=256)[1:]
+    plain, native = imported(path, tmp_path / "native", resample=kernel, blocksize=256)[1:]
+    assert zooms(told) == zooms(plain)
+    box = [edge + MARGIN * way for edge, way in zip(extent(native), (1, -1, 1, -1), strict=True)]
+    # Moved by up to half a pixel of a picture that changes by 6 a pixel at most.
+    assert np.abs(view.window(*box).astype(int) - native.window(*box).astype(int)).max() < 12
+
+
+def test_jpeg_tiles(tmp_path: Path) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
+    archive, told, view = imported(path, tmp_path / "gdal", engine="gdal", tile_format="jpeg", tile_quality=95)
+    assert told.metadata["format"] == "jpg"
+    native = imported(path, tmp_path / "native", tile_format="jpeg", tile_quality=95)[2]
+    row, column = view.row + 300, view.column + 300
+    assert zooms(told) == zooms(read_archive(archive))
+    box = (row, row + 64, column, column + 64)
+    assert psnr(view.window(*box)[..., :3], native.window(*box)[..., :3]) > 30
+
+
+def test_another_spatial_reference_is_reprojected(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    write_ome(path, gradient(300, 400), 1.0)
+    options = {"georef_bounds": "500000,4600300,500400,4600000", "srs": "EPSG:32631"}
+    told, view = imported(path, tmp_path / "gdal", engine="gdal", **options)[1:]
+    plain, native = imported(path, tmp_path / "native", **options)[1:]
+    assert zooms(told) == zooms(plain)
+    assert np.abs(extent(view) - extent(native)).max() <= 1
+
+
+def test_a_long_picture_has_all_its_overviews(tmp_path: Path) -> None:
+    """Its height is one pixel long before its width fits a tile, where gdaladdo by itself stops."""
+    path = write_ome(tmp_path / "a.ome.tif", gradient(200, 30_000), 0.2)
+    archive, told, _ = imported(path, tmp_path / "gdal", engine="gdal")
+    other, plain, _ = imported(path, tmp_path / "native")
+    assert zooms(told) == zooms(plain)
+    for zoom in range(*zooms(told)):
+        widths = [np.ptp(np.flatnonzero((look(one, zoom).rgba[..., 3] > 0).any(axis=0))) for one in (archive, other)]
+        assert abs(widths[0] - widths[1]) <= 1
+
+
+def test_a_picture_that_vanishes_is_told(tmp_path: Path) -> None:
+    """The tools store no tile in which a picture of less than a pixel is left; the native engine's shows it."""
+    path = write_ome(tmp_path / "a.ome.tif", gradient(3, 9_000), 0.2)
+    import_picture(path, tmp_path / "out")
+    seen = Notes()
+    out = OutputPrefix(out_dir=tmp_path / "out", img_id="picture")
+    result = actions.png2pmtiles(Png2PmtilesParams(out=out, engine="gdal"), seen)
+    assert f"nothing to show beyond zoom {result.min_zoom}" in seen.notes[0]
+
+
+def test_overviews_go_on_beyond_two_million_pixels_a_side() -> None:
+    size, params = (2_200_000, 2_600_000), Png2PmtilesParams(out=OutputPrefix(out_dir=Path("/x"), img_id="x"))
+    affine = Affine(0.2, 0, 0, 0, 0.2, 0)
+    pyramid = plan(size, affine, "EPSG:3857", 1, params)
+    tools = gdal.Toolbox(*(Path(f"/usr/bin/{name}") for name in TOOLS), versions={})
+    recipe = gdal.Recipe(tools, params, size, affine, "EPSG:3857", pyramid, Path("/x"))
+    factors = [int(word) for word in recipe.calls()[2].arguments if word.isdigit()]
+    assert factors == [2**n for n in range(1, len(factors) + 1)]
+    side = 2_600_000 * 0.2 / (2 * HALF_MAP / 512 / 2**pyramid.base_zoom)
+    assert 256 < side / factors[-2] <= 512
+
+
+def test_a_picture_that_is_transparent_everywhere(tmp_path: Path) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", np.full((40, 50), 7, np.uint8), 0.2)
+    with pytest.raises(ArchiveError, match="transparent everywhere"):
+        import_picture(path, tmp_path / "out", engine="gdal", transparent_below=9)
+
+
+def test_a_damaged_geotiff_is_the_tools_own_complaint(tmp_path: Path) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", gradient(1200, 1200), 0.2)
+    import_picture(path, tmp_path / "out")
+    out = OutputPrefix(out_dir=tmp_path / "out", img_id="picture")
+    placed = out.path(".geotif.tif")
+    placed.write_bytes(placed.read_bytes()[:700_000])
+    before = out.path(".pmtiles").read_bytes()
+    with pytest.raises((ToolError, InputError)) as caught:
+        actions.png2pmtiles(Png2PmtilesParams(out=out, engine="gdal"))
+    assert isinstance(caught.value, ToolError)
+    assert not caught.value.passing
+    assert "gdal_translate failed" in str(caught.value)
+    assert caught.value.words
+    assert out.path(".pmtiles").read_bytes() == before
+    assert not (tmp_path / "out" / ".cartloader").exists()
+
+
+def test_webp_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(ValueError, match="write png or jpeg"):
+        Png2PmtilesParams(out=OutputPrefix(out_dir=Path("/x"), img_id="x"), engine="gdal", tile_format="webp")
+
+
+@pytest.mark.parametrize(
+    ("option", "make", "words"),
+    [
+        ("gdaladdo", lambda path: path.mkdir(), "is a directory"),
+        ("gdalinfo", lambda path: path.write_text("text"), "is not executable"),
+        ("pmtiles", lambda path: (path.write_text("text"), path.chmod(0o755)), "cannot be run (Exec format error)"),
+        ("gdal_translate", lambda _: None, "there is no such file"),
+        ("gdal_translate", lambda path: path.symlink_to("/bin/ls"), "is not GDAL's"),
+        ("pmtiles", lambda path: path.symlink_to("/bin/true"), "is not go-pmtiles"),
+    ],
+)
+def test_a_wrong_tool_is_told_before_the_image_is_decoded(tmp_path: Path, option: str, make: Any, words: str) -> None:
+    path = tmp_path / "tool"
+    make(path)
+    params = Png2PmtilesParams(out=OutputPrefix(out_dir=tmp_path, img_id="x"), **{option: str(path)})
+    assert params.chosen_engine == "gdal"
+    with pytest.raises((ToolError, UsageError)) as caught:
+        gdal.toolbox(params)
+    assert str(caught.value).startswith(f"--{option} {path}: ")
+    assert words in str(caught.value)
+
+
+def test_an_old_gdal_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "gdalinfo"
+    path.write_text("#!/bin/sh\necho 'GDAL 3.4.1, released 2021/12/27'\n")
+    path.chmod(0o755)
+    with pytest.raises(ToolError, match=r"is GDAL 3\.4\.1; --engine gdal needs GDAL 3\.6 or newer"):
+        gdal.toolbox(Png2PmtilesParams(out=OutputPrefix(out_dir=tmp_path, img_id="x"), gdalinfo=str(path)))
+
+
+def test_a_missing_tool_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError, match=r"gdal_translate is not installed.*apt install gdal-bin.*--gdal_translate"):
+        gdal.toolbox(Png2PmtilesParams(out=OutputPrefix(out_dir=tmp_path, img_id="x"), engine="gdal"))
+
+
+def test_the_marks_of_the_tiles_are_json(tmp_path: Path) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
+    import_picture(path, tmp_path / "out", engine="gdal")
+    with sqlite3.connect(tmp_path / "out" / "picture.pmtiles.mbtiles") as database:
+        rows = dict(database.execute("SELECT name, value FROM metadata"))
+    assert json.loads(rows["json"])["cartloader"]["engine"] == "gdal"
+    assert rows["name"] == "picture"

@@ -1,0 +1,49 @@
+"""The tools of ``--engine gdal``, and stand-ins that fail in a chosen way before they hand on to the real ones."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cartloader.params import TOOLS
+
+
+def require_tools(*names: str) -> None:
+    """Skip a test where a tool is missing; where ``CARTLOADER_TOOLS=required`` says that none may be, fail it."""
+    if missing := [name for name in names or TOOLS if shutil.which(name) is None]:
+        told = f"{', '.join(missing)} is not installed"
+        if os.environ.get("CARTLOADER_TOOLS") == "required":
+            pytest.fail(told)
+        pytest.skip(told)
+
+
+def stand_in(folder: Path, tool: str, script: str) -> Path:
+    """A program of the tool's name that runs a shell script first, with its own arguments.
+
+    The script finds the real tool in ``$real``, and in ``$n`` how often it was called before, its version aside.
+    """
+    path, counter = folder / tool, folder / f"{tool}.count"
+    real = shutil.which(tool)
+    assert real
+    path.write_text(
+        f"""#!/bin/sh
+real={shlex.quote(real)}
+case "$1" in --version|version) exec "$real" "$@";; esac
+n=$(wc -l < {shlex.quote(str(counter))} 2>/dev/null || echo 0)
+echo "$*" >> {shlex.quote(str(counter))}
+{script}
+exec "$real" "$@"
+"""
+    )
+    path.chmod(0o755)
+    return path
+
+
+def calls_of(stand_in_path: Path) -> list[str]:
+    """The arguments of each call of a stand-in."""
+    counter = stand_in_path.with_name(f"{stand_in_path.name}.count")
+    return counter.read_text().splitlines() if counter.exists() else []
