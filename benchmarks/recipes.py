@@ -104,6 +104,7 @@ def _vips(job: Job, out: Path) -> list[Command]:
 RECIPES = {
     "native": Recipe((), _native(), "picture.pmtiles"),
     "native webp": Recipe((), _native("--tile-format", "webp"), "picture.pmtiles"),
+    "engine gdal": Recipe(("gdal_translate", "gdaladdo", "pmtiles"), _native("--engine", "gdal"), "picture.pmtiles"),
     "gdal": Recipe(("gdal_translate", "gdaladdo", "pmtiles"), _gdal, "picture.pmtiles"),
     "rio pmtiles": Recipe(("rio", "gdal_translate"), _rio, "picture.pmtiles"),
     "libvips": Recipe(("vips",), _vips, "tiles"),

@@ -39,12 +39,9 @@ one the command ends with code 2 and lists them. What the options do to pixels, 
 """
 
 _REST = """\
-## Options that are not built yet
-
-`--dry-run` and `--makefn` are refused with a sentence that says so (code 2). So is `--engine gdal` together with
-`--png2pmtiles`, and with it each path of a tool, unless `--engine native` is given too. `--restart` is accepted and
-changes nothing: there is no cache yet, so that each run does all its work. `--gdal-translate` is another spelling of
-`--gdal_translate`.
+`--gdal-translate` is another spelling of `--gdal_translate`. What the tools do, and the Makefile, is described
+[on a page of their own](gdal.md). `--restart` is accepted and changes nothing: there is no cache yet, so that each run
+does all its work.
 
 ## Ids
 

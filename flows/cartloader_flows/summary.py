@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cartloader.plan import ImportPlan
-    from cartloader.results import CatalogResult, ImageResult, RunResult
+    from cartloader.results import CatalogResult, ImageResult, RunResult, ToolUse
 
 
 def summary(result: RunResult, sources: Mapping[str, str]) -> str:
@@ -31,6 +31,8 @@ def image_lines(image: ImageResult, source: str) -> list[str]:
         zooms = zooms_and_tiles(tiles.min_zoom, tiles.max_zoom, tiles.tiles)
         details.append(f"{tiles.path}  {size(tiles.size)}, {zooms}, verified")
         files.append(tiles.asset)
+        if tiles.tools:
+            details.append(f"tools: {tool_words(tiles.tools)}")
     if not details:
         return []
     if files:
@@ -40,6 +42,15 @@ def image_lines(image: ImageResult, source: str) -> list[str]:
         f"done in {duration(sum(image.seconds.values()))}" + (f" ({stages})" if len(image.seconds) > 1 else "")
     )
     return [f"{image.img_id}  {source}{description}", *(f"  {line}" for line in details)]
+
+
+def tool_words(uses: Sequence[ToolUse]) -> str:
+    """What the calls of external tools took, by tool; the memory is that of the largest."""
+    seconds: dict[str, float] = {}
+    for use in uses:
+        seconds[use.tool] = seconds.get(use.tool, 0) + use.seconds
+    each = ", ".join(f"{tool} {duration(taken)}" for tool, taken in seconds.items())
+    return f"{each}; at most {size(max(use.memory for use in uses))} of memory"
 
 
 def plan_lines(plan: ImportPlan) -> list[str]:

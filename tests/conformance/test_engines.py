@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from affine import Affine
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 from support.maps import HALF_MAP, MapView, import_picture, look, psnr, write_ome
@@ -145,6 +146,18 @@ def test_zooms_may_be_chosen(tmp_path: Path, wanted: tuple[int, int]) -> None:
         np.testing.assert_array_equal(look(archive, 18).rgba, look(full, 18).rgba)
 
 
+@pytest.mark.parametrize("more", [-9e-7, -1e-8, 0, 1e-9])
+@pytest.mark.parametrize("y_down", [True, False])
+def test_a_pixel_as_large_as_a_zooms(tmp_path: Path, more: float, y_down: bool) -> None:
+    """GDAL by itself takes the zoom beyond for most of these."""
+    side = 2 * HALF_MAP / (512 << 18) * (1 + more)
+    Image.fromarray(gradient(200, 300)).save(tmp_path / "a.png")
+    low, high = 100, 100 + 200 * side
+    bounds = f"100,{low if y_down else high!r},{100 + 300 * side!r},{high if y_down else low!r}"
+    told = imported(tmp_path / "a.png", tmp_path / "gdal", engine="gdal", georef_bounds=bounds)[1]
+    assert zooms(told) == (17, 18)
+
+
 def test_the_archive_says_where_the_picture_is_and_how_it_was_made(tmp_path: Path) -> None:
     path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
     native = imported(path, tmp_path / "native", rotate=90)[1]
@@ -183,6 +196,7 @@ def test_jpeg_tiles(tmp_path: Path) -> None:
     assert zooms(told) == zooms(read_archive(archive))
     box = (row, row + 64, column, column + 64)
     assert psnr(view.window(*box)[..., :3], native.window(*box)[..., :3]) > 30
+    assert view.rgba[0, 0].tolist() == [0, 0, 0, 255]  # beyond the picture's edge
 
 
 def test_another_spatial_reference_is_reprojected(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.maps import write_ome
-from support.tools import calls_of, require_tools, stand_in
+from support.tools import all_ended, calls_of, living, require_tools, stand_in
 
 from cartloader import actions, tools
 from cartloader.errors import DiskError, StoppedError, ToolError
@@ -62,19 +62,6 @@ def call(program: Path, *arguments: str, timeout: float = 20, **more: str) -> To
     return ToolCall(
         img_id="x", stage="work", program=program, arguments=arguments, folder=program.parent, timeout=timeout, **more
     )
-
-
-def living(words: str) -> list[int]:
-    """Processes whose command line has these words."""
-    done = subprocess.run(["pgrep", "-f", words], capture_output=True, text=True, check=False)
-    return [int(word) for word in done.stdout.split()]
-
-
-def eventually_none(words: str) -> bool:
-    until = time.monotonic() + 3
-    while living(words) and time.monotonic() < until:
-        time.sleep(0.05)
-    return not living(words)
 
 
 def test_output_is_heard_line_by_line(tmp_path: Path) -> None:
@@ -157,7 +144,7 @@ def test_a_hanging_tool_ends_at_its_time_out_with_its_children(tmp_path: Path, i
         run(call(program, timeout=1))
     assert caught.value.passing
     assert time.monotonic() - start < 1 + 3 + 1.5
-    assert eventually_none(f"sleep {mark}")
+    assert all_ended(f"sleep {mark}")
 
 
 def test_what_a_tool_leaves_behind_ends_with_it(tmp_path: Path) -> None:
@@ -165,7 +152,7 @@ def test_what_a_tool_leaves_behind_ends_with_it(tmp_path: Path) -> None:
     start = time.monotonic()
     run(call(script(tmp_path, f"sleep {mark} & echo done")))
     assert time.monotonic() - start < 3, "the child holds the pipes open"
-    assert eventually_none(f"sleep {mark}")
+    assert all_ended(f"sleep {mark}")
 
 
 def test_a_stopped_run_stops_its_tool(tmp_path: Path) -> None:
@@ -180,7 +167,7 @@ def test_a_stopped_run_stops_its_tool(tmp_path: Path) -> None:
 
     with pytest.raises(StoppedError):
         run(call(script(tmp_path, f"sleep {mark}")), Stopped())
-    assert eventually_none(f"sleep {mark}")
+    assert all_ended(f"sleep {mark}")
 
 
 @pytest.mark.usefixtures("fast")
@@ -295,12 +282,12 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, placed: OutputPrefix,
     assert time.monotonic() - start < 5
     assert process.returncode == 130
     assert errors.splitlines()[-1] == "interrupted"
-    assert eventually_none(f"sleep {mark}")
+    assert all_ended(f"sleep {mark}")
     assert names(placed) == {"a.pmtiles", "a.json", "a.geotif.tif"}
     assert placed.path(".pmtiles").read_bytes() == before
     subprocess.run(argv, check=True, capture_output=True)
     assert names(placed) == {"a.pmtiles", "a.json", "a.geotif.tif", "a.pmtiles.mbtiles"}
-    assert eventually_none(f"sleep {mark}")
+    assert all_ended(f"sleep {mark}")
 
 
 def test_ctrl_c_at_any_moment(placed: OutputPrefix) -> None:
@@ -315,5 +302,5 @@ def test_ctrl_c_at_any_moment(placed: OutputPrefix) -> None:
             time.sleep(moment)
             process.send_signal(signal.SIGINT)
         assert process.returncode in {130, 0, -signal.SIGINT}  # the last: before Python listens
-        assert not living(str(placed.out_dir / ".cartloader"))
+        assert not living("placed.tif") + living("tiles.mbtiles")
         assert {name: (placed.out_dir / name).read_bytes() for name in names(placed)} == before

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,22 @@ def calls_of(stand_in_path: Path) -> list[str]:
     """The arguments of each call of a stand-in."""
     counter = stand_in_path.with_name(f"{stand_in_path.name}.count")
     return counter.read_text().splitlines() if counter.exists() else []
+
+
+def living(words: str) -> list[str]:
+    """The command lines of living processes that hold these words; zombies have none."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            if words in line:
+                found.append(line)
+    return found
+
+
+def all_ended(words: str) -> bool:
+    """Whether the last process with these words in its command line ends soon."""
+    until = time.monotonic() + 3
+    while living(words) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not living(words)

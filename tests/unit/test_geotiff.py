@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import tifffile
 from affine import Affine
 from rasterio.enums import ColorInterp
 from support.rasters import noise
+from support.tools import require_tools
 
 from cartloader.bounds import Bounds, Placement
 from cartloader.errors import BoundsError, InputError
@@ -48,9 +48,9 @@ def test_gdal_reads_what_was_written(tmp_path: Path, size: tuple[int, int], band
         np.testing.assert_array_equal(placed.store.read(Window(0, size[0], 0, size[1])), pixels)
 
 
-@pytest.mark.skipif(shutil.which("gdalinfo") is None, reason="no gdalinfo here")
 @pytest.mark.parametrize(("crs", "code"), [("EPSG:3857", 3857), ("EPSG:32633", 32633)])
 def test_gdalinfo_agrees(tmp_path: Path, crs: str, code: int) -> None:
+    require_tools("gdalinfo")
     path = tmp_path / "a.tif"
     with create_geotiff(path, 30, 40, 3, placement(crs=crs), {}) as store:
         store.write(0, 0, noise((30, 40, 3)))

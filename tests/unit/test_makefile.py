@@ -27,7 +27,11 @@ from cartloader_flows.commands import ActionCommand, PictureCommand, PlaneComman
 from cartloader_flows.parser import Parser
 
 IMPORT = ["--ome2png", "--png2pmtiles", "--update-catalog"]
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _make() -> None:
+    require_tools("make")
 
 
 @pytest.fixture
