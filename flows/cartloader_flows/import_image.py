@@ -30,7 +30,7 @@ def import_image(
         options: Everything else.
     """
     refuse_relative_paths(options, in_img=in_img, out_dir=out_dir)
-    job, actions = single_job(in_img, img_id, out_dir, options), TaskActions()
+    job, actions = single_job(in_img, img_id, out_dir, options), TaskActions(options.restart)
     try:
         return gather([job], [partial(import_one, job, actions)], actions)
     except RunError as failure:

@@ -30,7 +30,7 @@ def image_lines(image: ImageResult, source: str) -> list[str]:
         tiles = image.tiles
         zooms = zooms_and_tiles(tiles.min_zoom, tiles.max_zoom, tiles.tiles)
         details.append(f"{tiles.path}  {size(tiles.size)}, {zooms}, verified")
-        files.append(tiles.asset)
+        files += tiles.files[1:]
         if tiles.tools:
             details.append(f"tools: {tool_words(tiles.tools)}")
     if not details:
@@ -38,6 +38,9 @@ def image_lines(image: ImageResult, source: str) -> list[str]:
     if files:
         details.append(", ".join([str(files[0]), *(file.name for file in files[1:])]))
     stages = ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in image.seconds.items())
+    if image.raster and image.raster.cached and (not image.tiles or image.tiles.cached):
+        details.append("nothing to do: as made before")
+        return [f"{image.img_id}  {source}{description}", *(f"  {line}" for line in details)]
     details.append(
         f"done in {duration(sum(image.seconds.values()))}" + (f" ({stages})" if len(image.seconds) > 1 else "")
     )

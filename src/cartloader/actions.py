@@ -62,7 +62,6 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
     Raises:
         CartloaderError: the GeoTIFF is missing or its picture cannot be tiled.
     """
-    final = params.out.path(".pmtiles")
     with at_work(), workspace(params.out) as scratch, open_geotiff(params.out.path(".geotif.tif")) as placed:
         if params.chosen_engine == "gdal":
             tiled = gdal.tile(placed, params, scratch, report, run_tool)
@@ -71,9 +70,9 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
         size = tiled.files[".pmtiles"].stat().st_size
         for suffix, made in tiled.files.items():
             publish(made, params.out.path(suffix))
+    archive, *others = (params.out.path(suffix) for suffix in tiled.files)
     return TilesResult(
-        path=final,
-        asset=write_asset(params.out),
+        files=(archive, write_asset(params.out), *others),
         min_zoom=tiled.min_zoom,
         max_zoom=tiled.max_zoom,
         tiles=tiled.tiles,
@@ -152,9 +151,7 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
             for suffix, text in (("bounds", str(placement.bounds)), ("color", rescale.mode)):
                 files.append(params.out.path(f".transform.{suffix}.csv"))
                 write_whole(files[-1], text + "\n")
-    return RasterResult(
-        geotif=files[0], files=tuple(files), description=description, shown=_shown(thresholds, plane.dtype)
-    )
+    return RasterResult(files=tuple(files), description=description, shown=_shown(thresholds, plane.dtype))
 
 
 @contextmanager

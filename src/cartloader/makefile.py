@@ -16,7 +16,7 @@ from typing import Any
 from cartloader import __version__
 from cartloader.errors import UsageError
 from cartloader.files import locked, publish
-from cartloader.images import companions
+from cartloader.images import inputs
 from cartloader.jobs import ImageJob, catalog_path, raster_params
 from cartloader.params import (
     TOOLS,
@@ -183,12 +183,6 @@ def arguments(params: GeoreferenceParams | Png2PmtilesParams) -> list[str]:
             continue
         words.append(option(name) if value is True else f"{option(name)}={value}")
     return words
-
-
-def inputs(params: GeoreferenceParams) -> list[Path]:
-    """The files that the first action reads: the image, those beside it that say more of it, and those of options."""
-    named = [value for _, value in params if isinstance(value, Path)]
-    return [*named, *companions(params.in_img)]
 
 
 def _absolute(job: ImageJob) -> ImageJob:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,12 +14,24 @@ class Result(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class RasterResult(Result):
+class Made(Result):
+    """What an action wrote into its output directory."""
+
+    files: tuple[Path, ...]
+    """All files written, the one that matters most first."""
+    digests: dict[str, str] = {}
+    """What they are, by name, where somebody will want to know whether they still are."""
+    cached: bool = False
+    """Whether they were made before, and needed no work."""
+
+    def placed_in(self, out_dir: Path) -> Self:
+        """The same files by the path of their directory that is used now."""
+        return self.model_copy(update={"files": tuple(out_dir / file.name for file in self.files)})
+
+
+class RasterResult(Made):
     """A placed GeoTIFF and what was written beside it."""
 
-    geotif: Path
-    files: tuple[Path, ...]
-    """All files written, the GeoTIFF included."""
     description: str
     """The image in one line: size, type, plane, µm per pixel."""
     shown: str
@@ -36,11 +49,9 @@ class ToolUse(Result):
     """Bytes of its largest process at its peak; 0 where the system does not tell."""
 
 
-class TilesResult(Result):
-    """A verified archive and its asset JSON."""
+class TilesResult(Made):
+    """A verified archive, its asset JSON and, by ``--engine gdal``, the MBTiles."""
 
-    path: Path
-    asset: Path
     min_zoom: int
     max_zoom: int
     tiles: int
@@ -48,6 +59,11 @@ class TilesResult(Result):
     """Bytes of the archive."""
     tools: tuple[ToolUse, ...] = ()
     """The calls that made it, none for the native engine."""
+
+    @property
+    def path(self) -> Path:
+        """The archive."""
+        return self.files[0]
 
 
 class CatalogResult(Result):

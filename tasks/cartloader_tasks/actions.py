@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
-from prefect import task
+from dataclasses import dataclass
+from typing import Any, TypedDict, TypeVar
+
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
+from prefect.transactions import CommitMode, transaction
 
 from cartloader import actions
 from cartloader.jobs import ImageJob, import_one
 from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
 from cartloader.report import Report
-from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult
+from cartloader.results import CatalogResult, ImageResult, Made, RasterResult, TilesResult
+from cartloader_tasks.caching import ByContent, with_digests
 from cartloader_tasks.reports import run_report
 from cartloader_tasks.tools import run_as_task
 
+MadeT = TypeVar("MadeT", bound=Made)
 
-@task(task_run_name="ome2png {params.out.img_id}", cache_policy=NO_CACHE, persist_result=False)
+
+class _Caching(TypedDict):
+    cache_policy: ByContent
+    persist_result: bool
+    result_serializer: str
+    cache_result_in_memory: bool
+
+
+# In memory, a result would outlive the check of its files.
+CACHED = _Caching(cache_policy=ByContent(), persist_result=True, result_serializer="json", cache_result_in_memory=False)
+
+
+@task(task_run_name="ome2png {params.out.img_id}", **CACHED)
 def ome2png(params: Ome2PngParams) -> RasterResult:
     """One plane of a TIFF or OME-TIFF → placed GeoTIFF, and PNG where it is asked for."""
-    return actions.ome2png(params, run_report(params.out.img_id))
+    return with_digests(actions.ome2png(params, run_report(params.out.img_id)))
 
 
-@task(task_run_name="georeference {params.out.img_id}", cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name="georeference {params.out.img_id}", **CACHED)
 def georeference(params: GeoreferenceParams) -> RasterResult:
     """A plain picture → placed GeoTIFF."""
-    return actions.georeference(params, run_report(params.out.img_id))
+    return with_digests(actions.georeference(params, run_report(params.out.img_id)))
 
 
-@task(task_run_name="png2pmtiles {params.out.img_id}", cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name="png2pmtiles {params.out.img_id}", **CACHED)
 def png2pmtiles(params: Png2PmtilesParams) -> TilesResult:
     """A placed GeoTIFF → PMTiles archive and asset JSON."""
-    return actions.png2pmtiles(params, run_report(params.out.img_id), run_as_task)
+    return with_digests(actions.png2pmtiles(params, run_report(params.out.img_id), run_as_task))
 
 
 @task(task_run_name="update_catalog {params.catalog_yaml.name}", cache_policy=NO_CACHE, persist_result=False)
@@ -38,24 +56,38 @@ def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
     return actions.update_catalog(params)
 
 
+@dataclass(frozen=True)
 class TaskActions:
     """The actions as task runs; each task finds its report by itself (see `cartloader_tasks.reports`)."""
 
+    restart: bool = False
+    """Whether results of before do not count."""
+
     def ome2png(self, params: Ome2PngParams, _report: Report, /) -> RasterResult:
         """Run the task of this name."""
-        return ome2png(params)
+        return self._made(ome2png, params)
 
     def georeference(self, params: GeoreferenceParams, _report: Report, /) -> RasterResult:
         """Run the task of this name."""
-        return georeference(params)
+        return self._made(georeference, params)
 
     def png2pmtiles(self, params: Png2PmtilesParams, _report: Report, /) -> TilesResult:
         """Run the task of this name."""
-        return png2pmtiles(params)
+        return self._made(png2pmtiles, params)
 
     def update_catalog(self, params: UpdateCatalogParams, /) -> CatalogResult:
         """Run the task of this name."""
         return update_catalog(params)
+
+    def _made(self, action: Task[[Any], MadeT], params: GeoreferenceParams | Png2PmtilesParams) -> MadeT:
+        """The result of a task run or, where nothing has changed since, of the one that made the files."""
+        if self.restart:
+            action = action.with_options(refresh_cache=True)
+        # Each result counts by itself: it is kept also where a later action of the image fails.
+        with transaction(commit_mode=CommitMode.EAGER):
+            state = action(params, return_state=True)
+        made: MadeT = state.result()
+        return made.placed_in(params.out.out_dir).model_copy(update={"cached": state.name == "Cached"})
 
 
 @task(task_run_name="{job.out.img_id}", cache_policy=NO_CACHE, persist_result=False)
@@ -64,4 +96,4 @@ def import_job(job: ImageJob) -> ImageResult:
 
     They are called, never submitted: a task that waits for a submitted one holds the very thread it needs.
     """
-    return import_one(job, TaskActions())
+    return import_one(job, TaskActions(job.options.restart))

@@ -54,7 +54,7 @@ class Recorder:
     def _raster(self, name: str, params: GeoreferenceParams) -> RasterResult:
         self.calls.append((name, params))
         geotif = params.out.path(".geotif.tif")
-        return RasterResult(geotif=geotif, files=(geotif,), description="small", shown="all")
+        return RasterResult(files=(geotif,), description="small", shown="all")
 
 
 def mapping(tmp_path: Path, content: object, name: str = "images.json") -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cartloader.errors import InputError
+from cartloader.params import GeoreferenceParams
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -32,6 +33,12 @@ def world_files(path: Path) -> list[Path]:
     suffix = path.suffix or "."
     names = {f"{suffix[:2]}{suffix[-1]}w", f"{suffix}w", ".wld"}
     return [beside for name in sorted(names) if (beside := path.with_name(path.stem + name)).is_file()]
+
+
+def inputs(params: GeoreferenceParams) -> list[Path]:
+    """The files that the first action reads: the image, those of options, and those beside it that say more of it."""
+    named = [value for _, value in params if isinstance(value, Path)]
+    return [*named, *companions(params.in_img)]
 
 
 def companions(path: Path) -> list[Path]:

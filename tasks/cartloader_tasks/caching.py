@@ -1,0 +1,187 @@
+"""When an action need not be done again: same input, options and program, and its files are still as it left them.
+
+Prefect keeps the result of each finished task run under a key. The key is made of the content of the inputs, so that a
+touched or moved file is a hit and a changed byte is none. Prefect does not look at the files that a result speaks of;
+that is done here, before it looks for the result.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import xxhash
+from filelock import FileLock, Timeout
+from prefect.cache_policies import CachePolicy
+from prefect.context import TaskRunContext
+from prefect.filesystems import LocalFileSystem
+from prefect.locking.protocol import LockManager
+from prefect.results import ResultStore
+from prefect.settings import PREFECT_HOME
+from prefect.transactions import IsolationLevel
+
+from cartloader import ALGORITHM, __version__
+from cartloader.engines import gdal
+from cartloader.images import inputs
+from cartloader.params import TOOLS, GeoreferenceParams, OutputPrefix, Png2PmtilesParams
+from cartloader.results import Made
+from cartloader_tasks.digests import DigestMemory
+
+MadeT = TypeVar("MadeT", bound=Made)
+
+_NO_MATTER = {"in_img", "out", "high_memory", "engine", "tool_timeout", *TOOLS}
+"""Parameters that do not change what is written, or whose meaning enters the key in another way."""
+
+
+def home() -> Path:
+    """Where the memory of digests and the locks are: beside Prefect's own records."""
+    return Path(PREFECT_HOME.value()) / "cartloader"
+
+
+def digest(path: Path) -> str:
+    """The digest of a file, remembered.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return DigestMemory(home() / "digests.sqlite3").digest(path)
+
+
+def key_of(action: str, params: GeoreferenceParams | Png2PmtilesParams) -> str:
+    """The key of an action's result.
+
+    Raises:
+        CartloaderError: a tool of ``--engine gdal`` is missing.
+        OSError: an input cannot be read.
+    """
+    told = params.model_dump(mode="json", exclude=_NO_MATTER)
+    parts: dict[str, Any] = {
+        "action": action,
+        "algorithm": [__version__, ALGORITHM],
+        "out": str(params.out.path("").absolute()),
+    }
+    if isinstance(params, GeoreferenceParams):
+        files = inputs(params)
+        told = {name: value for name, value in told.items() if not isinstance(getattr(params, name), Path)}
+    else:
+        files = [params.out.path(".geotif.tif")]
+        parts["tools"] = gdal.toolbox(params).versions if params.chosen_engine == "gdal" else None
+    # What a world file is called says what it is.
+    parts["inputs"] = [[file.suffix, digest(file)] for file in files]
+    return f"{action}-{xxhash.xxh3_128_hexdigest(json.dumps([parts, told], sort_keys=True).encode())}"
+
+
+def with_digests(made: MadeT) -> MadeT:
+    """A result that knows what its files are."""
+    return made.model_copy(update={"digests": {file.name: digest(file) for file in made.files}})
+
+
+def is_intact(made: Made, out: OutputPrefix) -> bool:
+    """Whether the files of a result are what they were, where they are expected now."""
+    try:
+        return all(digest(out.out_dir / name) == known for name, known in made.digests.items())
+    except OSError:
+        return False
+
+
+class FileLocks(LockManager):
+    """One run at a time for each key, on this machine; the system frees the lock of a process that dies.
+
+    (The locks of `prefect.locking.filesystem` outlive a killed process, and the next run would wait forever.)
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[str, FileLock]] = {}
+        self._guard = threading.Lock()
+
+    def acquire_lock(
+        self,
+        key: str,
+        holder: str,
+        acquire_timeout: float | None = None,
+        hold_timeout: float | None = None,  # noqa: ARG002  (nobody asks for one)
+    ) -> bool:
+        """Wait for the lock; whether it is held now."""
+        if self.is_lock_holder(key, holder):
+            return True
+        lock = FileLock(home() / "locks" / f"{key}.lock", thread_local=False)
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=-1 if acquire_timeout is None else acquire_timeout)
+        except Timeout:
+            return False
+        with self._guard:
+            self._held[key] = holder, lock
+        return True
+
+    async def aacquire_lock(
+        self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
+    ) -> bool:
+        """Wait for the lock."""
+        return self.acquire_lock(key, holder, acquire_timeout, hold_timeout)
+
+    def release_lock(self, key: str, holder: str) -> None:
+        """Let others have it."""
+        with self._guard:
+            if self._held.get(key, ("",))[0] != holder:
+                raise ValueError(f"{holder} does not hold the lock of {key}")
+            _, lock = self._held.pop(key)
+        lock.release()
+
+    def is_locked(self, key: str) -> bool:
+        """Whether anybody holds it."""
+        return not self.wait_for_lock(key, 0)
+
+    def is_lock_holder(self, key: str, holder: str) -> bool:
+        """Whether this one holds it."""
+        with self._guard:
+            return self._held.get(key, ("",))[0] == holder
+
+    def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Wait until nobody holds it; False when that takes too long."""
+        if not self.acquire_lock(key, f"waits {threading.get_ident()}", timeout):
+            return False
+        self.release_lock(key, f"waits {threading.get_ident()}")
+        return True
+
+    async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Wait until nobody holds it."""
+        return self.wait_for_lock(key, timeout)
+
+
+_LOCKS = FileLocks()
+
+
+@dataclass
+class ByContent(CachePolicy):
+    """Keys by content; a result whose files are gone or changed is forgotten before it is looked for."""
+
+    def __post_init__(self) -> None:
+        self.isolation_level, self.lock_manager = IsolationLevel.SERIALIZABLE, _LOCKS
+
+    def compute_key(
+        self,
+        task_ctx: TaskRunContext,
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],  # noqa: ARG002  (those of the task say all)
+        **_: Any,
+    ) -> str | None:
+        """The key of a task run; None where its input cannot be read, which the action itself tells best."""
+        params = inputs["params"]
+        try:
+            key = key_of(task_ctx.task.name, params)
+        except OSError:
+            return None
+        store = task_ctx.result_store
+        if store.exists(key) and not is_intact(store.read(key).result, params.out):
+            _forget(store, key)
+        return key
+
+
+def _forget(store: ResultStore, key: str) -> None:
+    assert isinstance(store.result_storage, LocalFileSystem), "results are kept in Prefect's home"
+    assert store.result_storage.basepath is not None
+    Path(store.result_storage.basepath, key).unlink(missing_ok=True)

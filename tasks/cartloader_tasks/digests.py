@@ -1,0 +1,80 @@
+"""Digests of whole files, remembered: a file that has not changed is not read again."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import xxhash
+
+_CHUNK = 8 << 20
+_SETTLED = 0.1
+"""Seconds that a file must have been left alone: a change within one tick of a file system's clock leaves no trace."""
+_TABLE = """CREATE TABLE IF NOT EXISTS digests (
+    path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, digest TEXT
+) WITHOUT ROWID"""
+
+
+class DigestMemory:
+    """XXH3 (128 bits) of files, kept in a database that processes share.
+
+    A digest is good as long as size, mtime, ctime (in ns) and inode of its file are the same.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+
+    def digest(self, path: Path) -> str:
+        """The digest of a file's bytes, in hexadecimal.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        path = path.absolute()
+        before = _state(path)
+        with self._open() as database:
+            known_row = database.execute(
+                "SELECT size, mtime, ctime, inode, digest FROM digests WHERE path = ?", (str(path),)
+            )
+            *known, digest = known_row.fetchone() or (None,)
+        if known == before:
+            return str(digest)
+        found = _read(path)
+        if _state(path) == before and time.time_ns() - max(before[1:3]) > _SETTLED * 1e9:
+            with self._open() as database:
+                database.execute(
+                    "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", (str(path), *before, found)
+                )
+        return found
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """The database; one that is damaged is begun anew, as it only saves time."""
+        try:
+            self._database.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._database, timeout=60)) as database, database:
+                database.execute("PRAGMA synchronous = OFF")
+                database.execute(_TABLE)
+                yield database
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # locked, or no room
+                raise
+            with suppress(FileNotFoundError):
+                self._database.unlink()
+            raise
+
+
+def _state(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def _read(path: Path) -> str:
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
