@@ -40,8 +40,15 @@ one the command ends with code 2 and lists them. What the options do to pixels, 
 
 _REST = """\
 `--gdal-translate` is another spelling of `--gdal_translate`. What the tools do, and the Makefile, is described
-[on a page of their own](gdal.md). `--restart` is accepted and changes nothing: there is no cache yet, so that each run
-does all its work.
+[on a page of their own](gdal.md).
+
+## What is not done again
+
+Under Prefect, an action is spared where the content of its input, the options that matter to it, cartloader's version
+and, for `--engine gdal`, those of the tools are what they were, and each file that it made still has the content that
+it left. A file that was only touched or moved counts as the same. Prefect's home (`PREFECT_HOME`) keeps the results,
+and the digests of files that have not changed since, so that these are not read again. `--restart` does all work anew;
+`--direct` always does.
 
 ## Ids
 

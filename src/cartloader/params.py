@@ -332,7 +332,7 @@ class RunOptions(Options):
     """How the run goes about it."""
 
     restart: bool = Field(False, **in_group("run"))
-    """Ignore caches and existing outputs."""
+    """Ignore what was made before, and do all work anew."""
 
 
 class ImportOptions(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import xxhash
 
@@ -35,36 +35,29 @@ class DigestMemory:
         """
         path = path.absolute()
         before = _state(path)
-        with self._open() as database:
-            known_row = database.execute(
-                "SELECT size, mtime, ctime, inode, digest FROM digests WHERE path = ?", (str(path),)
-            )
-            *known, digest = known_row.fetchone() or (None,)
+        query = "SELECT size, mtime, ctime, inode, digest FROM digests WHERE path = ?"
+        *known, digest = self._ask(query, str(path)) or (None,)
         if known == before:
             return str(digest)
         found = _read(path)
         if _state(path) == before and time.time_ns() - max(before[1:3]) > _SETTLED * 1e9:
-            with self._open() as database:
-                database.execute(
-                    "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", (str(path), *before, found)
-                )
+            self._ask("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", str(path), *before, found)
         return found
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """The database; one that is damaged is begun anew, as it only saves time."""
+    def _ask(self, query: str, *values: str | int) -> tuple[Any, ...] | None:
+        """The first row that answers; none from a database that fails, as it only saves time."""
+        self._database.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._database.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._database, timeout=60)) as database, database:
                 database.execute("PRAGMA synchronous = OFF")
                 database.execute(_TABLE)
-                yield database
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, or no room
-                raise
-            with suppress(FileNotFoundError):
-                self._database.unlink()
-            raise
+                row: tuple[Any, ...] | None = database.execute(query, values).fetchone()
+                return row
+        except sqlite3.OperationalError:  # locked for long, or no room
+            return None
+        except sqlite3.DatabaseError:  # damaged
+            self._database.unlink(missing_ok=True)
+            return None
 
 
 def _state(path: Path) -> list[int]:

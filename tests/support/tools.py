@@ -62,6 +62,16 @@ def living(words: str) -> list[str]:
     return found
 
 
+def working_in(folder: Path) -> list[str]:
+    """The working directories of processes at or below a directory."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            if (where := entry.readlink()).is_relative_to(folder.resolve()):
+                found.append(str(where))
+    return found
+
+
 def all_ended(words: str) -> bool:
     """Whether the last process with these words in its command line ends soon."""
     until = time.monotonic() + 3

@@ -105,8 +105,8 @@ def test_the_name_of_a_source_of_bounds_has_no_case() -> None:
             "--tile-format webp: the tools of --engine gdal write png or jpeg",
         ),
         (
-            ["import_image", "--png2pmtiles", *FILES, "--tool-timeout", "0"],
-            "--tool-timeout 0: should be greater than 0",
+            ["import_image", "--png2pmtiles", *FILES, "--tool-timeout=-3"],
+            "--tool-timeout -3: should be greater than 0",
         ),
         (["png2pmtiles", "--out-dir", "out"], "--img-id is missing"),
         (["ome2png", "--out-dir", "out", "--img-id", "a"], "--in-img is missing"),

@@ -1,0 +1,178 @@
+"""What is done again, and what is not: by the states that Prefect records, and by the files themselves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.maps import write_ome
+from support.rasters import smooth
+from support.tools import require_tools, stand_in
+
+import cartloader_tasks.caching
+from cartloader.jobs import RunError
+from cartloader.params import ImportOptions
+from cartloader.results import RunResult
+from cartloader_flows.import_image import import_image
+from cartloader_tasks.caching import FileLocks, home
+from cartloader_tasks.digests import DigestMemory
+
+pytestmark = pytest.mark.usefixtures("server")
+
+ALL = {"ome2png": True, "png2pmtiles": True}
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    return write_ome(tmp_path / "slide.ome.tif", smooth(120, 160, 1), 0.2)
+
+
+def cached(slide: Path, out: Path, **options: object) -> tuple[bool, bool]:
+    """Import, and tell of the two actions whether they were spared; all files are there afterwards."""
+    result = import_image(slide, "a", out, ImportOptions(**(ALL | options)))
+    assert isinstance(result, RunResult)
+    (image,) = result.images
+    assert image.raster
+    assert image.tiles
+    for file in (*image.raster.files, *image.tiles.files):
+        assert file.parent == out
+        assert file.exists()
+    return image.raster.cached, image.tiles.cached
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def test_the_second_run_has_nothing_to_do(slide: Path, tmp_path: Path) -> None:
+    out = tmp_path / "map"
+    assert cached(slide, out) == (False, False)
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert cached(slide, out) == (True, True)
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    os.utime(slide)
+    assert cached(slide, out) == (True, True), "touched"
+    moved = slide.rename(tmp_path / "moved.ome.tif")
+    assert cached(moved, out) == (True, True), "moved"
+    assert cached(moved, out, high_memory=True) == (True, True), "what changes no pixel"
+    assert cached(moved, tmp_path / "other") == (False, False), "another place"
+
+
+def test_what_changed_is_done_again(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "map"
+    cached(slide, out)
+    assert cached(slide, out, resample="lanczos") == (True, False)
+    assert cached(slide, out, resample="lanczos", flip_vertical=True) == (False, False)
+    assert cached(slide, out, resample="lanczos", flip_vertical=True) == (True, True)
+    assert cached(slide, out, resample="lanczos", flip_vertical=True, restart=True) == (False, False)
+    data = bytearray(slide.read_bytes())
+    data[len(data) // 2] ^= 1
+    slide.write_bytes(data)
+    assert cached(slide, out, resample="lanczos", flip_vertical=True) == (False, False)
+    monkeypatch.setattr(cartloader_tasks.caching, "ALGORITHM", 99)
+    assert cached(slide, out, resample="lanczos", flip_vertical=True) == (False, False)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip(path: Path) -> None:
+    """Change one byte, and nothing that a directory listing tells."""
+    before, data = path.stat(), bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "spared"),
+    [
+        ("a.json", Path.unlink, (True, False)),
+        ("a.transform.png", cut, (False, True)),
+        ("a.pmtiles", flip, (True, False)),
+        ("a.geotif.tif", flip, (False, True)),
+    ],
+)
+def test_a_harmed_output_is_made_again(
+    slide: Path, tmp_path: Path, name: str, harm: Callable[[Path], None], spared: tuple[bool, bool]
+) -> None:
+    out = tmp_path / "map"
+    cached(slide, out)
+    whole = contents(out)
+    harm(out / name)
+    assert cached(slide, out) == spared
+    assert contents(out) == whole
+    assert cached(slide, out) == (True, True)
+
+
+def test_an_action_counts_although_the_next_one_fails(slide: Path, tmp_path: Path) -> None:
+    require_tools()
+    fake = stand_in(tmp_path, "gdal_translate", "exit 1")
+    with pytest.raises(RunError):
+        cached(slide, tmp_path / "map", gdal_translate=str(fake))
+    assert cached(slide, tmp_path / "map") == (True, False)
+
+
+IMPORT = """
+import sys
+from pathlib import Path
+from cartloader.params import ImportOptions
+from cartloader_flows.import_image import import_image
+image = import_image(Path(sys.argv[1]), "a", Path(sys.argv[2]), ImportOptions(png2pmtiles=True)).images[0]
+print(image.raster.cached, image.tiles.cached)
+"""
+
+
+def test_two_runs_at_once_do_the_work_once(server: str, tmp_path: Path) -> None:
+    slide = write_ome(tmp_path / "slide.ome.tif", np.tile(smooth(700, 900, 1), (4, 4)), 0.2)
+    argv = [sys.executable, "-c", IMPORT, slide, tmp_path / "map"]
+    both = [
+        subprocess.Popen(argv, env=os.environ | {"PREFECT_API_URL": server}, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = sorted(process.communicate(timeout=60)[0].strip() for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    spared = [words.split() for words in told]
+    assert sorted(one[0] for one in spared) == ["False", "True"]
+    assert sorted(one[1] for one in spared) == ["False", "True"]
+
+
+def test_a_lock_of_a_killed_process_is_free(server: str) -> None:
+    locks = FileLocks()
+    held = "import os, sys; from cartloader_tasks.caching import FileLocks; FileLocks().acquire_lock('k', 'me'); "
+    assert home().is_absolute()
+    subprocess.run([sys.executable, "-c", held + "os.kill(os.getpid(), 9)"], check=False)
+    assert locks.acquire_lock("k", "us", acquire_timeout=2)
+    assert locks.is_lock_holder("k", "us")
+    other = FileLocks()
+    assert not other.acquire_lock("k", "them", acquire_timeout=0.1)
+    assert other.is_locked("k")
+    locks.release_lock("k", "us")
+    locks.release_lock("k", "us")
+    assert other.acquire_lock("k", "them", acquire_timeout=2)
+    other.release_lock("k", "them")
+
+
+def test_digests_are_remembered_while_a_file_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, path, reads = DigestMemory(tmp_path / "d.sqlite3"), tmp_path / "file", []
+    read = cartloader_tasks.digests._read
+    monkeypatch.setattr(cartloader_tasks.digests, "_read", lambda path: reads.append(path) or read(path))
+    path.write_bytes(b"one")
+    first = memory.digest(path)
+    assert memory.digest(path) == first
+    assert len(reads) == 2, "too young to be trusted"
+    monkeypatch.setattr(cartloader_tasks.digests, "_SETTLED", -1)
+    assert [memory.digest(path), memory.digest(path)] == [first, first]
+    assert len(reads) == 3
+    before = path.stat()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert memory.digest(path) != first, "the same size and mtime"
+    (tmp_path / "d.sqlite3").write_bytes(b"no database at all, but long enough to be taken for one" * 9)
+    assert memory.digest(path) == read(path), "a damaged memory only costs time"
