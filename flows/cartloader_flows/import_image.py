@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import prefect.runtime.deployment
@@ -11,10 +11,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from cartloader.errors import UsageError
-from cartloader.jobs import RunError, gather, import_one, single_job
+from cartloader.jobs import ImageJob, RunError, gather, import_one, single_job
 from cartloader.params import ImportOptions, option
-from cartloader.results import RunResult
-from cartloader_tasks import TaskActions
+from cartloader.results import ImageResult, RunResult
+from cartloader_tasks import TaskActions, record_image, record_run, run_progress
 
 
 @flow(name="import-image", flow_run_name="{img_id}", persist_result=False)
@@ -31,10 +31,14 @@ def import_image(
     """
     refuse_relative_paths(options, in_img=in_img, out_dir=out_dir)
     job, actions = single_job(in_img, img_id, out_dir, options), TaskActions(options.restart)
-    try:
-        return gather([job], [partial(import_one, job, actions)], actions)
-    except RunError as failure:
-        return failed(failure)
+
+    def attempt() -> ImageResult:
+        image = import_one(job, actions)
+        record_image(image)
+        return image
+
+    with run_progress(1):
+        return gathered([job], [attempt], actions)
 
 
 def refuse_relative_paths(options: ImportOptions, **paths: Path | None) -> None:
@@ -52,7 +56,18 @@ def refuse_relative_paths(options: ImportOptions, **paths: Path | None) -> None:
             )
 
 
-def failed(failure: RunError) -> State[RunError]:
-    """The state of a run of which a part failed: its message says which, the run's log also why."""
-    get_run_logger().error(failure.table())
-    return Failed(message=str(failure), data=failure)
+def gathered(
+    jobs: list[ImageJob], attempts: Iterable[Callable[[], ImageResult]], actions: TaskActions
+) -> RunResult | State[RunError]:
+    """Wait for every image, update the catalogs, and leave a record of it.
+
+    A part that failed fails the run: its message says which, the run's log and its table also why.
+    """
+    try:
+        result = gather(jobs, attempts, actions)
+    except RunError as failure:
+        get_run_logger().error(failure.table())
+        record_run(failure.result, failure.failures)
+        return Failed(message=str(failure), data=failure)
+    record_run(result, {})
+    return result

@@ -10,11 +10,11 @@ from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from cartloader.jobs import RunError, gather, mapped_jobs
+from cartloader.jobs import RunError, mapped_jobs
 from cartloader.params import ImportOptions
 from cartloader.results import ImageResult, RunResult
-from cartloader_flows.import_image import failed, refuse_relative_paths
-from cartloader_tasks import TaskActions, import_job, stopping_together
+from cartloader_flows.import_image import gathered, refuse_relative_paths
+from cartloader_tasks import TaskActions, import_job, run_progress, stopping_together
 
 
 @flow(name="import-images", flow_run_name="{in_json.name}", persist_result=False)
@@ -37,9 +37,10 @@ def import_images(
     refuse_relative_paths(options, in_json=in_json, out_dir=out_dir)
     jobs = mapped_jobs(in_json, out_dir, options, img_ids)
     # A runner of our own: how many images at a time is a parameter of the run, not of the flow.
-    with ThreadPoolTaskRunner[ImageResult](max_workers=n_jobs) as runner, stopping_together():
+    with (
+        run_progress(len(jobs)),
+        ThreadPoolTaskRunner[ImageResult](max_workers=n_jobs) as runner,
+        stopping_together(),
+    ):
         futures = [runner.submit(import_job, {"job": job}) for job in jobs]
-        try:
-            return gather(jobs, [future.result for future in futures], TaskActions())
-        except RunError as failure:
-            return failed(failure)
+        return gathered(jobs, [future.result for future in futures], TaskActions())

@@ -14,6 +14,7 @@ from cartloader.jobs import ImageJob, import_one
 from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
 from cartloader.report import Report
 from cartloader.results import CatalogResult, ImageResult, Made, RasterResult, TilesResult
+from cartloader_tasks.artifacts import record_image
 from cartloader_tasks.caching import ByContent, with_digests
 from cartloader_tasks.reports import run_report
 from cartloader_tasks.tools import run_as_task
@@ -96,4 +97,6 @@ def import_job(job: ImageJob) -> ImageResult:
 
     They are called, never submitted: a task that waits for a submitted one holds the very thread it needs.
     """
-    return import_one(job, TaskActions(job.options.restart))
+    image = import_one(job, TaskActions(job.options.restart))
+    record_image(image)
+    return image

@@ -17,6 +17,7 @@ from prefect.logging import get_run_logger
 
 from cartloader.errors import StoppedError
 from cartloader.report import Report, quiet
+from cartloader_tasks.artifacts import image_progress
 
 Watcher = Callable[[str], Report]
 """Gives the report of an image by its id."""
@@ -59,7 +60,7 @@ def stopping_together() -> Iterator[None]:
 
 def run_report(img_id: str) -> Report:
     """The report of the task that runs here, about this image."""
-    return _RunReport(_watcher.get()(img_id), get_run_logger(), _stop.get())
+    return _RunReport(_watcher.get()(img_id), get_run_logger(), _stop.get(), image_progress(img_id))
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class _RunReport:
     watcher: Report
     logger: Logger | LoggerAdapter[Logger]
     stop: threading.Event | None
+    tell: Callable[[str, int, int], None]
 
     def describe(self, text: str) -> None:
         self.logger.info(text)
@@ -81,6 +83,7 @@ class _RunReport:
         if self.stop and self.stop.is_set():
             raise StoppedError("the run was stopped")
         self.watcher.progress(stage, done, total)
+        self.tell(stage, done, total)
 
     def note(self, text: str) -> None:
         self.logger.warning(text)

@@ -241,6 +241,21 @@ def read_archive(path: Path) -> Archive:
     return Archive(header, metadata, entries)
 
 
+def read_head(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and metadata of an archive, without its directories, which may be long.
+
+    Raises:
+        ArchiveError: it is no PMTiles v3 archive, or is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            header = cast("dict[str, Any]", deserialize_header(file.read(_HEADER_BYTES)))
+            told = _section(file, header["metadata_offset"], header["metadata_length"])
+            return header, json.loads(gzip.decompress(told))
+    except Exception as error:
+        raise ArchiveError(f"{path}: is no PMTiles v3 archive that can be read ({error})") from error
+
+
 def _section(file: BinaryIO, offset: int, length: int) -> bytes:
     file.seek(offset)
     return file.read(length)

@@ -1,0 +1,207 @@
+"""What a run leaves in the Prefect UI: a page for each image; its table, progress and the changes of the catalog."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from io import BytesIO
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from prefect import get_run_logger
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from cartloader.errors import sentence
+from cartloader.geotiff import open_geotiff
+from cartloader.images.plane import Window
+from cartloader.preview import render_preview
+from cartloader.results import CatalogResult, ImageResult, RasterResult, RunResult
+from cartloader.tiles.archive import read_head
+
+_PREVIEW = 640
+"""Pixels a side: some 60 kB, where the UI shows pictures of up to 2 MB."""
+_SAMPLED = 16
+"""Places along each axis at which the shown values are counted."""
+_HISTOGRAM = 256, 80
+_EVERY = 1.0
+"""Seconds between two signs of progress."""
+
+
+def record_image(image: ImageResult) -> None:
+    """Leave a page about a finished image: how it looks on the map, its facts, its thresholds and its asset.
+
+    A page that cannot be made is no reason to fail: the image is done.
+    """
+    try:
+        create_markdown_artifact(_page(image), key=f"image-{_slug(image.img_id)}", description=f"Image {image.img_id}")
+    except Exception:  # noqa: BLE001
+        get_run_logger().exception("the page about %s could not be made", image.img_id)
+
+
+def record_run(result: RunResult, failures: dict[str, Exception]) -> None:
+    """Leave the table of the images, and what changed in the catalogs."""
+    rows = [_row(image) for image in result.images]
+    rows += [{"image": name, "state": "failed", "why": sentence(error, name)} for name, error in failures.items()]
+    create_table_artifact(rows, key="images", description="What became of each image")
+    for catalog in result.catalogs:
+        create_markdown_artifact(
+            _catalog(catalog), key=f"catalog-{_slug(catalog.path.stem)}", description=f"Changes of {catalog.path}"
+        )
+
+
+def _slug(name: str) -> str:
+    """A name as Prefect wants the key of an artifact."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _row(image: ImageResult) -> dict[str, object]:
+    made = [one for one in (image.raster, image.tiles) if one]
+    return {
+        "image": image.img_id,
+        "state": "as made before" if made and all(one.cached for one in made) else "done",
+        "tiles": image.tiles.tiles if image.tiles else None,
+        "zooms": f"{image.tiles.min_zoom}–{image.tiles.max_zoom}" if image.tiles else None,
+        "MB": round(image.tiles.size / 1e6, 3) if image.tiles else None,
+        "seconds": round(sum(image.seconds.values()), 2),
+        "why": None,
+    }
+
+
+def _catalog(catalog: CatalogResult) -> str:
+    return f"```diff\n{catalog.diff}\n```" if catalog.diff else f"Nothing to change in `{catalog.path}`."
+
+
+def _page(image: ImageResult) -> str:
+    parts = [f"# {image.img_id}"]
+    if image.tiles:
+        parts.append(f"![{image.img_id} as the map shows it]({_uri(render_preview(image.tiles.path, _PREVIEW))})")
+    facts = _facts(image)
+    parts.append("\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]))
+    if image.raster:
+        picture = f"![values from black to full]({_uri(_histogram(image.raster))})"
+        parts.append(f"## Shown values\n\n{image.raster.shown}\n\n{picture}")
+    if image.tiles:
+        asset = image.tiles.files[1]
+        parts.append(f"## Asset\n\n`{asset}`\n\n```json\n{asset.read_text(encoding='utf-8')}```")
+    return "\n\n".join(parts)
+
+
+def _facts(image: ImageResult) -> dict[str, object]:
+    facts: dict[str, object] = {}
+    if image.raster:
+        facts["image"] = image.raster.description
+    if tiles := image.tiles:
+        _, metadata = read_head(tiles.path)
+        told = metadata["cartloader"]
+        facts |= {
+            "size": "{:,} × {:,} pixels".format(*told["image_size"]),
+            "µm per pixel": " × ".join(f"{size:.6g}" for size in told["um_per_pixel"]),
+            "bounds (degrees)": metadata["bounds"],
+            "zooms": f"{tiles.min_zoom}–{tiles.max_zoom}",
+            "tiles": f"{tiles.tiles:,}",
+            "bytes": f"{tiles.size:,}",
+            "archive": f"`{tiles.path}`",
+        }
+    spared = {"raster": image.raster, "png2pmtiles": image.tiles}
+    for stage, seconds in image.seconds.items():
+        made = spared["png2pmtiles" if stage == "png2pmtiles" else "raster"]
+        facts[stage] = "as made before" if made and made.cached else f"{seconds:.2f} s"
+    if image.tiles:
+        for use in image.tiles.tools:
+            facts[f"{use.tool} ({use.stage})"] = f"{use.seconds:.1f} s, {use.memory / 1e6:,.0f} MB"
+    return facts
+
+
+def _uri(picture: Image.Image) -> str:
+    """A picture that needs no other file."""
+    data = BytesIO()
+    picture.save(data, "WEBP", quality=80)
+    return f"data:image/webp;base64,{b64encode(data.getvalue()).decode()}"
+
+
+def _histogram(raster: RasterResult) -> Image.Image:
+    """How often the 8-bit values are in some pieces of the picture, by square roots; 0 on the left."""
+    counts: NDArray[np.int64] = np.zeros(256, np.int64)
+    with open_geotiff(raster.files[0]) as placed:
+        store = placed.store
+        for row in np.unique(np.linspace(0, max(store.height - 64, 0), _SAMPLED, dtype=int)):
+            for column in np.unique(np.linspace(0, max(store.width - 64, 0), _SAMPLED, dtype=int)):
+                window = Window(row, min(row + 64, store.height), column, min(column + 64, store.width))
+                colours = store.read(window)[..., : min(store.bands, 3)]
+                counts += np.bincount(colours.max(axis=2).ravel(), minlength=256)
+    width, height = _HISTOGRAM
+    tops = np.sqrt(counts / counts.max()) * (height - 2)
+    picture = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(picture)
+    for value, top in enumerate(tops):
+        draw.line([(value, height - 1), (value, height - 1 - float(top))], fill="#334155")
+    return picture
+
+
+class RunProgress:
+    """How far a run is: the mean of its images, told now and then from whichever thread knows."""
+
+    def __init__(self, images: int) -> None:
+        self._done = dict[str, float]()
+        self._images = max(images, 1)
+        self._lock = threading.Lock()
+        self._told = time.monotonic()
+        created = create_progress_artifact(progress=0.0, key="progress", description="How far the run is")
+        assert isinstance(created, UUID)
+        self._artifact = created
+
+    def image(self, img_id: str, share: float) -> None:
+        """An image is done to a share from 0 to 1."""
+        with self._lock:
+            self._done[img_id] = max(self._done.get(img_id, 0), share)
+            now, percent = time.monotonic(), 100 * sum(self._done.values()) / self._images
+            if now < self._told + _EVERY:
+                return
+            self._told = now
+        update_progress_artifact(self._artifact, percent)
+
+    def finish(self) -> None:
+        """All that could be done is done."""
+        update_progress_artifact(self._artifact, 100.0)
+
+
+_progress: ContextVar[RunProgress | None] = ContextVar("progress", default=None)
+
+
+@contextmanager
+def run_progress(images: int) -> Iterator[RunProgress]:
+    """Show the progress of a run of so many images for the time of the context."""
+    progress = RunProgress(images)
+    token = _progress.set(progress)
+    try:
+        yield progress
+        progress.finish()
+    finally:
+        _progress.reset(token)
+
+
+def image_progress(img_id: str) -> Callable[[str, int, int], None]:
+    """Who is told of the progress of an image's stages: the raster counts for 40 %, its tiles for the rest."""
+    progress = _progress.get()
+
+    def tell(stage: str, done: int, total: int) -> None:
+        if progress and total:
+            share = done / total
+            progress.image(img_id, 0.4 * share if stage in _RASTER_STAGES else 0.4 + 0.55 * share)
+
+    return tell
+
+
+_RASTER_STAGES = {"intensity", "ome2png", "georeference", "png"}

@@ -1,0 +1,84 @@
+"""What a run leaves in the Prefect UI, read back from its server."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import FlowRunSort
+from support.maps import psnr, write_ome
+from support.rasters import smooth
+
+from cartloader.jobs import RunError
+from cartloader.params import ImportOptions
+from cartloader.preview import render_preview
+from cartloader_flows.import_image import import_image
+from cartloader_flows.import_images import import_images
+
+ALL = ImportOptions(ome2png=True, png2pmtiles=True, update_catalog=True)
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    return write_ome(tmp_path / "slide.ome.tif", smooth(300, 400, 1), 0.2)
+
+
+def artifacts(server: str) -> dict[str, Any]:
+    """The artifacts of the latest flow run, by key."""
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
+    wanted = {"artifacts": {"flow_run_id": {"any_": [str(run.id)]}}}
+    return {one["key"]: one["data"] for one in httpx.post(f"{server}/artifacts/filter", json=wanted).json()}
+
+
+def pictures(markdown: str) -> list[Image.Image]:
+    return [Image.open(BytesIO(b64decode(data))) for data in re.findall(r"data:image/webp;base64,([^)]*)", markdown)]
+
+
+def test_an_image_has_its_page(server: str, slide: Path, tmp_path: Path) -> None:
+    import_image(slide, "Dapi_1", tmp_path / "map", ALL)
+    found = artifacts(server)
+    page = found["image-dapi-1"]
+    preview, histogram = pictures(page)
+    expected = render_preview(tmp_path / "map" / "Dapi_1.pmtiles", 640)
+    assert preview.size == expected.size
+    seen = np.asarray(expected)[..., 3] == 255
+    assert psnr(np.asarray(preview.convert("RGBA"))[seen], np.asarray(expected)[seen]) > 30
+    assert np.asarray(histogram.convert("L")).min() < 100
+    assert len(page) < 500_000
+    assert "| size | 400 × 300 pixels |" in page
+    assert "| µm per pixel | 0.2 × 0.2 |" in page
+    assert "shown" not in page.splitlines()[0]
+    asset = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    assert asset == {"Dapi_1": str(tmp_path / "map" / "Dapi_1.pmtiles")}
+    (row,) = json.loads(found["images"])
+    assert (row["image"], row["state"]) == ("Dapi_1", "done")
+    assert "+    Dapi_1: Dapi_1.pmtiles" in found["catalog-catalog"].replace("+      ", "+    ")
+    assert float(found["progress"]) == 100
+
+    import_image(slide, "Dapi_1", tmp_path / "map", ALL)
+    again = artifacts(server)
+    assert "| png2pmtiles | as made before |" in again["image-dapi-1"]
+    assert json.loads(again["images"])[0]["state"] == "as made before"
+    assert "Nothing to change" in again["catalog-catalog"]
+
+
+def test_a_run_of_many_has_its_table(server: str, slide: Path, tmp_path: Path) -> None:
+    (tmp_path / "many.yaml").write_text(f"a: {slide.name}\nb: none.tif\nc: {slide.name}\n")
+    with pytest.raises(RunError):
+        import_images(tmp_path / "many.yaml", tmp_path / "map", ALL, n_jobs=2)
+    found = artifacts(server)
+    rows = {row["image"]: row for row in json.loads(found["images"])}
+    assert {name: row["state"] for name, row in rows.items()} == {"a": "done", "b": "failed", "c": "done"}
+    assert "none.tif: cannot be read" in rows["b"]["why"]
+    assert {"image-a", "image-c", "progress", "catalog-catalog"} <= found.keys()
+    assert "image-b" not in found
