@@ -1,0 +1,104 @@
+"""The deployments as an operator uses them: a process worker, runs from the command line, on a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+from support.maps import write_ome
+from support.rasters import smooth
+
+DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
+PREFECT = Path(sys.executable).with_name("prefect")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def worker(server: str) -> Iterator[dict[str, str]]:
+    """A worker that has the deployments of the file; gives the environment that its server is known by."""
+    environment = os.environ | {"PREFECT_API_URL": server}
+    for argv in (["work-pool", "create", "cartloader", "--type", "process"], ["--no-prompt", "deploy", "--all"]):
+        subprocess.run([PREFECT, *argv], cwd=DEPLOYMENTS, env=environment, check=True, capture_output=True)
+    argv = [PREFECT, "worker", "start", "--pool", "cartloader"]
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        yield environment
+        process.terminate()
+
+
+def run(worker: dict[str, str], deployment: str, **parameters: object) -> FlowRun:
+    """Run a deployment to its end."""
+    argv = ["deployment", "run", deployment, "--params", json.dumps(parameters, default=str), "--watch"]
+    done = subprocess.run([PREFECT, *argv], env=worker, capture_output=True, text=True, check=False, timeout=120)
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1)[0]
+    assert found.state
+    assert (done.returncode == 0) == found.state.is_completed(), done.stdout + done.stderr
+    return found
+
+
+def states(flow_run: FlowRun) -> dict[str, str]:
+    """The last state of each task run by its name, once all are known."""
+    chosen, until = FlowRunFilter(id={"any_": [flow_run.id]}), time.monotonic() + 15
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < until:
+            tasks = client.read_task_runs(flow_run_filter=chosen)
+            if tasks and all(task.state and task.state.is_final() for task in tasks):
+                break
+            time.sleep(0.3)
+    return {task.name: task.state.name for task in tasks if task.state}
+
+
+def test_an_image_twice(worker: dict[str, str], tmp_path: Path) -> None:
+    slide = write_ome(tmp_path / "slide.ome.tif", smooth(120, 160, 1), 0.2)
+    asked = {"in_img": slide, "img_id": "a", "out_dir": tmp_path / "map", "options": {"png2pmtiles": True}}
+    first = run(worker, "import-image/import-image", **asked)
+    assert states(first) == {"ome2png a": "Completed", "png2pmtiles a": "Completed"}
+    second = run(worker, "import-image/import-image", **asked)
+    assert states(second) == {"ome2png a": "Cached", "png2pmtiles a": "Cached"}
+    assert second.total_run_time.total_seconds() < 5
+
+
+def test_a_mapping_of_which_one_image_changes(worker: dict[str, str], tmp_path: Path) -> None:
+    for name in "ab":
+        write_ome(tmp_path / f"{name}.ome.tif", smooth(120, 160, 1), 0.2)
+    (tmp_path / "many.yaml").write_text("a: a.ome.tif\nb: b.ome.tif\nc: c.ome.tif\n")
+    options = {"png2pmtiles": True, "update_catalog": True}
+    asked = {"in_json": tmp_path / "many.yaml", "out_dir": tmp_path / "map", "options": options, "n_jobs": 2}
+    first = run(worker, "import-images/import-images", **asked)
+    assert first.state
+    assert (first.state.name, first.state.message) == ("Failed", "1 of 3 images failed: c")
+    write_ome(tmp_path / "b.ome.tif", smooth(120, 161, 1), 0.2)
+    write_ome(tmp_path / "c.ome.tif", smooth(120, 162, 1), 0.2)
+    second = run(worker, "import-images/import-images", **asked)
+    told = states(second)
+    assert {name: state for name, state in told.items() if " " in name and "catalog" not in name} == {
+        "ome2png a": "Cached", "png2pmtiles a": "Cached", "ome2png b": "Completed", "png2pmtiles b": "Completed",
+        "ome2png c": "Completed", "png2pmtiles c": "Completed",
+    }  # fmt: skip
+    catalog = yaml.safe_load((tmp_path / "map" / "catalog.yaml").read_text())
+    assert list(catalog["assets"]["basemap"]) == ["a", "b", "c"]
+
+
+def test_a_relative_path_is_refused(worker: dict[str, str]) -> None:
+    asked = {"in_img": "slide.tif", "img_id": "a", "out_dir": "/tmp/map", "options": {"png2pmtiles": True}}
+    failed = run(worker, "import-image/import-image", **asked)
+    assert failed.state
+    assert "a relative path means another file to each worker" in str(failed.state.message)
+
+
+def test_the_schedule_waits_to_be_switched_on(worker: dict[str, str]) -> None:
+    with get_client(sync_client=True) as client:
+        (schedule,) = client.read_deployment_by_name("import-images/import-images").schedules
+    assert not schedule.active
