@@ -53,10 +53,11 @@ def import_image(argv: Sequence[str]) -> int:
     keep_freed_memory()
     from cartloader.plan import plan_import  # noqa: PLC0415  (--help must not wait for numpy)
 
-    if command.dry_run:
-        return _show_plans(jobs, command.makefn)
-    if command.makefn:
-        _write_makefile(plan_import(jobs[0]), command.makefn)
+    with stopping():
+        if command.dry_run:
+            return _show_plans(jobs, command.makefn)
+        if command.makefn:
+            _write_makefile(plan_import(jobs[0]), command.makefn)
     sources = {job.out.img_id: job.in_img.name if job.in_img else "" for job in jobs}
     try:
         with watching(sources, debug=command.debug) as watch, stopping(watch):

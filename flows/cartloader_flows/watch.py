@@ -134,14 +134,18 @@ def watching(sources: Mapping[str, str], *, debug: bool = False) -> Iterator[Wat
 
 
 @contextmanager
-def stopping(watch: Watch) -> Iterator[None]:
-    """Let Ctrl-C, and the request of a system to end, reach the images in other threads as well."""
+def stopping(watch: Watch | None = None) -> Iterator[None]:
+    """Let Ctrl-C, a closed terminal and the request of a system to end stop the images in other threads as well."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        watch.stop()
+        if watch:
+            watch.stop()
         signal.default_int_handler(number, frame)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # What the caller wants ignored, as nohup does, stays so.
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield
     finally:

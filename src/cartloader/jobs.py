@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from cartloader.errors import CartloaderError, InputError, UsageError, sentence
 from cartloader.images import is_tiff
 from cartloader.params import (
+    TOOLS,
     CatalogOptions,
     GeoreferenceParams,
     ImportOptions,
@@ -170,7 +171,9 @@ def _mapped_job(in_json: Path, img_id: str, entry: object, out_dir: Path, option
 
 
 def _beside(in_json: Path, name: str, value: Any) -> Any:
-    """Paths in a mapping are relative to its file."""
+    """Paths in a mapping are relative to its file, those of tools too."""
+    if name in TOOLS and isinstance(value, str) and "/" in value:
+        return str(in_json.parent / value)
     is_path = name in {"micron2pixel_csv", "georef_bounds_tsv", "georef_pixel_tsv", "catalog_yaml"}
     return in_json.parent / value if is_path and isinstance(value, str) else value
 

@@ -40,14 +40,17 @@ _HEAD = """\
 CARTLOADER = {cartloader}
 EQUALS := =
 
-.PHONY: all FORCE
-ifndef INSIDE
+ifneq ($(origin CARTLOADER_INSIDE),command line)
 
-all .DEFAULT:
-	@mkdir -p {folder} && cd {folder} && $(MAKE) --no-print-directory -f {makefile} INSIDE=1 $@
+.PHONY: all enter {targets}
+all {targets}: enter
+enter:
+	@mkdir -p {folder} && cd {folder} && \\
+	$(MAKE) --no-print-directory -f {makefile} CARTLOADER_INSIDE=1 $(or $(MAKECMDGOALS),all)
 
 else
 
+.PHONY: all FORCE
 all: {targets}
 """
 _RULE = """
@@ -64,6 +67,8 @@ _OTHERS = """\
 	@test -e $@ || {recipe}
 """
 """Files that the same command makes; make's own rules for groups mislead ``make -n``."""
+_OURS = b"imports it. From any directory, with GNU make 4.2 or newer:"
+"""How the first line of a Makefile ends that may be written again."""
 _BEYOND_MAKE = "\t;|]\\"
 """What no quoting brings into the name of a prerequisite; a wildcard in its place still finds the file."""
 _QUOTED = str.maketrans(
@@ -84,6 +89,8 @@ def write_makefile(plan: ImportPlan, path: Path) -> None:
         UsageError: a path cannot stand in a Makefile.
     """
     path = path.absolute()
+    if path.exists() and not path.read_bytes()[:200].partition(b"\n")[0].endswith(_OURS):
+        raise UsageError(f"--makefn {path}: is no Makefile of cartloader; choose another name, or remove it")
     with locked(path) as scratch:
         made = scratch / path.name
         made.write_bytes(makefile(plan, path).encode(errors="surrogateescape"))
@@ -162,13 +169,15 @@ def _rule(step: Step, comment: str, needs: list[str], words: list[str]) -> _Rule
 
 
 def _catalog_rule(job: ImageJob) -> _Rule:
-    """The archive → a place in the catalog, which need not change by that."""
-    catalog, archive = catalog_path(job), f"{job.out.img_id}.pmtiles"
-    inside = catalog.is_relative_to(job.out.out_dir)
-    target = _target(catalog.relative_to(job.out.out_dir) if inside else catalog)
+    """The archive → a place in the catalog.
+
+    The catalog's own time tells nothing of one image among others, so that a mark beside the Makefile stands for it.
+    """
+    catalog, img_id = catalog_path(job), job.out.img_id
     recipe = _recipe("import_image", ["--direct", "--update-catalog", f"--catalog-yaml={catalog}", *_files(job.out)])
-    touch = f" && touch {_shell(str(catalog))}"
-    return _Rule("update_catalog", "the catalog that lists it", [target], [archive], recipe + touch)
+    needs = [f"{img_id}.pmtiles", "$(shell test -e $(CATALOG) || echo FORCE)"]
+    comment = f"the catalog that lists it\nCATALOG = {_shell(str(catalog)).replace('#', chr(92) + '#')}"
+    return _Rule("update_catalog", comment, [f"{img_id}.mk.catalog"], needs, f"{recipe} && touch {img_id}.mk.catalog")
 
 
 def arguments(params: GeoreferenceParams | Png2PmtilesParams) -> list[str]:
@@ -211,13 +220,6 @@ def _shell(word: str) -> str:
     if "\n" in word or "\r" in word:
         raise UsageError(f"--makefn: a Makefile cannot hold the line break in {word!r}")
     return shlex.quote(word).replace("$", "$$")
-
-
-def _target(path: Path) -> str:
-    """A file outside the output directory as a target."""
-    if set(_BEYOND_MAKE) & set(str(path)):
-        raise UsageError(f"--makefn: make cannot make {path}; leave tab, ';', '|', ']' and backslash out of its name")
-    return _prerequisite(path).replace("%", "\\%")
 
 
 def _prerequisite(path: Path) -> str:

@@ -199,7 +199,7 @@ def _attend(call: ToolCall, report: Report, stop: threading.Event, attempt: int)
             raise ToolError(f"{call.tool} was stopped")
         if time.monotonic() > start + call.timeout:
             raise ToolError(
-                f"{call.tool} was stopped, as it did not end within {call.timeout:,.0f} s{_times(attempt)}; "
+                f"{call.tool} was stopped, as it did not end within {call.timeout:,g} s{_times(attempt)}; "
                 "allow it longer with --tool-timeout",
                 passing=True,
                 command=call.command,
@@ -212,7 +212,7 @@ def _attend(call: ToolCall, report: Report, stop: threading.Event, attempt: int)
     with _process(call) as process:
         memory = _listen(process, output, errors, check)
     if process.returncode or any(map(_ERROR_LINE.match, errors.lines)):
-        _fail(call, process.returncode, errors.last() or output.last(), attempt)
+        _fail(call, process.returncode, errors if errors.lines else output, attempt)
     use = ToolUse(tool=call.tool, stage=call.stage, seconds=round(time.monotonic() - start, 3), memory=memory)
     report.detail(f"{call.tool}: {use.seconds:.1f} s, {memory / 1e6:,.0f} MB of memory")
     report.progress(call.stage, 100, 100)
@@ -259,7 +259,7 @@ def _listen(process: subprocess.Popen[bytes], output: _Lines, errors: _Lines, ch
     return memory
 
 
-def _fail(call: ToolCall, code: int, words: list[str], attempt: int) -> NoReturn:
+def _fail(call: ToolCall, code: int, heard: _Lines, attempt: int) -> NoReturn:
     """Say why a tool failed, and whether that can pass.
 
     Raises:
@@ -267,7 +267,7 @@ def _fail(call: ToolCall, code: int, words: list[str], attempt: int) -> NoReturn
     """
     # A shell between us and the tool says 128 + n for signal n.
     number = -code if code < 0 else code - 128
-    said = "\n".join(words)
+    words, said = heard.last(), "\n".join(heard.lines)
     last = f'; its last words: "{" ".join(words[-1].split())}"' if words else ""
     killed, full = number in _FROM_OUTSIDE, bool(_FULL.search(said)) or _free(call.folder) < _NO_ROOM
     if full:
@@ -277,7 +277,7 @@ def _fail(call: ToolCall, code: int, words: list[str], attempt: int) -> NoReturn
     elif code < 0:
         what, hint = f"crashed ({signal.Signals(number).name})", ""
     else:
-        what, hint = f"failed (exit code {code})", ""
+        what, hint = f"failed (exit code {code})" if code else "reported an error", ""
     raise ToolError(
         f"{call.tool} {what}{_times(attempt)}{last}{hint}",
         passing=not full and (killed or bool(_BUSY.search(said))),
@@ -352,8 +352,9 @@ def _process(call: ToolCall) -> Iterator[subprocess.Popen[bytes]]:
             start_new_session=True,
         )
     except OSError as error:
+        lost = error.errno == errno.ENOENT and call.program.exists()
         raise ToolError(
-            f"{call.program}: cannot be run ({error.strerror})",
+            f"{call.program}: cannot be run ({'its interpreter is missing' if lost else error.strerror})",
             passing=error.errno in _BUSY_ERRNOS,
             command=call.command,
         ) from error

@@ -32,7 +32,13 @@ def _can_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
 )
 def tool_call(call: ToolCall) -> Finished:
     """One call of gdal_translate, gdaladdo, gdalinfo or pmtiles."""
-    return run(call, run_report(call.img_id), task_run.get_run_count())
+    report, attempt = run_report(call.img_id), task_run.get_run_count()
+    try:
+        return run(call, report, attempt)
+    except ToolError as error:
+        if error.passing and attempt < RETRIES.attempts:
+            report.note(f"{error}; trying again")
+        raise
 
 
 def run_as_task(call: ToolCall, _report: Report) -> Finished:

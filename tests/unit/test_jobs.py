@@ -45,7 +45,7 @@ class Recorder:
     def png2pmtiles(self, params: Png2PmtilesParams, _report: Report, /) -> TilesResult:
         self.calls.append(("png2pmtiles", params))
         path = params.out.path(".pmtiles")
-        return TilesResult(path=path, asset=params.out.path(".json"), min_zoom=1, max_zoom=2, tiles=3, size=4)
+        return TilesResult(files=(path, params.out.path(".json")), min_zoom=1, max_zoom=2, tiles=3, size=4)
 
     def update_catalog(self, params: UpdateCatalogParams, /) -> CatalogResult:
         self.calls.append(("update_catalog", params))
@@ -65,6 +65,12 @@ def mapping(tmp_path: Path, content: object, name: str = "images.json") -> Path:
 
 def jobs_of(path: Path, options: ImportOptions = OPTIONS, img_ids: list[str] | None = None) -> dict[str, ImageJob]:
     return {job.out.img_id: job for job in mapped_jobs(path, Path("out"), options, img_ids)}
+
+
+def test_tools_in_a_mapping_are_relative_to_it(tmp_path: Path) -> None:
+    jobs = jobs_of(mapping(tmp_path, {"a": {"path": "a.tif", "gdaladdo": "tools/add", "pmtiles": "pmtiles"}}))
+    assert jobs["a"].options.gdaladdo == str(tmp_path / "tools/add")
+    assert jobs["a"].options.pmtiles == "pmtiles"
 
 
 def test_a_mapping_names_images_relative_to_itself(tmp_path: Path) -> None:

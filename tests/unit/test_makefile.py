@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -175,9 +176,44 @@ def test_what_make_cannot_name_is_refused(slide: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"^--makefn: ") as caught:
             makefile(plan_import(job), tmp_path / "a.mk")
         assert words in str(caught.value)
-    catalog = ImportOptions(png2pmtiles=True, update_catalog=True, catalog_yaml=tmp_path / "a;b.yaml")
-    with pytest.raises(UsageError, match=r"make cannot make .*a;b\.yaml"):
-        makefile(plan_import(single_job(slide, "a", tmp_path / "map", catalog)), tmp_path / "a.mk")
+
+
+def test_no_other_file_is_overwritten(slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = slide.read_bytes()
+    argv = ["import_image", "--dry-run", "--png2pmtiles", "--in-img", str(slide), "--out-dir", str(tmp_path / "map")]
+    assert main([*argv, "--img-id", "a", "--makefn", str(slide)]) == 2
+    assert "is no Makefile of cartloader" in capsys.readouterr().err
+    assert slide.read_bytes() == before
+
+
+def test_each_image_enters_a_shared_catalog(slide: Path, tmp_path: Path) -> None:
+    """Also one whose first attempt failed, after another one has succeeded; and again when the catalog is gone."""
+    catalog = tmp_path / "the;c%t [a]#log.yaml"
+    paths = {}
+    for name in "ab":
+        argv = ["import_image", "--dry-run", *IMPORT, "--in-img", str(slide), "--out-dir", str(tmp_path / "map")]
+        assert main([*argv, "--img-id", name, "--catalog-yaml", str(catalog)]) == 0
+        paths[name] = tmp_path / "map" / f"{name}.mk"
+    catalog.write_text("- broken")
+    assert subprocess.run(["make", "-f", paths["a"]], capture_output=True, check=False).returncode
+    catalog.unlink()
+    make(paths["b"])
+    make(paths["a"])
+    assert list(yaml.safe_load(catalog.read_text())["assets"]["basemap"]) == ["b", "a"]
+    assert is_done(paths["a"])
+    catalog.unlink()
+    make(paths["a"])
+    assert catalog.exists()
+
+
+def test_a_target_is_found_from_its_own_directory(slide: Path, tmp_path: Path) -> None:
+    path = planned(slide, tmp_path / "map")
+    make(path)
+    os.utime(slide)
+    argv = ["make", "-f", path, "-j", "4", "a.pmtiles", "a.json"]
+    inside = os.environ | {"CARTLOADER_INSIDE": "1"}
+    done = subprocess.run(argv, cwd=path.parent, env=inside, capture_output=True, text=True, check=True)
+    assert verbs(done.stdout) == ["ome2png", "png2pmtiles"]
 
 
 def test_a_relative_path_holds_in_any_directory(

@@ -395,9 +395,15 @@ def _mark(path: Path, made: Recipe, told: dict[str, Any]) -> dict[int, int]:
     """
     pyramid = made.pyramid
     with closing(sqlite3.connect(path)) as database:
-        if made.pyramid.max_zoom < pyramid.base_zoom:
+        trims = pyramid.max_zoom < pyramid.base_zoom
+        if trims:
             database.execute("DELETE FROM tiles WHERE zoom_level > ?", (pyramid.max_zoom,))
         counts = dict(database.execute("SELECT zoom_level, count(*) FROM tiles GROUP BY zoom_level"))
+        if not counts and trims:
+            raise ToolError(
+                f"gdaladdo finds nothing to show at zoom {pyramid.max_zoom}: the picture is too small there; choose a "
+                "finer --max-zoom, or --engine native"
+            )
         if not counts:
             raise ArchiveError(
                 "the picture is transparent everywhere, so that it has no tiles; lower --transparent-below"
@@ -408,6 +414,6 @@ def _mark(path: Path, made: Recipe, told: dict[str, Any]) -> dict[int, int]:
         database.execute("DELETE FROM metadata")
         database.executemany("INSERT INTO metadata VALUES (?, ?)", [(name, str(value)) for name, value in rows.items()])
         database.commit()
-        if pyramid.max_zoom < pyramid.base_zoom:
+        if trims:
             database.execute("VACUUM")
     return counts
