@@ -63,7 +63,9 @@ def premultiplied(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     return grey
 
 
-@pytest.mark.parametrize("y_down", [True, False], ids=["y-down", "y-up"])
+@pytest.mark.parametrize(
+    "y_down", [pytest.param(True, id="y-down"), pytest.param(False, id="y-up", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("case", TWELVE, ids=lambda case: case.name)
 def test_both_engines_show_the_same(tmp_path: Path, case: Case, y_down: bool) -> None:
     path, options = write_picture(case.name, tmp_path), dict(case.options)
@@ -209,6 +211,7 @@ def test_another_spatial_reference_is_reprojected(tmp_path: Path) -> None:
     assert np.abs(extent(view) - extent(native)).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_long_picture_has_all_its_overviews(tmp_path: Path) -> None:
     """Its height is one pixel long before its width fits a tile, where gdaladdo by itself stops."""
     path = write_ome(tmp_path / "a.ome.tif", gradient(200, 30_000), 0.2)

@@ -93,8 +93,8 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "harm", "spared"),
     [
-        ("a.json", Path.unlink, (True, False)),
-        ("a.transform.png", cut, (False, True)),
+        pytest.param("a.json", Path.unlink, (True, False), marks=pytest.mark.slow),
+        pytest.param("a.transform.png", cut, (False, True), marks=pytest.mark.slow),
         ("a.pmtiles", flip, (True, False)),
         ("a.geotif.tif", flip, (False, True)),
     ],

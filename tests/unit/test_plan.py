@@ -166,7 +166,7 @@ IMPORTS: dict[str, tuple[int, dict[str, Any], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("threads", [1, 2, 6])
+@pytest.mark.parametrize("threads", [1, 2, pytest.param(6, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", IMPORTS)
 def test_memory_is_within_a_quarter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, name: str) -> None:
     bands, layout, options = IMPORTS[name]
