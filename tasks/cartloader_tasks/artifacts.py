@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -16,12 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from prefect import get_run_logger
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.context import FlowRunContext, TaskRunContext
 
 from cartloader.errors import sentence
 from cartloader.geotiff import open_geotiff
@@ -45,7 +43,7 @@ def record_image(image: ImageResult) -> None:
     A page that cannot be made is no reason to fail: the image is done.
     """
     try:
-        create_markdown_artifact(_page(image), key=f"image-{_slug(image.img_id)}", description=f"Image {image.img_id}")
+        _create("markdown", f"image-{_slug(image.img_id)}", f"Image {image.img_id}", _page(image))
     except Exception:  # noqa: BLE001
         get_run_logger().exception("the page about %s could not be made", image.img_id)
 
@@ -54,11 +52,29 @@ def record_run(result: RunResult, failures: dict[str, Exception]) -> None:
     """Leave the table of the images, and what changed in the catalogs."""
     rows = [_row(image) for image in result.images]
     rows += [{"image": name, "state": "failed", "why": sentence(error, name)} for name, error in failures.items()]
-    create_table_artifact(rows, key="images", description="What became of each image")
+    _create("table", "images", "What became of each image", json.dumps(rows))
     for catalog in result.catalogs:
-        create_markdown_artifact(
-            _catalog(catalog), key=f"catalog-{_slug(catalog.path.stem)}", description=f"Changes of {catalog.path}"
-        )
+        key = f"catalog-{_slug(catalog.path.stem)}"
+        _create("markdown", key, f"Changes of {catalog.path}", _catalog(catalog))
+
+
+def _create(kind: str, key: str, description: str, data: str | float) -> UUID:
+    """An artifact of the run that works here.
+
+    Prefect's own functions leave a connection open each time.
+    """
+    task, flow = TaskRunContext.get(), FlowRunContext.get()
+    flow_run_id = task.task_run.flow_run_id if task else flow.flow_run.id if flow and flow.flow_run else None
+    asked = ArtifactCreate(
+        type=kind,
+        key=key,
+        description=description,
+        data=data,
+        flow_run_id=flow_run_id,
+        task_run_id=task.task_run.id if task else None,
+    )
+    with get_client(sync_client=True) as client:
+        return client.create_artifact(asked).id
 
 
 def _slug(name: str) -> str:
@@ -158,9 +174,7 @@ class RunProgress:
         self._images = max(images, 1)
         self._lock = threading.Lock()
         self._told = time.monotonic()
-        created = create_progress_artifact(progress=0.0, key="progress", description="How far the run is")
-        assert isinstance(created, UUID)
-        self._artifact = created
+        self._artifact = _create("progress", "progress", "How far the run is", 0.0)
 
     def image(self, img_id: str, share: float) -> None:
         """An image is done to a share from 0 to 1."""
@@ -170,11 +184,15 @@ class RunProgress:
             if now < self._told + _EVERY:
                 return
             self._told = now
-        update_progress_artifact(self._artifact, percent)
+        self._tell(percent)
 
     def finish(self) -> None:
         """All that could be done is done."""
-        update_progress_artifact(self._artifact, 100.0)
+        self._tell(100.0)
+
+    def _tell(self, percent: float) -> None:
+        with get_client(sync_client=True) as client:
+            client.update_artifact(self._artifact, ArtifactUpdate(data=percent))
 
 
 _progress: ContextVar[RunProgress | None] = ContextVar("progress", default=None)
