@@ -11,7 +11,6 @@ from cartloader.errors import UsageError
 from cartloader.jobs import ImageJob, check_out_dir, mapped_jobs, single_job
 from cartloader.params import (
     GeoreferenceParams,
-    ImageId,
     ImportOptions,
     Ome2PngParams,
     Options,
@@ -20,6 +19,7 @@ from cartloader.params import (
     exclusive,
     in_group,
 )
+from cartloader.values import ImageId
 
 
 def _positional(metavar: str) -> dict[str, Any]:

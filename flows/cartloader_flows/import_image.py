@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import prefect.runtime.deployment
@@ -11,10 +12,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from cartloader.errors import UsageError
-from cartloader.jobs import ImageJob, RunError, gather, import_one, single_job
+from cartloader.jobs import ImageJob, RunError, gather, single_job
 from cartloader.params import ImportOptions, option
 from cartloader.results import ImageResult, RunResult
-from cartloader_tasks import TaskActions, record_image, record_run, run_progress
+from cartloader_tasks import TaskActions, import_and_record, record_run, run_progress
 
 
 @flow(name="import-image", flow_run_name="{img_id}", persist_result=False)
@@ -30,15 +31,9 @@ def import_image(
         options: Everything else.
     """
     refuse_relative_paths(options, in_img=in_img, out_dir=out_dir)
-    job, actions = single_job(in_img, img_id, out_dir, options), TaskActions(options.restart)
-
-    def attempt() -> ImageResult:
-        image = import_one(job, actions)
-        record_image(image)
-        return image
-
+    job = single_job(in_img, img_id, out_dir, options)
     with run_progress(1):
-        return gathered([job], [attempt], actions)
+        return gathered([job], [partial(import_and_record, job)])
 
 
 def refuse_relative_paths(options: ImportOptions, **paths: Path | None) -> None:
@@ -56,15 +51,13 @@ def refuse_relative_paths(options: ImportOptions, **paths: Path | None) -> None:
             )
 
 
-def gathered(
-    jobs: list[ImageJob], attempts: Iterable[Callable[[], ImageResult]], actions: TaskActions
-) -> RunResult | State[RunError]:
+def gathered(jobs: list[ImageJob], attempts: Iterable[Callable[[], ImageResult]]) -> RunResult | State[RunError]:
     """Wait for every image, update the catalogs, and leave a record of it.
 
     A part that failed fails the run: its message says which, the run's log and its table also why.
     """
     try:
-        result = gather(jobs, attempts, actions)
+        result = gather(jobs, attempts, TaskActions())
     except RunError as failure:
         get_run_logger().error(failure.table())
         record_run(failure.result, failure.failures)

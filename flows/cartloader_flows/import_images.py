@@ -14,7 +14,7 @@ from cartloader.jobs import RunError, mapped_jobs
 from cartloader.params import ImportOptions
 from cartloader.results import ImageResult, RunResult
 from cartloader_flows.import_image import gathered, refuse_relative_paths
-from cartloader_tasks import TaskActions, import_job, run_progress, stopping_together
+from cartloader_tasks import import_job, run_progress, stopping_together
 
 
 @flow(name="import-images", flow_run_name="{in_json.name}", persist_result=False)
@@ -43,4 +43,4 @@ def import_images(
         stopping_together(),
     ):
         futures = [runner.submit(import_job, {"job": job}) for job in jobs]
-        return gathered(jobs, [future.result for future in futures], TaskActions())
+        return gathered(jobs, [future.result for future in futures])

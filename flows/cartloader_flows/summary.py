@@ -37,13 +37,12 @@ def image_lines(image: ImageResult, source: str) -> list[str]:
         return []
     if files:
         details.append(", ".join([str(files[0]), *(file.name for file in files[1:])]))
-    stages = ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in image.seconds.items())
-    if image.raster and image.raster.cached and (not image.tiles or image.tiles.cached):
+    if image.cached:
         details.append("nothing to do: as made before")
-        return [f"{image.img_id}  {source}{description}", *(f"  {line}" for line in details)]
-    details.append(
-        f"done in {duration(sum(image.seconds.values()))}" + (f" ({stages})" if len(image.seconds) > 1 else "")
-    )
+    else:
+        stages = ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in image.seconds.items())
+        by_stage = f" ({stages})" if len(image.seconds) > 1 else ""
+        details.append(f"done in {duration(sum(image.seconds.values()))}{by_stage}")
     return [f"{image.img_id}  {source}{description}", *(f"  {line}" for line in details)]
 
 

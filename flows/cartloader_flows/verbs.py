@@ -14,11 +14,7 @@ from pydantic import ValidationError
 from cartloader.errors import StoppedError, UsageError, sentence
 from cartloader.jobs import ImageJob, RunError, explain
 from cartloader.memory import keep_freed_memory
-from cartloader.params import (
-    ImportOptions,
-    Options,
-    check_actions,
-)
+from cartloader.params import ImportOptions, Options, check_actions
 from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.parser import Parser
 from cartloader_flows.runs import run_directly, run_flow

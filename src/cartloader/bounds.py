@@ -19,8 +19,9 @@ from affine import Affine
 from cartloader.errors import BoundsError, InputError, MetadataError, UsageError
 from cartloader.images.source import Source
 from cartloader.orientation import Orientation
-from cartloader.params import GeoreferenceParams, OrientationOptions, PlacementOptions, numbers
+from cartloader.params import GeoreferenceParams, OrientationOptions, PlacementOptions
 from cartloader.report import Report
+from cartloader.values import numbers
 
 ASPECT_TOLERANCE = 0.02
 """Pixels that are less far from square than this are square."""

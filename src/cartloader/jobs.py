@@ -28,12 +28,12 @@ from cartloader.params import (
     Png2PmtilesParams,
     UpdateCatalogParams,
     check_actions,
-    check_image_id,
     option,
     subset,
 )
 from cartloader.report import Report, quiet
 from cartloader.results import CatalogResult, ImageResult, RasterResult, RunResult, TilesResult
+from cartloader.values import check_image_id
 
 T = TypeVar("T")
 

@@ -103,6 +103,7 @@ class _Rule:
 
     action: str
     comment: str
+    """What stands above it, behind a ``#``: what it is for, and in lines of their own what else belongs to it."""
     targets: list[str]
     """The files that it makes, the first to be finished first."""
     needs: list[str]
@@ -129,24 +130,25 @@ def makefile(plan: ImportPlan, path: Path) -> str:
         UsageError: a path cannot stand in a Makefile.
     """
     job = _absolute(plan.job)
-    rules = [
-        _catalog_rule(job)
-        if step.action == "update_catalog"
-        else _tiles_rule(job, step, plan.calls)
-        if step.action == "png2pmtiles"
-        else _raster_rule(job, step)
-        for step in plan.steps
-    ]
+    rules = [_rule_of(job, step, plan.calls) for step in plan.steps]
     head = _HEAD.format(
         img_id=job.out.img_id,
         version=__version__,
         name=shlex.quote(str(path)),
         makefile=_shell(str(path)),
-        cartloader=_shell(str(Path(sys.executable).with_name("cartloader"))).replace("#", "\\#"),
+        cartloader=_variable(Path(sys.executable).with_name("cartloader")),
         folder=_shell(str(job.out.out_dir)),
         targets=" ".join(target for rule in rules for target in rule.targets),
     )
     return "".join([head, *(rule.text(job.out.img_id) for rule in rules), "\nendif\n"])
+
+
+def _rule_of(job: ImageJob, step: Step, calls: tuple[ToolCall, ...]) -> _Rule:
+    if step.action == "update_catalog":
+        return _catalog_rule(job)
+    if step.action == "png2pmtiles":
+        return _tiles_rule(job, step, calls)
+    return _raster_rule(job, step)
 
 
 def _raster_rule(job: ImageJob, step: Step) -> _Rule:
@@ -176,7 +178,7 @@ def _catalog_rule(job: ImageJob) -> _Rule:
     catalog, img_id = catalog_path(job), job.out.img_id
     recipe = _recipe("import_image", ["--direct", "--update-catalog", f"--catalog-yaml={catalog}", *_files(job.out)])
     needs = [f"{img_id}.pmtiles", "$(shell test -e $(CATALOG) || echo FORCE)"]
-    comment = f"the catalog that lists it\nCATALOG = {_shell(str(catalog)).replace('#', chr(92) + '#')}"
+    comment = f"the catalog that lists it\nCATALOG = {_variable(catalog)}"
     return _Rule("update_catalog", comment, [f"{img_id}.mk.catalog"], needs, f"{recipe} && touch {img_id}.mk.catalog")
 
 
@@ -217,15 +219,24 @@ def _recipe(verb: str, words: list[str]) -> str:
 
 def _shell(word: str) -> str:
     """A word as the shell of a recipe reads it."""
-    if "\n" in word or "\r" in word:
-        raise UsageError(f"--makefn: a Makefile cannot hold the line break in {word!r}")
+    _refuse_line_break(word)
     return shlex.quote(word).replace("$", "$$")
+
+
+def _variable(path: Path) -> str:
+    """A path as the value of a variable that stands in recipes."""
+    return _shell(str(path)).replace("#", "\\#")
+
+
+def _refuse_line_break(text: str) -> None:
+    if "\n" in text or "\r" in text:
+        raise UsageError(f"--makefn: a Makefile cannot hold the line break in {text!r}")
 
 
 def _prerequisite(path: Path) -> str:
     """A file as what a target comes from."""
     text = str(path)
-    _shell(text)  # refuses a line break
+    _refuse_line_break(text)
     if text.endswith(")") and "(" in text:
         raise UsageError(f"--makefn: make takes {path} for a part of a library; give it a name without ')' at its end")
     return text.translate(_QUOTED)

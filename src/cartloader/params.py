@@ -6,99 +6,16 @@ on, so that a cache key made of them changes exactly when its result may; `Impor
 
 from __future__ import annotations
 
-import math
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from cartloader.errors import UsageError
+from cartloader.values import BoundsText, Colour, Finite, ImageId, PixelSizeText, Quantile, joined, read_detect
 
 TOOLS = ("gdal_translate", "gdaladdo", "gdalinfo", "pmtiles")
 """The programs of ``--engine gdal``, by the names of their options."""
-IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
-
-def check_image_id(text: str) -> str:
-    """The id itself, if it can name files and catalog entries everywhere.
-
-    Raises:
-        ValueError: it has white space or another character outside letters, digits, dot, dash and underscore.
-    """
-    if not IMAGE_ID.fullmatch(text):
-        raise ValueError(
-            f"{text!r} cannot be an image id; use 1 to 128 letters, digits, '.', '-' or '_', "
-            "the first a letter or digit"
-        )
-    return text
-
-
-def numbers(text: str, names: str) -> tuple[float, ...]:
-    """The finite numbers of a text, separated by commas, tabs or blanks; ``names`` is what they should be.
-
-    Raises:
-        ValueError: another count than ``names`` has, or something that is not a finite number.
-    """
-    wanted = names.split(",")
-    count = {1: "one number is", 2: "two numbers are", 4: "four numbers are"}[len(wanted)]
-    parts = [part for part in re.split(r"[,\t]|(?<=\S) +(?=\S)", text.strip()) if part.strip()]
-    if len(parts) != len(wanted):
-        raise ValueError(f"{count} needed ({names}), found {len(parts)}")
-    try:
-        values = tuple(float(part) for part in parts)
-    except ValueError:
-        values = (math.nan,)
-    if not all(map(math.isfinite, values)):
-        raise ValueError(f"{count} needed ({names}), found {text.strip()!r}")
-    return values
-
-
-def _joined(value: Any) -> Any:
-    """A list of numbers, or a single one, as JSON and YAML give them, in the spelling of the command line."""
-    if isinstance(value, (list, tuple)):
-        return ",".join(str(part) for part in value)
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-def _check_bounds(text: str) -> str:
-    numbers(text, "ulx,uly,lrx,lry")
-    return text.strip()
-
-
-def _check_pixel_size(text: str) -> str:
-    sizes = numbers(text, "x,y" if "," in text else "µm")
-    if min(sizes) <= 0:
-        raise ValueError(f"a pixel size is greater than 0 µm, found {text}")
-    return text.strip()
-
-
-def _check_colour(text: str) -> str:
-    """A colour as ``#rrggbb``, whatever its spelling."""
-    import webcolors  # noqa: PLC0415  (30 ms that only a coloured image should pay)
-
-    text = text.strip()
-    if re.fullmatch(r"[0-9A-Fa-f]{6}", text):
-        text = f"#{text}"
-    try:
-        return str(webcolors.normalize_hex(text) if text.startswith("#") else webcolors.name_to_hex(text))
-    except ValueError:
-        raise ValueError(f"{text!r} is no colour; use RRGGBB, #RRGGBB, #RGB or a CSS name such as cyan") from None
-
-
-def _read_detect(value: Any) -> Any:
-    """The source in any case; ``true``, as a mapping or a bare ``--georef-detect`` may say it, is the default one."""
-    return "OME" if value is True else value.upper() if isinstance(value, str) else value
-
-
-BoundsText = Annotated[str, BeforeValidator(_joined), AfterValidator(_check_bounds)]
-PixelSizeText = Annotated[str, BeforeValidator(_joined), AfterValidator(_check_pixel_size)]
-Colour = Annotated[str, BeforeValidator(_joined), AfterValidator(_check_colour)]
-ImageId = Annotated[str, AfterValidator(check_image_id)]
-Quantile = Annotated[float, Field(ge=0, le=1)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
 OptionsT = TypeVar("OptionsT", bound="Options")
 
 
@@ -157,7 +74,7 @@ class PlaneOptions(Options):
 
     page: int | None = Field(None, ge=0, **in_group("ome2png"))
     """Index of the plane inside the series, the first is 0; needed when there is more than one plane."""
-    channel: Annotated[str, BeforeValidator(_joined)] | None = Field(None, **in_group("ome2png", "NAME"))
+    channel: Annotated[str, BeforeValidator(joined)] | None = Field(None, **in_group("ome2png", "NAME"))
     """Channel of the plane, by OME name or by index."""
     z: int | None = Field(None, ge=0, **in_group("ome2png"))
     """Z index of the plane, the first is 0."""
@@ -229,7 +146,7 @@ class PlacementOptions(Options):
     """File of one line with ulx,uly,lrx,lry, by tab or comma."""
     georef_pixel_tsv: Path | None = Field(None, **in_group("georeference"))
     """FICTURE pixel TSV, gzip or plain, whose header holds OFFSET_X, OFFSET_Y, SIZE_X and SIZE_Y."""
-    georef_detect: Annotated[Literal["OME"] | None, BeforeValidator(_read_detect)] = Field(
+    georef_detect: Annotated[Literal["OME"] | None, BeforeValidator(read_detect)] = Field(
         None, **in_group("georeference")
     )
     """Take the bounds from the image's own metadata: OME-XML, a GeoTIFF's or world file's georeference, the scanner's

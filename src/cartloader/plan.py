@@ -16,6 +16,7 @@ from cartloader.bounds import Placement
 from cartloader.catalog import check_archive
 from cartloader.engines import gdal
 from cartloader.engines.common import plan as plan_tiles
+from cartloader.engines.toolbox import toolbox
 from cartloader.errors import DiskError
 from cartloader.footprint import PROCESS, Looks, Range, Shares, memory, spooled_bytes, tool_memory, usual_shares
 from cartloader.geotiff import pixel_bytes
@@ -111,14 +112,8 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
         needs = [Range.of(tif + spool), first_disk + tiling.disk if tiling else first_disk]
         reads_by_gdal, warps = not isinstance(params, Ome2PngParams), tiling is not None and tiling.warps
         pyramid, worked = (tiling.pyramid, tiling.bands) if tiling else (None, bands)
-        here = memory(
-            plane,
-            params,
-            worked,
-            None if tiling and tiling.tool_memory else pyramid,
-            gdal=reads_by_gdal,
-            warps=warps,
-        )
+        cut_here = None if tiling and tiling.calls else pyramid
+        here = memory(plane, params, worked, cut_here, gdal=reads_by_gdal, warps=warps)
         return ImportPlan(
             job=job,
             description=actions.described(source, placement),
@@ -128,7 +123,7 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
             exact=bands < 4 and resamples(placement.affine, placement.crs, "cubic") and job.options.resample != "near",
             disk=Range(max(need.low for need in needs), max(need.high for need in needs)),
             certain=tif + max(spool, tiling.scratch if tiling else 0),
-            memory=max(here, PROCESS + tiling.tool_memory) if tiling and tiling.tool_memory else here,
+            memory=max(here, PROCESS + tiling.tool_memory) if tiling else here,
             calls=tiling.calls if tiling else (),
         )
 
@@ -162,7 +157,8 @@ def _tiling(job: ImageJob, size: tuple[int, int], bands: int, placement: Placeme
     files = ((job.out.path(".pmtiles"), archive), (job.out.path(".json"), None))
     if cut.chosen_engine == "gdal":
         # A missing tool is told before the picture is decoded.
-        recipe = gdal.recipe(size, placement.affine, placement.crs, bands, cut, job.out.out_dir)
+        tools = toolbox(cut)
+        recipe = gdal.Recipe(tools, cut, size, placement.affine, placement.crs, pyramid, job.out.out_dir)
         copy = pixel_bytes(*size, bands)
         return _Tiling(
             step=Step("png2pmtiles", ((job.out.path(".pmtiles.mbtiles"), archive), *files)),

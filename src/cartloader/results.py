@@ -85,6 +85,12 @@ class ImageResult(Result):
     seconds: dict[str, float] = {}
     """Wall time by action."""
 
+    @property
+    def cached(self) -> bool:
+        """Whether its files were made before, and nothing had to be done."""
+        made = [one for one in (self.raster, self.tiles) if one]
+        return bool(made) and all(one.cached for one in made)
+
 
 class RunResult(Result):
     """The finished images of a run, and the catalogs they entered."""

@@ -269,7 +269,7 @@ def _fail(call: ToolCall, code: int, heard: _Lines, attempt: int) -> NoReturn:
     number = -code if code < 0 else code - 128
     words, said = heard.last(), "\n".join(heard.lines)
     last = f'; its last words: "{" ".join(words[-1].split())}"' if words else ""
-    killed, full = number in _FROM_OUTSIDE, bool(_FULL.search(said)) or _free(call.folder) < _NO_ROOM
+    killed, full = number in _FROM_OUTSIDE, bool(_FULL.search(said)) or shutil.disk_usage(call.folder).free < _NO_ROOM
     if full:
         what, hint = "stopped because the disk is full", "; make room or choose another --out-dir"
     elif killed:
@@ -289,10 +289,6 @@ def _fail(call: ToolCall, code: int, heard: _Lines, attempt: int) -> NoReturn:
 
 def _times(attempt: int) -> str:
     return f", {attempt} times" if attempt > 1 else ""
-
-
-def _free(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
 
 
 class _Lines:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
@@ -13,13 +13,11 @@ from cartloader import actions
 from cartloader.jobs import ImageJob, import_one
 from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
 from cartloader.report import Report
-from cartloader.results import CatalogResult, ImageResult, Made, RasterResult, TilesResult
+from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult
 from cartloader_tasks.artifacts import record_image
-from cartloader_tasks.caching import ByContent, with_digests
+from cartloader_tasks.caching import ByContent, MadeT, with_digests
 from cartloader_tasks.reports import run_report
 from cartloader_tasks.tools import run_as_task
-
-MadeT = TypeVar("MadeT", bound=Made)
 
 
 class _Caching(TypedDict):
@@ -91,12 +89,17 @@ class TaskActions:
         return made.placed_in(params.out.out_dir).model_copy(update={"cached": state.name == "Cached"})
 
 
+def import_and_record(job: ImageJob) -> ImageResult:
+    """All actions of one image as task runs, and the page about it."""
+    image = import_one(job, TaskActions(job.options.restart))
+    record_image(image)
+    return image
+
+
 @task(task_run_name="{job.out.img_id}", cache_policy=NO_CACHE, persist_result=False)
 def import_job(job: ImageJob) -> ImageResult:
     """All actions of one image, as tasks called inside this one.
 
     They are called, never submitted: a task that waits for a submitted one holds the very thread it needs.
     """
-    image = import_one(job, TaskActions(job.options.restart))
-    record_image(image)
-    return image
+    return import_and_record(job)

@@ -35,6 +35,7 @@ _SAMPLED = 16
 _HISTOGRAM = 256, 80
 _EVERY = 1.0
 """Seconds between two signs of progress."""
+_RASTER_STAGES = {"intensity", "ome2png", "georeference", "png"}
 
 
 def record_image(image: ImageResult) -> None:
@@ -83,10 +84,9 @@ def _slug(name: str) -> str:
 
 
 def _row(image: ImageResult) -> dict[str, object]:
-    made = [one for one in (image.raster, image.tiles) if one]
     return {
         "image": image.img_id,
-        "state": "as made before" if made and all(one.cached for one in made) else "done",
+        "state": "as made before" if image.cached else "done",
         "tiles": image.tiles.tiles if image.tiles else None,
         "zooms": f"{image.tiles.min_zoom}–{image.tiles.max_zoom}" if image.tiles else None,
         "MB": round(image.tiles.size / 1e6, 3) if image.tiles else None,
@@ -130,9 +130,8 @@ def _facts(image: ImageResult) -> dict[str, object]:
             "bytes": f"{tiles.size:,}",
             "archive": f"`{tiles.path}`",
         }
-    spared = {"raster": image.raster, "png2pmtiles": image.tiles}
     for stage, seconds in image.seconds.items():
-        made = spared["png2pmtiles" if stage == "png2pmtiles" else "raster"]
+        made = image.tiles if stage == "png2pmtiles" else image.raster
         facts[stage] = "as made before" if made and made.cached else f"{seconds:.2f} s"
     if image.tiles:
         for use in image.tiles.tools:
@@ -180,10 +179,10 @@ class RunProgress:
         """An image is done to a share from 0 to 1."""
         with self._lock:
             self._done[img_id] = max(self._done.get(img_id, 0), share)
-            now, percent = time.monotonic(), 100 * sum(self._done.values()) / self._images
-            if now < self._told + _EVERY:
+            if (now := time.monotonic()) < self._told + _EVERY:
                 return
             self._told = now
+            percent = 100 * sum(self._done.values()) / self._images
         self._tell(percent)
 
     def finish(self) -> None:
@@ -199,12 +198,12 @@ _progress: ContextVar[RunProgress | None] = ContextVar("progress", default=None)
 
 
 @contextmanager
-def run_progress(images: int) -> Iterator[RunProgress]:
+def run_progress(images: int) -> Iterator[None]:
     """Show the progress of a run of so many images for the time of the context."""
     progress = RunProgress(images)
     token = _progress.set(progress)
     try:
-        yield progress
+        yield
         progress.finish()
     finally:
         _progress.reset(token)
@@ -220,6 +219,3 @@ def image_progress(img_id: str) -> Callable[[str, int, int], None]:
             progress.image(img_id, 0.4 * share if stage in _RASTER_STAGES else 0.4 + 0.55 * share)
 
     return tell
-
-
-_RASTER_STAGES = {"intensity", "ome2png", "georeference", "png"}

@@ -24,7 +24,7 @@ from prefect.settings import PREFECT_HOME
 from prefect.transactions import IsolationLevel
 
 from cartloader import ALGORITHM, __version__
-from cartloader.engines import gdal
+from cartloader.engines.toolbox import toolbox
 from cartloader.images import inputs
 from cartloader.params import TOOLS, GeoreferenceParams, OutputPrefix, Png2PmtilesParams
 from cartloader.results import Made
@@ -68,7 +68,7 @@ def key_of(action: str, params: GeoreferenceParams | Png2PmtilesParams) -> str:
         told = {name: value for name, value in told.items() if not isinstance(getattr(params, name), Path)}
     else:
         files = [params.out.path(".geotif.tif")]
-        parts["tools"] = gdal.toolbox(params).versions if params.chosen_engine == "gdal" else None
+        parts["tools"] = toolbox(params).versions if params.chosen_engine == "gdal" else None
     # What a world file is called says what it is.
     parts["inputs"] = [[file.suffix, digest(file)] for file in files]
     return f"{action}-{xxhash.xxh3_128_hexdigest(json.dumps([parts, told], sort_keys=True).encode())}"

@@ -26,6 +26,7 @@ from support.tools import require_tools
 from cartloader import actions
 from cartloader.engines import gdal
 from cartloader.engines.common import plan
+from cartloader.engines.toolbox import Toolbox, toolbox
 from cartloader.errors import ArchiveError, InputError, ToolError, UsageError
 from cartloader.params import TOOLS, OutputPrefix, Png2PmtilesParams
 from cartloader.report import Quiet
@@ -237,7 +238,7 @@ def test_overviews_go_on_beyond_two_million_pixels_a_side() -> None:
     size, params = (2_200_000, 2_600_000), Png2PmtilesParams(out=OutputPrefix(out_dir=Path("/x"), img_id="x"))
     affine = Affine(0.2, 0, 0, 0, 0.2, 0)
     pyramid = plan(size, affine, "EPSG:3857", 1, params)
-    tools = gdal.Toolbox(*(Path(f"/usr/bin/{name}") for name in TOOLS), versions={})
+    tools = Toolbox(*(Path(f"/usr/bin/{name}") for name in TOOLS), versions={})
     recipe = gdal.Recipe(tools, params, size, affine, "EPSG:3857", pyramid, Path("/x"))
     factors = [int(word) for word in recipe.calls()[2].arguments if word.isdigit()]
     assert factors == [2**n for n in range(1, len(factors) + 1)]
@@ -290,7 +291,7 @@ def test_a_wrong_tool_is_told_before_the_image_is_decoded(tmp_path: Path, option
     params = Png2PmtilesParams(out=OutputPrefix(out_dir=tmp_path, img_id="x"), **{option: str(path)})
     assert params.chosen_engine == "gdal"
     with pytest.raises((ToolError, UsageError)) as caught:
-        gdal.toolbox(params)
+        toolbox(params)
     assert str(caught.value).startswith(f"--{option} {path}: ")
     assert words in str(caught.value)
 
@@ -300,13 +301,13 @@ def test_an_old_gdal_is_refused(tmp_path: Path) -> None:
     path.write_text("#!/bin/sh\necho 'GDAL 3.4.1, released 2021/12/27'\n")
     path.chmod(0o755)
     with pytest.raises(ToolError, match=r"is GDAL 3\.4\.1; --engine gdal needs GDAL 3\.6 or newer"):
-        gdal.toolbox(Png2PmtilesParams(out=OutputPrefix(out_dir=tmp_path, img_id="x"), gdalinfo=str(path)))
+        toolbox(Png2PmtilesParams(out=OutputPrefix(out_dir=tmp_path, img_id="x"), gdalinfo=str(path)))
 
 
 def test_a_missing_tool_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match=r"gdal_translate is not installed.*apt install gdal-bin.*--gdal_translate"):
-        gdal.toolbox(Png2PmtilesParams(out=OutputPrefix(out_dir=tmp_path, img_id="x"), engine="gdal"))
+        toolbox(Png2PmtilesParams(out=OutputPrefix(out_dir=tmp_path, img_id="x"), engine="gdal"))
 
 
 def test_the_marks_of_the_tiles_are_json(tmp_path: Path) -> None:

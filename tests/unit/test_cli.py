@@ -10,24 +10,20 @@ import subprocess
 import sys
 import threading
 import time
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from rich.console import Console
 from support.maps import write_ome
 
 from cartloader import __version__, actions
 from cartloader.params import ImportOptions, Options, option
-from cartloader_flows.bars import Bars
 from cartloader_flows.cli import main
 from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.parser import GROUPS, Parser
-from cartloader_flows.summary import duration, size
-from cartloader_flows.watch import Lines, StoppedError
+from cartloader_flows.watch import StoppedError
 
 FILES = ["--in-img", "a.tif", "--img-id", "a", "--out-dir", "out"]
 
@@ -367,52 +363,3 @@ def test_a_sample_can_be_imported_and_looked_at(
     assert main(["preview", "map/a.pmtiles", "a.png", "--size", "100"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "a.png"
     assert Path("a.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_lines_tell_each_stage_once_and_every_note() -> None:
-    stream = StringIO()
-    lines = Lines(stream)
-    lines.describe("a", "small")
-    for done in (1, 2, 2):
-        lines.progress("a", "ome2png", done, 2)
-    lines.progress("b", "ome2png", 1, 2)
-    lines.note("b", "pixels are not square")
-    assert stream.getvalue() == "a  ome2png  0.0 s\nb  pixels are not square\n"
-
-
-def test_bars_have_a_header_for_each_image() -> None:
-    console = Console(file=StringIO(), force_terminal=True, width=100, height=30, color_system=None)
-    bars = Bars({"a": "a.tif", "b": "b.tif"}, console)
-    bars.describe("a", "8 × 8 uint8")
-    bars.progress("a", "ome2png", 1, 4)
-    bars.progress("b", "georeference", 4, 4)
-    with console.capture() as captured:
-        console.print(bars.picture())
-    lines = captured.get().splitlines()
-    assert lines[0].rstrip() == "a  a.tif  8 × 8 uint8"
-    assert "ome2png" in lines[1]
-    assert "25%" in lines[1]
-    assert lines[2].rstrip() == "b  b.tif"
-    assert "100%" in lines[3]
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 bytes"),
-        (999, "999 bytes"),
-        (1000, "1.0 kB"),
-        (861_000_000, "861 MB"),
-        (999_600, "1.0 MB"),
-        (12e9, "12 GB"),
-    ],
-)
-def test_sizes(count: int, text: str) -> None:
-    assert size(count) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0.0 s"), (59.94, "59.9 s"), (59.96, "1:00"), (92, "1:32"), (7510, "2:05:10")]
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

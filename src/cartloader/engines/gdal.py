@@ -10,101 +10,36 @@ from __future__ import annotations
 import functools
 import json
 import math
-import re
 import sqlite3
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xxhash
 from affine import Affine
 
 from cartloader.engines.common import Tiled, metadata, plan
+from cartloader.engines.toolbox import Toolbox, toolbox
 from cartloader.errors import ArchiveError, ToolError
 from cartloader.geotiff import Placed, is_web_mercator
-from cartloader.params import TOOLS, Png2PmtilesParams
+from cartloader.params import Png2PmtilesParams
 from cartloader.report import Report
 from cartloader.results import ToolUse
-from cartloader.tiles.archive import extent_metadata, verify
+from cartloader.tiles.archive import NOTHING_VISIBLE, extent_metadata, verify
+from cartloader.tiles.encode import JPEG_QUALITY
 from cartloader.tiles.grid import HALF_MAP, Pyramid, resolution
-from cartloader.tools import Finished, RunTool, ToolCall, find_program, run
+from cartloader.tools import Finished, RunTool, ToolCall
 
 PICTURE, PLACED, BASE, TILES, ARCHIVE = "picture.tif", "placed.tif", "base.mbtiles", "tiles.mbtiles", "picture.pmtiles"
 """The files of an import in its scratch directory, in the order in which they are made."""
-_OLDEST = 3, 6
 _SLOWEST, _AT_LEAST = 1e5, 600
 """Pixels in a second of a tool that still works, a tenth of what it usually does; seconds that any may take."""
 _BEYOND_DOUBT = 1e-7
 """GDAL takes a pixel size equal to a zoom's resolution now for finer, now for coarser; so much larger it is coarser."""
 _KERNELS = {"near": "nearest"}
 """Names of kernels that GDAL's tools have another name for."""
-_GDAL_PACKAGE = "install GDAL's programs (apt install gdal-bin, or conda install -c conda-forge gdal)"
-_PMTILES_PACKAGE = (
-    "install go-pmtiles (from its releases page, or go install github.com/protomaps/go-pmtiles, as pmtiles)"
-)
-
-
-@dataclass(frozen=True)
-class Toolbox:
-    """The four programs and their versions."""
-
-    gdal_translate: Path
-    gdaladdo: Path
-    gdalinfo: Path
-    pmtiles: Path
-    versions: dict[str, str]
-
-
-def toolbox(params: Png2PmtilesParams) -> Toolbox:
-    """Find the tools and ask for their versions.
-
-    Raises:
-        ToolError: one is missing, too old, or does not answer.
-        UsageError: the path of one is none of a program.
-    """
-    programs = {
-        name: find_program(name, getattr(params, name), _PMTILES_PACKAGE if name == "pmtiles" else _GDAL_PACKAGE)
-        for name in TOOLS
-    }
-    versions = {name: _version(name, path, path.stat().st_mtime_ns) for name, path in programs.items()}
-    return Toolbox(**programs, versions=versions)
-
-
-@functools.cache
-def _version(name: str, program: Path, _changed: int) -> str:
-    """What a program says it is; read once for each version of its file."""
-    ours = name == "pmtiles"
-    call = ToolCall(
-        img_id="",
-        stage="version",
-        program=program,
-        arguments=("version",) if ours else ("--version",),
-        folder=Path("/"),
-        timeout=60,
-    )
-    try:
-        words = run(call).output.strip()
-    except ToolError as error:
-        raise ToolError(f"--{name} {program}: does not tell its version ({error})", passing=error.passing) from error
-    if ours:
-        if not words.startswith("pmtiles "):
-            raise ToolError(f"--{name} {program}: is not go-pmtiles; {_PMTILES_PACKAGE}")
-        # Built from source, it does not know its version.
-        return (
-            words
-            if not words.startswith("pmtiles dev")
-            else f"pmtiles dev {xxhash.xxh3_64_hexdigest(program.read_bytes())}"
-        )
-    found = re.match(r"GDAL (\d+)\.(\d+)[^\s,]*", words)
-    if not found:
-        raise ToolError(f"--{name} {program}: is not GDAL's; {_GDAL_PACKAGE}")
-    if (int(found[1]), int(found[2])) < _OLDEST:
-        raise ToolError(
-            f"--{name} {program}: is {found[0]}; --engine gdal needs GDAL {_OLDEST[0]}.{_OLDEST[1]} or newer"
-        )
-    return found[0]
 
 
 @dataclass(frozen=True)
@@ -146,7 +81,7 @@ class Recipe:
             "BLOCKSIZE": self.params.blocksize,
             **({"QUALITY": self._quality} if self._quality else {}),
         }
-        options = [word for name, value in made.items() for word in ("-co", f"{name}={value}")]
+        options = _settings("-co", made)
         if (outsize := self.outsize) != self.size:
             options += ["-outsize", str(outsize[1]), str(outsize[0]), "-r", self._kernel]
         return self._call("gdal_translate", "tiles", ["-of", "MBTILES", "-ot", "Byte", *options, PLACED, BASE], BASE)
@@ -171,10 +106,8 @@ class Recipe:
             "MAXY": -HALF_MAP + (rows[-1] // 2 + 1) * side,
         }
         options = {"ZOOM_LEVEL": zoom, "USE_BOUNDS": "NO", **{name: repr(edge) for name, edge in edges.items()}}
-        words = [word for name, value in options.items() for word in ("-oo", f"{name}={value}")]
-        return self._call(
-            "gdaladdo", f"zoom {zoom - 1}", ["-r", self._kernel, *self._quality_option, *words, TILES, "2"]
-        )
+        words = ["-r", self._kernel, *self._quality_option, *_settings("-oo", options), TILES, "2"]
+        return self._call("gdaladdo", f"zoom {zoom - 1}", words)
 
     def convert(self) -> ToolCall:
         """The archive."""
@@ -182,7 +115,7 @@ class Recipe:
 
     def look(self, name: str) -> ToolCall:
         """What is in a file."""
-        return self._call("gdalinfo", "checking", ["-json", name]).model_copy(update={"answers": True})
+        return self._call("gdalinfo", "checking", ["-json", name], answers=True)
 
     @functools.cached_property
     def outsize(self) -> tuple[int, int]:
@@ -249,15 +182,13 @@ class Recipe:
 
     @property
     def _quality_option(self) -> list[str]:
-        return ["-oo", f"QUALITY={self._quality}"] if self._quality else []
+        return _settings("-oo", {"QUALITY": self._quality}) if self._quality else []
 
     @property
     def _quality(self) -> int | None:
-        return (self.params.tile_quality or 90) if self.params.tile_format == "jpeg" else None
+        return (self.params.tile_quality or JPEG_QUALITY) if self.params.tile_format == "jpeg" else None
 
-    def _call(
-        self, tool: str, stage: str, arguments: list[str], makes: str | None = None, copies: str | None = None
-    ) -> ToolCall:
+    def _call(self, tool: str, stage: str, arguments: list[str], makes: str | None = None, **more: Any) -> ToolCall:
         pixels = math.prod(self.pyramid.extent(self.pyramid.base_zoom).shape)
         return ToolCall(
             img_id=self.params.out.img_id,
@@ -267,21 +198,13 @@ class Recipe:
             folder=self.folder,
             timeout=self.params.tool_timeout or _AT_LEAST + pixels / _SLOWEST,
             makes=makes,
-            copies=copies,
+            **more,
         )
 
 
-def recipe(
-    size: tuple[int, int], affine: Affine, crs: str, bands: int, params: Png2PmtilesParams, folder: Path
-) -> Recipe:
-    """The recipe for a picture of ``size`` (rows, columns).
-
-    Raises:
-        BoundsError: it does not lie on the map.
-        ToolError: a tool is missing.
-        UsageError: the tile format cannot show its transparency, or the path of a tool is none of a program.
-    """
-    return Recipe(toolbox(params), params, size, affine, crs, plan(size, affine, crs, bands, params), folder)
+def _settings(flag: str, values: Mapping[str, object]) -> list[str]:
+    """Settings of a driver as GDAL's tools take them."""
+    return [word for name, value in values.items() for word in (flag, f"{name}={value}")]
 
 
 def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Report, run_tool: RunTool) -> Tiled:
@@ -292,7 +215,9 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
         ToolError: a tool is missing, fails, or makes something else than it should.
     """
     store = placed.store
-    made = recipe((store.height, store.width), placed.affine, placed.crs, store.bands, params, scratch)
+    size = store.height, store.width
+    pyramid = plan(size, placed.affine, placed.crs, store.bands, params)
+    made = Recipe(toolbox(params), params, size, placed.affine, placed.crs, pyramid, scratch)
     uses: list[ToolUse] = []
 
     def do(call: ToolCall) -> Finished:
@@ -311,15 +236,8 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     do(made.cut())
     zoom = _zoom_of(look(BASE))
     (scratch / PLACED).unlink()
-    if levels := zoom - made.pyramid.min_zoom:
-        do(made.coarsen(levels))
-        coarsest, before = _coarsest(scratch / TILES), zoom + 1
-        while made.pyramid.min_zoom < coarsest[0] < before:
-            before = coarsest[0]
-            do(made.coarsen_once(*coarsest))
-            coarsest = _coarsest(scratch / TILES)
-        if coarsest[0] > made.pyramid.min_zoom:
-            report.note(f"gdaladdo finds nothing to show beyond zoom {coarsest[0]}: the picture is too small there")
+    if zoom > pyramid.min_zoom:
+        _coarsen(made, zoom, do, report)
         if _zoom_of(look(TILES)) != zoom:
             raise ToolError(f"gdaladdo: its tiles are not at zoom {zoom} any more; is another program at work there?")
         (scratch / BASE).unlink()
@@ -331,6 +249,19 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     verify(scratch / ARCHIVE, sum(counts.values()))
     files = {".pmtiles": scratch / ARCHIVE, ".pmtiles.mbtiles": scratch / TILES}
     return Tiled(files, min(counts), max(counts), sum(counts.values()), tuple(uses))
+
+
+def _coarsen(made: Recipe, zoom: int, do: Callable[[ToolCall], Finished], report: Report) -> None:
+    """Make all zooms that are coarser than ``zoom``, in as many calls as gdaladdo needs."""
+    do(made.coarsen(zoom - made.pyramid.min_zoom))
+    before = zoom + 1
+    coarsest, columns, rows = _coarsest(made.folder / TILES)
+    while made.pyramid.min_zoom < coarsest < before:
+        before = coarsest
+        do(made.coarsen_once(coarsest, columns, rows))
+        coarsest, columns, rows = _coarsest(made.folder / TILES)
+    if coarsest > made.pyramid.min_zoom:
+        report.note(f"gdaladdo finds nothing to show beyond zoom {coarsest}: the picture is too small there")
 
 
 def _read_info(finished: Finished, name: str) -> dict[str, Any]:
@@ -405,9 +336,7 @@ def _mark(path: Path, made: Recipe, told: dict[str, Any]) -> dict[int, int]:
                 "finer --max-zoom, or --engine native"
             )
         if not counts:
-            raise ArchiveError(
-                "the picture is transparent everywhere, so that it has no tiles; lower --transparent-below"
-            )
+            raise ArchiveError(NOTHING_VISIBLE)
         extent = extent_metadata(min(counts), max(counts), pyramid.box)
         rows = {"name": told["name"], "type": told["type"], "format": told["format"], **extent}
         rows["json"] = json.dumps({**told, **extent})

@@ -45,6 +45,7 @@ _DIGEST = 16
 _COPY_BYTES = 16 << 20
 DECODED_TILES = 32
 """About how many tiles, spread over the archive, are decoded to verify it."""
+NOTHING_VISIBLE = "the picture is transparent everywhere, so that it has no tiles; lower --transparent-below"
 
 
 @dataclass
@@ -87,9 +88,7 @@ class ArchiveWriter:
             ArchiveError: there is no tile at all.
         """
         if not self._parts:
-            raise ArchiveError(
-                "the picture is transparent everywhere, so that it has no tiles; lower --transparent-below"
-            )
+            raise ArchiveError(NOTHING_VISIBLE)
         entries, pieces, contents = self._directory()
         addressed = sum(len(part.ids) for part in self._parts.values())
         header = _header(min(self._parts), max(self._parts), box) | {
@@ -178,7 +177,7 @@ def _header(min_zoom: int, max_zoom: int, box: MapBox) -> dict[str, Any]:
 
 
 def extent_metadata(min_zoom: int, max_zoom: int, box: MapBox) -> dict[str, Any]:
-    """The same in the metadata, closer than the header's 11 mm."""
+    """Zooms and place as the metadata tell them, closer than the header's 11 mm."""
     bounds, center = (*lon_lat(box.left, box.bottom), *lon_lat(box.right, box.top)), _center(box)
     return {
         "bounds": ",".join(f"{value:.9f}" for value in bounds),
@@ -231,10 +230,9 @@ def read_archive(path: Path) -> Archive:
     Raises:
         ArchiveError: it is no PMTiles v3 archive, or is damaged.
     """
+    header, metadata = read_head(path)
     try:
         with path.open("rb") as file:
-            header = cast("dict[str, Any]", deserialize_header(file.read(_HEADER_BYTES)))
-            metadata = json.loads(gzip.decompress(_section(file, header["metadata_offset"], header["metadata_length"])))
             entries = Entries.of(_entries(file, header, header["root_offset"], header["root_length"]))
     except Exception as error:
         raise ArchiveError(f"{path}: is no PMTiles v3 archive that can be read ({error})") from error

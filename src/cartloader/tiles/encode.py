@@ -18,6 +18,9 @@ from cartloader.store import Bytes, Shown
 
 Encode = Callable[[Bytes], bytes]
 
+JPEG_QUALITY = 90
+"""Unless another one is asked for."""
+
 
 @dataclass(frozen=True)
 class TileFormat:
@@ -81,7 +84,7 @@ def _jpeg(quality: int | None) -> Encode:
             alpha = pixels[..., -1:].astype(np.uint16)
             pixels = ((pixels[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
         buffer = BytesIO()
-        _picture(pixels).save(buffer, "JPEG", quality=quality or 90)
+        _picture(pixels).save(buffer, "JPEG", quality=quality or JPEG_QUALITY)
         return buffer.getvalue()
 
     return encode
