@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from cartloader.errors import UsageError
 from cartloader.jobs import ImageJob, check_out_dir, mapped_jobs, single_job
 from cartloader.params import (
+    FanOutOptions,
     GeoreferenceParams,
     ImportOptions,
     Ome2PngParams,
@@ -26,7 +27,7 @@ def _positional(metavar: str) -> dict[str, Any]:
     return {"json_schema_extra": {"positional": True, "metavar": metavar}}
 
 
-class ImportCommand(Options):
+class ImportCommand(FanOutOptions):
     """Which images are imported, where to, and how the command goes about it."""
 
     in_img: Path | None = Field(None, **in_group("in/out"))
@@ -39,8 +40,6 @@ class ImportCommand(Options):
     without it all are imported."""
     out_dir: Path = Field(**in_group("in/out"))
     """Directory of the output files; created when it is missing. Required."""
-    n_jobs: int = Field(1, ge=1, **in_group("run"))
-    """Images at a time."""
     direct: bool = Field(False, **in_group("run"))
     """Run without Prefect, in this process: no record of the run, the same files."""
     dry_run: bool = Field(False, **in_group("run"))
@@ -58,6 +57,14 @@ class ImportCommand(Options):
         if not self.in_json and len(self.img_id) != 1:
             lack = "is missing" if not self.img_id else f"is given {len(self.img_id)} times"
             raise ValueError(f"--img-id {lack}; one image (--in-img) needs one id, many images go into --in-json")
+        return self
+
+    @model_validator(mode="after")
+    def _dask_suits(self) -> Self:
+        if self.task_runner == "dask":
+            exclusive(self, "task_runner", "direct")
+            if not self.in_json:
+                raise ValueError("--task-runner dask spreads the images of a mapping; name one with --in-json")
         return self
 
     def jobs(self, options: ImportOptions) -> list[ImageJob]:

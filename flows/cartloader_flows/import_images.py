@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.task_runners import ThreadPoolTaskRunner
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from cartloader.jobs import RunError, mapped_jobs
-from cartloader.params import ImportOptions
-from cartloader.results import ImageResult, RunResult
+from cartloader.errors import UsageError
+from cartloader.jobs import RunError, explain, mapped_jobs
+from cartloader.params import FanOutOptions, ImportOptions
+from cartloader.results import RunResult
+from cartloader.values import DaskAddress
 from cartloader_flows.import_image import gathered, refuse_relative_paths
-from cartloader_tasks import import_job, run_progress, stopping_together
+from cartloader_flows.runners import runner
+from cartloader_tasks import check_found, run_progress, stopping_together
 
 
 @flow(name="import-images", flow_run_name="{in_json.name}", persist_result=False)
@@ -24,6 +26,8 @@ def import_images(
     options: ImportOptions,
     img_ids: list[str] | None = None,
     n_jobs: Annotated[int, Field(ge=1)] = 1,
+    task_runner: Literal["threads", "dask"] = "threads",
+    dask_address: DaskAddress | None = None,
 ) -> RunResult | State[RunError]:
     """Import the images of a mapping; those that fail do not stop the others, and the catalog is updated once.
 
@@ -33,14 +37,18 @@ def import_images(
         options: Everything else, for all images.
         img_ids: The images to import; unless given, all.
         n_jobs: Images at a time.
+        task_runner: Work on the images in threads of this process, or on the workers of a Dask cluster, which must see
+            the same files at the same paths.
+        dask_address: Scheduler of the Dask cluster, such as tcp://10.0.0.5:8786.
     """
     refuse_relative_paths(options, in_json=in_json, out_dir=out_dir)
+    check_found(in_json)
+    try:
+        spread = FanOutOptions(n_jobs=n_jobs, task_runner=task_runner, dask_address=dask_address)
+    except ValidationError as error:
+        raise UsageError(explain(error)) from error
+    if task_runner == "dask":  # its workers have other working directories
+        in_json, out_dir, options = in_json.absolute(), out_dir.absolute(), options.absolute()
     jobs = mapped_jobs(in_json, out_dir, options, img_ids)
-    # A runner of our own: how many images at a time is a parameter of the run, not of the flow.
-    with (
-        run_progress(len(jobs)),
-        ThreadPoolTaskRunner[ImageResult](max_workers=n_jobs) as runner,
-        stopping_together(),
-    ):
-        futures = [runner.submit(import_job, {"job": job}) for job in jobs]
-        return gathered(jobs, [future.result for future in futures])
+    with run_progress(len(jobs)), runner(spread) as submit, stopping_together():
+        return gathered(jobs, [submit(job) for job in jobs])

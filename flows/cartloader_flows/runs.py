@@ -9,7 +9,7 @@ from functools import partial
 
 from cartloader.errors import ToolError
 from cartloader.jobs import ImageJob, gather, import_one
-from cartloader.params import ImportOptions
+from cartloader.params import FanOutOptions, ImportOptions
 from cartloader.report import Report
 from cartloader.results import RunResult
 from cartloader_flows.commands import ImportCommand
@@ -60,15 +60,18 @@ def run_flow(command: ImportCommand, options: ImportOptions, report: Callable[[s
 
     from cartloader_flows.import_image import import_image  # noqa: PLC0415
     from cartloader_flows.import_images import import_images  # noqa: PLC0415
+    from cartloader_flows.runners import check_dask  # noqa: PLC0415
     from cartloader_flows.server import ensure_server  # noqa: PLC0415
     from cartloader_tasks import watched_by  # noqa: PLC0415
 
+    if command.task_runner == "dask":
+        check_dask()
     try:
         ensure_server()
         with watched_by(report):
             if command.in_json:
-                ids = command.img_id or None
-                result = import_images(command.in_json, command.out_dir, options, ids, command.n_jobs)
+                spread = command.model_dump(include=set(FanOutOptions.model_fields))
+                result = import_images(command.in_json, command.out_dir, options, command.img_id or None, **spread)
             else:
                 result = import_image(command.in_img, command.img_id[0], command.out_dir, options)
     except (RuntimeError, HTTPError, PrefectException) as error:

@@ -12,7 +12,17 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from cartloader.errors import UsageError
-from cartloader.values import BoundsText, Colour, Finite, ImageId, PixelSizeText, Quantile, joined, read_detect
+from cartloader.values import (
+    BoundsText,
+    Colour,
+    DaskAddress,
+    Finite,
+    ImageId,
+    PixelSizeText,
+    Quantile,
+    joined,
+    read_detect,
+)
 
 TOOLS = ("gdal_translate", "gdaladdo", "gdalinfo", "pmtiles")
 """The programs of ``--engine gdal``, by the names of their options."""
@@ -252,6 +262,26 @@ class RunOptions(Options):
     """Ignore what was made before, and do all work anew."""
 
 
+class FanOutOptions(Options):
+    """How the images of a mapping are spread."""
+
+    n_jobs: int = Field(1, ge=1, **in_group("run"))
+    """Images at a time."""
+    task_runner: Literal["threads", "dask"] = Field("threads", **in_group("run"))
+    """Work on the images of a mapping in threads of this process, or on the workers of a Dask cluster, which must see
+    the same files at the same paths."""
+    dask_address: DaskAddress | None = Field(None, **in_group("run", "ADDRESS"))
+    """Scheduler of --task-runner dask, such as tcp://10.0.0.5:8786."""
+
+    @model_validator(mode="after")
+    def _address_goes_with_dask(self) -> Self:
+        if self.task_runner == "dask" and not self.dask_address:
+            raise ValueError("--task-runner dask: give its scheduler by --dask-address, such as tcp://10.0.0.5:8786")
+        if self.dask_address and self.task_runner != "dask":
+            raise ValueError("--dask-address is for --task-runner dask; give both or none")
+        return self
+
+
 class ImportOptions(
     RunOptions,
     CatalogOptions,
@@ -282,6 +312,13 @@ class ImportOptions(
     def reads_the_image(self) -> bool:
         """Whether any action needs the image itself, not just its finished archive."""
         return self.ome2png or self.png2pmtiles or self.georeference or self.names_a_source or self.orients
+
+    def absolute(self) -> Self:
+        """The same files, whatever the working directory."""
+        files = {name: value.absolute() for name, value in self if isinstance(value, Path)}
+        tools = {tool: getattr(self, tool) for tool in TOOLS}
+        programs = {tool: str(Path(name).absolute()) for tool, name in tools.items() if name and "/" in name}
+        return self.model_copy(update=files | programs)
 
 
 class OutputPrefix(Options):

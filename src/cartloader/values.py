@@ -77,6 +77,12 @@ def _check_colour(text: str) -> str:
         raise ValueError(f"{text!r} is no colour; use RRGGBB, #RRGGBB, #RGB or a CSS name such as cyan") from None
 
 
+def _check_address(text: str) -> str:
+    if not re.fullmatch(r"[a-z]+://.+:\d+", text.strip()):
+        raise ValueError(f"{text!r} is no address of a Dask scheduler, such as tcp://10.0.0.5:8786")
+    return text.strip()
+
+
 def read_detect(value: Any) -> Any:
     """The source in any case; ``true``, as a mapping or a bare ``--georef-detect`` may say it, is the default one."""
     return "OME" if value is True else value.upper() if isinstance(value, str) else value
@@ -85,6 +91,7 @@ def read_detect(value: Any) -> Any:
 BoundsText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_bounds)]
 PixelSizeText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_pixel_size)]
 Colour = Annotated[str, BeforeValidator(joined), AfterValidator(_check_colour)]
+DaskAddress = Annotated[str, AfterValidator(_check_address)]
 ImageId = Annotated[str, AfterValidator(check_image_id)]
 Quantile = Annotated[float, Field(ge=0, le=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -1,16 +1,22 @@
 """The actions of cartloader as Prefect tasks."""
 
-from cartloader_tasks.actions import TaskActions, import_and_record, import_job
+from cartloader_tasks.actions import TaskActions, import_and_record, import_job, import_job_elsewhere
 from cartloader_tasks.artifacts import record_run, run_progress
-from cartloader_tasks.reports import Watcher, stopping_together, watched_by
+from cartloader_tasks.reports import Watcher, run_report, stopping_together, watched_by
+from cartloader_tasks.sharing import check_found, check_seen, size_of
 
 __all__ = [
     "TaskActions",
     "Watcher",
+    "check_found",
+    "check_seen",
     "import_and_record",
     "import_job",
+    "import_job_elsewhere",
     "record_run",
     "run_progress",
+    "run_report",
+    "size_of",
     "stopping_together",
     "watched_by",
 ]

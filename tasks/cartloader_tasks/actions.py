@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, TypedDict
+from uuid import UUID
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 from prefect.transactions import CommitMode, transaction
 
 from cartloader import actions
@@ -16,7 +18,8 @@ from cartloader.report import Report
 from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult
 from cartloader_tasks.artifacts import record_image
 from cartloader_tasks.caching import ByContent, MadeT, with_digests
-from cartloader_tasks.reports import run_report
+from cartloader_tasks.reports import run_report, stopping_with
+from cartloader_tasks.sharing import check_found, check_shared
 from cartloader_tasks.tools import run_as_task
 
 
@@ -91,6 +94,7 @@ class TaskActions:
 
 def import_and_record(job: ImageJob) -> ImageResult:
     """All actions of one image as task runs, and the page about it."""
+    check_found(job.in_img)
     image = import_one(job, TaskActions(job.options.restart))
     record_image(image)
     return image
@@ -103,3 +107,15 @@ def import_job(job: ImageJob) -> ImageResult:
     They are called, never submitted: a task that waits for a submitted one holds the very thread it needs.
     """
     return import_and_record(job)
+
+
+@task(task_run_name="{job.out.img_id}", cache_policy=NO_CACHE, persist_result=False)
+def import_job_elsewhere(job: ImageJob, size: int | None) -> ImageResult:
+    """All actions of one image, on another machine than the flow's; ``size`` is the input's in bytes, as seen there.
+
+    Raises:
+        InputError: this machine does not see the files of the flow's machine.
+    """
+    check_shared(job, size)
+    with stopping_with(UUID(flow_run.id)):
+        return import_and_record(job)

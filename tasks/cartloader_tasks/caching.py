@@ -20,7 +20,7 @@ from prefect.context import TaskRunContext
 from prefect.filesystems import LocalFileSystem
 from prefect.locking.protocol import LockManager
 from prefect.results import ResultStore
-from prefect.settings import PREFECT_HOME
+from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH
 from prefect.transactions import IsolationLevel
 
 from cartloader import ALGORITHM, __version__
@@ -37,8 +37,13 @@ _NO_MATTER = {"in_img", "out", "high_memory", "engine", "tool_timeout", *TOOLS}
 
 
 def home() -> Path:
-    """Where the memory of digests and the locks are: beside Prefect's own records."""
+    """Where the memory of digests is: beside Prefect's own records."""
     return Path(PREFECT_HOME.value()) / "cartloader"
+
+
+def locks() -> Path:
+    """Where the locks are: with the results, which several machines may share."""
+    return Path(PREFECT_LOCAL_STORAGE_PATH.value()) / "cartloader-locks"
 
 
 def digest(path: Path) -> str:
@@ -88,7 +93,7 @@ def is_intact(made: Made, out: OutputPrefix) -> bool:
 
 
 class FileLocks(LockManager):
-    """One run at a time for each key, on this machine; the system frees the lock of a process that dies.
+    """One run at a time for each key; the system frees the lock of a process that dies.
 
     (The locks of `prefect.locking.filesystem` outlive a killed process, and the next run would wait forever.)
     """
@@ -107,7 +112,7 @@ class FileLocks(LockManager):
         """Wait for the lock; whether it is held now."""
         if self.is_lock_holder(key, holder):
             return True
-        lock = FileLock(home() / "locks" / f"{key}.lock", thread_local=False)
+        lock = FileLock(locks() / f"{key}.lock", thread_local=False)
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=-1 if acquire_timeout is None else acquire_timeout)

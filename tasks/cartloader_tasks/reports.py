@@ -7,12 +7,17 @@ a context variable instead, which Prefect's thread runner hands on to its thread
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from logging import Logger, LoggerAdapter
+from uuid import UUID
 
+from httpx import HTTPError
+from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
 from cartloader.errors import StoppedError
@@ -28,7 +33,11 @@ def _nobody(img_id: str) -> Report:  # noqa: ARG001
 
 
 _watcher: ContextVar[Watcher] = ContextVar("watcher", default=_nobody)
-_stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
+_stop: ContextVar[Callable[[], bool]] = ContextVar("stop", default=bool)
+"""Whether the work is to stop."""
+
+_ASKED_EVERY = 2.0
+"""Seconds between two questions to the server."""
 
 
 @contextmanager
@@ -48,7 +57,7 @@ def stopping_together() -> Iterator[None]:
     A signal reaches the main thread alone; the tasks in other threads stop at their next sign of progress.
     """
     stop = threading.Event()
-    token = _stop.set(stop)
+    token = _stop.set(stop.is_set)
     try:
         yield
     except BaseException:
@@ -56,6 +65,41 @@ def stopping_together() -> Iterator[None]:
         raise
     finally:
         _stop.reset(token)
+
+
+@contextmanager
+def stopping_with(flow_run: UUID) -> Iterator[None]:
+    """Let the end of a flow run, known from its server, end the tasks of this context: its process is elsewhere."""
+    token = _stop.set(_HasEnded(flow_run))
+    try:
+        yield
+    finally:
+        _stop.reset(token)
+
+
+class _HasEnded:
+    """Whether a flow run is no longer at work, asked of the server now and then."""
+
+    def __init__(self, flow_run: UUID) -> None:
+        self._flow_run = flow_run
+        self._ended = False
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> bool:
+        with self._lock:
+            if not self._ended and time.monotonic() >= self._next:
+                self._ended = self._ask()
+                self._next = time.monotonic() + _ASKED_EVERY
+            return self._ended
+
+    def _ask(self) -> bool:
+        try:
+            with get_client(sync_client=True) as client:
+                state = client.read_flow_run(self._flow_run).state
+        except (HTTPError, PrefectException):  # a server that cannot be reached stops nobody
+            return False
+        return state is not None and not state.is_running()
 
 
 def run_report(img_id: str) -> Report:
@@ -72,7 +116,7 @@ class _RunReport:
 
     watcher: Report
     logger: Logger | LoggerAdapter[Logger]
-    stop: threading.Event | None
+    stop: Callable[[], bool]
     tell: Callable[[str, int, int], None]
 
     def describe(self, text: str) -> None:
@@ -80,7 +124,7 @@ class _RunReport:
         self.watcher.describe(text)
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        if self.stop and self.stop.is_set():
+        if self.stop():
             raise StoppedError("the run was stopped")
         self.watcher.progress(stage, done, total)
         self.tell(stage, done, total)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -96,6 +97,15 @@ def test_a_relative_path_is_refused(worker: dict[str, str]) -> None:
     failed = run(worker, "import-image/import-image", **asked)
     assert failed.state
     assert "a relative path means another file to each worker" in str(failed.state.message)
+
+
+def test_a_worker_that_does_not_see_the_files_says_so(worker: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "many.yaml").write_text("a: none.ome.tif\n")
+    asked = {"out_dir": tmp_path / "map", "options": {"png2pmtiles": True}}
+    for name, words in (("many.yaml", "none.ome.tif"), ("none.yaml", "none.yaml")):
+        failed = run(worker, "import-images/import-images", in_json=tmp_path / name, **asked)
+        assert failed.state
+        assert f"{tmp_path}/{words}: not seen on {socket.gethostname()}; all machines need" in str(failed.state.message)
 
 
 def test_the_schedule_waits_to_be_switched_on(worker: dict[str, str]) -> None:
