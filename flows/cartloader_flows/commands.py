@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -125,6 +125,15 @@ class PlaneCommand(PictureCommand):
     def params(self, **given: Any) -> Options:
         """The action's parameters, from those that are its own on the command line."""
         return Ome2PngParams(in_img=self.in_img, out=self._out, png=not self.geotiff_only, **given)
+
+
+class ServerCommand(Options):
+    """What is done with the Prefect server of this machine."""
+
+    do: Literal["start", "status", "stop"] = Field(**_positional("{start,status,stop}"))
+    """start it in the background and wait until it answers; tell whether it does; stop it."""
+    port: int = Field(4200, ge=1, le=65535)
+    """Port of the server and its UI, on 127.0.0.1."""
 
 
 class SampleCommand(Options):

@@ -58,7 +58,7 @@ class Parser(argparse.ArgumentParser):
         else:
             reading |= {"type": _filled, "metavar": _metavar(field)}
         if field.get("positional"):
-            group.add_argument(name, **reading)
+            group.add_argument(name, choices=_value_schema(field).get("enum"), **reading)
             return
         from cartloader.params import option  # noqa: PLC0415  (see above)
 
@@ -102,7 +102,7 @@ class Parser(argparse.ArgumentParser):
             return f"{unknown[1]} {kind}; see {self.prog} --help"
         if missing := re.fullmatch(r"the following arguments are required: (\S+?),?( .*)?", message):
             return f"{missing[1]} is missing; see {self.prog} --help"
-        if wrong := re.fullmatch(r"argument COMMAND: invalid choice: '?(.*?)'? \(choose from (.*)\)", message):
+        if wrong := re.fullmatch(r"argument \S+: invalid choice: '?(.*?)'? \(choose from (.*)\)", message):
             return f"{wrong[1]} is no command; choose one of {wrong[2].replace(chr(39), '')}"
         if about := re.fullmatch(r"argument ([^/:]+)[^:]*: (.*)", message):
             reason = about[2].replace("expected one argument", "a value is missing")

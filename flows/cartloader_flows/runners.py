@@ -55,8 +55,8 @@ def check_dask() -> None:
         raise UsageError(f"--task-runner dask: {error}; pip install 'cartloader[dask]'") from error
     if not PREFECT_API_URL.value():
         raise UsageError(
-            "--task-runner dask: its workers need a Prefect server that they can reach; start one with `prefect server "
-            "start` and set PREFECT_API_URL"
+            "--task-runner dask: its workers need a Prefect server that they can reach; start one with `cartloader "
+            "server start` and set PREFECT_API_URL"
         )
 
 

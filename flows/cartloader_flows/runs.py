@@ -78,7 +78,7 @@ def run_flow(command: ImportCommand, options: ImportOptions, report: Callable[[s
         # What the images raise arrives as a RunError; this is Prefect's own trouble.
         raise ToolError(
             f"Prefect cannot run this ({error}); is the server there that PREFECT_API_URL names? "
-            "`prefect server start` starts one, --direct goes without"
+            "`cartloader server start` starts one, --direct goes without"
         ) from error
     assert isinstance(result, RunResult)
     return result

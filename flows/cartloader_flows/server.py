@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from prefect.settings import PREFECT_API_URL
 
 _STARTING = (
-    "starting a temporary Prefect server, which takes about 15 s; start one that stays with `prefect server start` and "
-    "set PREFECT_API_URL=http://127.0.0.1:4200/api, or go without Prefect by --direct"
+    "starting a temporary Prefect server, which takes about 15 s; start one that stays with `cartloader server "
+    "start` and set PREFECT_API_URL=http://127.0.0.1:4200/api, or go without Prefect by --direct"
 )
 
 

@@ -41,10 +41,10 @@ def import_image(argv: Sequence[str]) -> int:
     )
     given = parser.read(argv)
     own = {name: given.pop(name) for name in ImportCommand.model_fields if name in given}
-    options = _checked(ImportOptions, given)
+    options = checked(ImportOptions, given)
     if "in_json" not in own:  # the entries of a mapping may name actions of their own
         check_actions(options)
-    command = _checked(ImportCommand, own)
+    command = checked(ImportCommand, own)
     jobs = command.jobs(options)
     keep_freed_memory()
     from cartloader.plan import plan_import  # noqa: PLC0415  (--help must not wait for numpy)
@@ -72,7 +72,7 @@ def import_image(argv: Sequence[str]) -> int:
 def sample(argv: Sequence[str]) -> int:
     """Write a small sample image to try the import with."""
     parser = Parser("cartloader sample", "cartloader sample [--size N] OUT.ome.tif", f"{sample.__doc__}", SampleCommand)
-    command = _checked(SampleCommand, parser.read(argv))
+    command = checked(SampleCommand, parser.read(argv))
     from cartloader.sample import write_sample  # noqa: PLC0415  (numpy)
 
     write_sample(command.out, size=command.size)
@@ -88,7 +88,7 @@ def preview(argv: Sequence[str]) -> int:
         f"{preview.__doc__}",
         PreviewCommand,
     )
-    command = _checked(PreviewCommand, parser.read(argv))
+    command = checked(PreviewCommand, parser.read(argv))
     from cartloader.preview import write_preview  # noqa: PLC0415  (numpy)
 
     write_preview(command.archive, command.out, size=command.size)
@@ -96,7 +96,12 @@ def preview(argv: Sequence[str]) -> int:
     return 0
 
 
-def _checked(model: type[OptionsT], given: dict[str, object]) -> OptionsT:
+def checked(model: type[OptionsT], given: dict[str, object]) -> OptionsT:
+    """The options of a command.
+
+    Raises:
+        UsageError: they are wrong.
+    """
     try:
         return model.model_validate(given)
     except ValidationError as error:

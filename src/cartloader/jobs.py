@@ -129,6 +129,28 @@ def mapped_jobs(in_json: Path, out_dir: Path, options: ImportOptions, img_ids: l
     return [_mapped_job(in_json, name, entries[name], out_dir, options) for name in chosen]
 
 
+def new_images(in_json: Path, jobs: list[ImageJob], settled: float) -> list[str]:
+    """The ids of a mapping's images that have come, or changed, since their archives were made.
+
+    An image that is not there yet, or was written to in the last ``settled`` seconds, is still on its way.
+
+    Raises:
+        OSError: the mapping cannot be read.
+    """
+    rewritten, now = in_json.stat().st_mtime, time.time()
+
+    def is_new(job: ImageJob) -> bool:
+        try:
+            changed = job.in_img.stat().st_mtime if job.in_img else now
+        except FileNotFoundError:
+            return False
+        archive = job.out.path(".pmtiles")
+        made = archive.stat().st_mtime if archive.exists() else 0.0
+        return changed <= now - settled and made < max(changed, rewritten)
+
+    return [job.out.img_id for job in jobs if is_new(job)]
+
+
 def _entries(in_json: Path) -> dict[str, object]:
     try:
         loaded: object = yaml.safe_load(in_json.read_text(encoding="utf-8"))

@@ -18,6 +18,7 @@ from cartloader.report import Report
 from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult
 from cartloader_tasks.artifacts import record_image
 from cartloader_tasks.caching import ByContent, MadeT, with_digests
+from cartloader_tasks.limits import heavy
 from cartloader_tasks.reports import run_report, stopping_with
 from cartloader_tasks.sharing import check_found, check_shared
 from cartloader_tasks.tools import run_as_task
@@ -37,19 +38,25 @@ CACHED = _Caching(cache_policy=ByContent(), persist_result=True, result_serializ
 @task(task_run_name="ome2png {params.out.img_id}", **CACHED)
 def ome2png(params: Ome2PngParams) -> RasterResult:
     """One plane of a TIFF or OME-TIFF → placed GeoTIFF, and PNG where it is asked for."""
-    return with_digests(actions.ome2png(params, run_report(params.out.img_id)))
+    report = run_report(params.out.img_id)
+    with heavy(report):
+        return with_digests(actions.ome2png(params, report))
 
 
 @task(task_run_name="georeference {params.out.img_id}", **CACHED)
 def georeference(params: GeoreferenceParams) -> RasterResult:
     """A plain picture → placed GeoTIFF."""
-    return with_digests(actions.georeference(params, run_report(params.out.img_id)))
+    report = run_report(params.out.img_id)
+    with heavy(report):
+        return with_digests(actions.georeference(params, report))
 
 
 @task(task_run_name="png2pmtiles {params.out.img_id}", **CACHED)
 def png2pmtiles(params: Png2PmtilesParams) -> TilesResult:
     """A placed GeoTIFF → PMTiles archive and asset JSON."""
-    return with_digests(actions.png2pmtiles(params, run_report(params.out.img_id), run_as_task))
+    report = run_report(params.out.img_id)
+    with heavy(report):
+        return with_digests(actions.png2pmtiles(params, report, run_as_task))
 
 
 @task(task_run_name="update_catalog {params.catalog_yaml.name}", cache_policy=NO_CACHE, persist_result=False)

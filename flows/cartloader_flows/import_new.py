@@ -1,0 +1,53 @@
+"""The flow that looks now and then whether there is something new to import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+from pydantic import Field
+
+from cartloader.jobs import RunError, mapped_jobs, new_images
+from cartloader.params import ImportOptions
+from cartloader.results import RunResult
+from cartloader.values import DaskAddress
+from cartloader_flows.import_image import refuse_relative_paths
+from cartloader_flows.import_images import import_images
+from cartloader_tasks import check_found
+
+
+@flow(name="import-new", flow_run_name="{in_json.name}", persist_result=False)
+def import_new(
+    in_json: Path,
+    out_dir: Path,
+    options: ImportOptions,
+    settled: Annotated[float, Field(ge=0)] = 60.0,
+    n_jobs: Annotated[int, Field(ge=1)] = 1,
+    task_runner: Literal["threads", "dask"] = "threads",
+    dask_address: DaskAddress | None = None,
+) -> RunResult | State[RunResult] | State[RunError]:
+    """Import the images of a mapping that have come, or changed, since the last time.
+
+    Images that are not there yet are waited for. What is new is imported by a run of import-images; where nothing is,
+    there is none.
+
+    Args:
+        in_json: JSON or YAML mapping of image ids to paths, or to objects of a path and options of its own.
+        out_dir: Directory of the output files; created when it is missing.
+        options: Everything else, for all images.
+        settled: Seconds since an image was written to last, after which it is taken for complete.
+        n_jobs: Images at a time.
+        task_runner: Work on the images in threads of this process, or on the workers of a Dask cluster, which must see
+            the same files at the same paths.
+        dask_address: Scheduler of the Dask cluster, such as tcp://10.0.0.5:8786.
+    """
+    refuse_relative_paths(options, in_json=in_json, out_dir=out_dir)
+    check_found(in_json)
+    jobs = mapped_jobs(in_json, out_dir, options, None)
+    found = new_images(in_json, jobs, settled)
+    if not found:
+        return Completed(message=f"nothing new among {len(jobs)} images", data=RunResult(images=(), catalogs=()))
+    return import_images(in_json, out_dir, options, found, n_jobs, task_runner, dask_address)

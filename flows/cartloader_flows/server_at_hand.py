@@ -1,0 +1,110 @@
+"""`cartloader server`: a Prefect server that stays, on this machine; thin over `prefect server`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+
+from cartloader.errors import ToolError, UsageError
+from cartloader_flows.commands import ServerCommand
+from cartloader_flows.parser import Parser
+from cartloader_flows.runs import PREFECT_SETTINGS
+from cartloader_flows.verbs import checked
+
+_STARTING, _STOPPING = 120, 20
+"""Seconds that a server has; a new database takes half a minute on a slow machine."""
+
+
+def server(argv: Sequence[str]) -> int:
+    """Start, look for, or stop a Prefect server on this machine, with its UI."""
+    parser = Parser(
+        "cartloader server", "cartloader server {start,status,stop} [--port N]", f"{server.__doc__}", ServerCommand
+    )
+    command = checked(ServerCommand, parser.read(argv))
+    return {"start": _start, "status": _status, "stop": _stop}[command.do](command.port)
+
+
+def _start(port: int) -> int:
+    began = time.monotonic()
+    if not _answers(port):
+        if _is_taken(port):
+            raise UsageError(f"--port {port}: another program has this port; choose another one")
+        # The page of the UI would ask port 4200 otherwise.
+        own = {"PREFECT_SERVER_UI_API_URL": f"{_address(port)}/api"}
+        told = _prefect(["start", "--background", "--port", f"{port}"], own)
+        while not _answers(port):
+            if told.returncode or time.monotonic() > began + _STARTING:
+                last = (told.stdout + told.stderr).strip().splitlines()[-1:]
+                raise ToolError(
+                    f"the Prefect server does not answer at {_address(port)} ({' '.join(last)}); "
+                    f"`prefect server start --port {port}` shows why"
+                )
+            time.sleep(0.2)
+    print(
+        f"Prefect server  {_address(port)}  ready after {time.monotonic() - began:.0f} s\n"
+        f"  use it          export PREFECT_API_URL={_address(port)}/api\n"
+        f"  stop it         cartloader server stop"
+    )
+    return 0
+
+
+def _status(port: int) -> int:
+    if not _answers(port):
+        print(f"no Prefect server answers at {_address(port)}; cartloader server start starts one", file=sys.stderr)
+        return 1
+    print(f"Prefect server  {_address(port)}  answers")
+    return 0
+
+
+def _stop(_port: int) -> int:
+    from prefect.settings import PREFECT_HOME  # noqa: PLC0415  (a second, which the others need not wait)
+
+    # Prefect's own note of the server that it has started; it does not wait for its end.
+    note = Path(PREFECT_HOME.value()) / "server.pid"
+    number = note.read_text(encoding="ascii").strip() if note.exists() else ""
+    told = _prefect(["stop"], {})
+    if told.returncode:
+        raise ToolError(f"prefect server stop failed ({' '.join((told.stdout + told.stderr).split())})")
+    until = time.monotonic() + _STOPPING
+    while number and Path("/proc", number).exists():
+        if time.monotonic() > until:
+            raise ToolError(f"the Prefect server (process {number}) does not end within {_STOPPING} s; kill it")
+        time.sleep(0.1)
+    print("stopped" if number else "no server was started in the background")
+    return 0
+
+
+def _prefect(argv: list[str], own: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603  (a list of arguments: no shell reads them)
+        [sys.executable, "-m", "prefect", "--no-prompt", "server", *argv],
+        env=PREFECT_SETTINGS | own | os.environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _address(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _answers(port: int) -> bool:
+    """Whether a healthy Prefect server is there."""
+    try:
+        answer = httpx.get(f"{_address(port)}/api/health", timeout=5, trust_env=False)
+        return bool(answer.status_code == httpx.codes.OK and answer.json() is True)
+    except (httpx.HTTPError, ValueError):
+        return False
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
