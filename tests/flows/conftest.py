@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -25,3 +28,17 @@ def server() -> Iterator[str]:
     with prefect_test_harness(server_startup_timeout=90):
         yield str(PREFECT_API_URL.value())
     _home.cleanup()
+
+
+@pytest.fixture(scope="session")
+def worker(server: str) -> Iterator[dict[str, str]]:
+    """A worker for three runs at a time that has the deployments of the file; gives the environment of its server."""
+    environment = os.environ | {"PREFECT_API_URL": server}
+    prefect = Path(sys.executable).with_name("prefect")
+    deployments = Path(__file__).parents[2] / "deployments"
+    for argv in (["work-pool", "create", "cartloader", "--type", "process"], ["--no-prompt", "deploy", "--all"]):
+        subprocess.run([prefect, *argv], cwd=deployments, env=environment, check=True, capture_output=True)
+    argv = [prefect, "worker", "start", "--pool", "cartloader", "--limit", "3"]
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        yield environment
+        process.terminate()

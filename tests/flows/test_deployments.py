@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,22 +18,9 @@ from prefect.client.schemas.sorting import FlowRunSort
 from support.maps import write_ome
 from support.rasters import smooth
 
-DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
 PREFECT = Path(sys.executable).with_name("prefect")
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def worker(server: str) -> Iterator[dict[str, str]]:
-    """A worker that has the deployments of the file; gives the environment that its server is known by."""
-    environment = os.environ | {"PREFECT_API_URL": server}
-    for argv in (["work-pool", "create", "cartloader", "--type", "process"], ["--no-prompt", "deploy", "--all"]):
-        subprocess.run([PREFECT, *argv], cwd=DEPLOYMENTS, env=environment, check=True, capture_output=True)
-    argv = [PREFECT, "worker", "start", "--pool", "cartloader"]
-    with subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        yield environment
-        process.terminate()
 
 
 def run(worker: dict[str, str], deployment: str, **parameters: object) -> FlowRun:

@@ -1,0 +1,70 @@
+"""Many runs at once: as many at a time as the limits of the worker and of the server allow, and none is lost."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.client.schemas.filters import FlowRunFilter
+from support.maps import write_ome
+from support.rasters import smooth
+from support.tools import require_tools, stand_in
+
+from cartloader_tasks.limits import HEAVY
+
+pytestmark = pytest.mark.slow
+
+RUNS = 40
+
+
+def at_a_time(spans: list[tuple[float, float]]) -> int:
+    """How many spans from begin to end overlap at most."""
+    steps = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
+    busy = most = 0
+    for _, step in steps:
+        busy += step
+        most = max(most, busy)
+    return most
+
+
+def test_forty_runs_at_once(worker: dict[str, str], tmp_path: Path) -> None:
+    require_tools()
+    image = write_ome(tmp_path / "slide.ome.tif", smooth(120, 160, 1), 0.2)
+    # The images are cut by a tool that tells when it is at work.
+    log = tmp_path / "spans.txt"
+    note = f'begin=$(date +%s.%N); sleep 0.5; "$real" "$@"; code=$?; echo "$begin $(date +%s.%N)" >> {log}; exit $code'
+    tool = stand_in(tmp_path, "gdaladdo", note)
+    options = {"png2pmtiles": True, "update_catalog": True, "gdaladdo": str(tool)}
+    with get_client(sync_client=True) as client:
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=HEAVY, limit=2))
+        try:
+            deployment = client.read_deployment_by_name("import-image/import-image").id
+            asked = {"in_img": str(image), "out_dir": str(tmp_path / "map"), "options": options}
+            runs = [
+                client.create_flow_run_from_deployment(deployment, parameters=asked | {"img_id": f"i{number:02}"}).id
+                for number in range(RUNS)
+            ]
+            until, chosen = time.monotonic() + 600, FlowRunFilter(id={"any_": runs})
+            while True:
+                found = client.read_flow_runs(flow_run_filter=chosen)
+                if all(run.state and run.state.is_final() for run in found):
+                    break
+                assert time.monotonic() < until, [run.state_name for run in found]
+                time.sleep(1)
+        finally:
+            client.delete_global_concurrency_limit_by_name(HEAVY)
+    assert [run.state_name for run in found] == ["Completed"] * RUNS
+    catalog = yaml.safe_load((tmp_path / "map" / "catalog.yaml").read_text())
+    assert sorted(catalog["assets"]["basemap"]) == [f"i{number:02}" for number in range(RUNS)]
+    assert len([*(tmp_path / "map").glob("*.pmtiles")]) == RUNS
+    spans = [tuple(map(float, line.split())) for line in log.read_text().splitlines()]
+    assert len(spans) == RUNS
+    assert at_a_time(spans) == 2
+    flows = [(run.start_time.timestamp(), run.end_time.timestamp()) for run in found if run.start_time and run.end_time]
+    assert len(flows) == RUNS
+    assert at_a_time(flows) == 3
+    assert {path.name for path in (tmp_path / "map").iterdir() if path.name.startswith(".")} == set()
