@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import yaml
 from support.maps import write_ome
+from support.processes import answers, eventually, free_port, process
 from support.rasters import smooth
 
 from cartloader.tiles.archive import read_head
@@ -24,37 +24,12 @@ PYTHON = Path(sys.executable)
 pytestmark = pytest.mark.slow
 
 
-@contextmanager
-def process(*argv: str | Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process for the time of the context; it is killed with its children."""
-    started = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        yield started
-    finally:
-        os.killpg(started.pid, signal.SIGKILL)
-        started.wait()
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture
 def address() -> Iterator[str]:
     """The address of a scheduler."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with process(PYTHON.with_name("dask"), "scheduler", "--host", "127.0.0.1", "--port", f"{port}", "--no-dashboard"):
-        until(lambda: answers(port))
+        assert eventually(lambda: answers(port))
         yield f"tcp://127.0.0.1:{port}"
 
 
@@ -108,8 +83,8 @@ def test_a_worker_that_is_killed_loses_nothing(
     with subprocess.Popen(
         argv, cwd=mapping.parent, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
-        until(lambda: len(finished(mapping)) >= 2)
-        until(lambda: len([*out.glob(".cartloader/*.scratch")]) == 2)  # both are at work
+        assert eventually(lambda: len(finished(mapping)) >= 2)
+        assert eventually(lambda: len([*out.glob(".cartloader/*.scratch")]) == 2)  # both are at work
         workers[0].kill()
         assert len(finished(mapping)) < 7
         told, errors = run.communicate(timeout=120)
@@ -131,12 +106,12 @@ def test_a_run_that_is_ended_ends_the_work_of_the_workers(
     environment, out = os.environ | {"PREFECT_API_URL": server}, mapping.parents[1] / "map"
     argv = command(mapping, address, "--shrink-factor", "1.01")
     with subprocess.Popen(argv, cwd=mapping.parent, env=environment, stderr=subprocess.PIPE, text=True) as run:
-        until(lambda: len(finished(mapping)) >= 2)
+        assert eventually(lambda: len(finished(mapping)) >= 2)
         run.terminate()
         start = time.monotonic()
         errors = run.communicate(timeout=60)[1]
     assert errors.splitlines()[-1] == "interrupted"
-    until(lambda: not (out / ".cartloader").exists(), 5 + start - time.monotonic())
+    assert eventually(lambda: not (out / ".cartloader").exists(), 5 + start - time.monotonic())
     done = finished(mapping)
     assert len(done) < 8
     time.sleep(1)
@@ -170,4 +145,4 @@ def test_what_is_wrong_with_the_cluster_is_one_sentence(mapping: Path, address: 
     assert error(address, "").startswith("--task-runner dask: its workers need a Prefect server that they can reach; ")
     patch = "import importlib.metadata as m\ndef version(name):\n    raise m.PackageNotFoundError\nm.version = version"
     with process(*worker_of(address, "--preload", patch)):
-        until(lambda: "the worker tcp://127.0.0.1:" in error(address, server))
+        assert eventually(lambda: "the worker tcp://127.0.0.1:" in error(address, server))

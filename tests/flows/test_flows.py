@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from prefect.client.schemas.filters import FlowRunFilter, LogFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from support.maps import write_ome
+from support.processes import eventually
 
 from cartloader import actions
 from cartloader.errors import UsageError
@@ -78,15 +78,6 @@ def logged(client: SyncPrefectClient, run: FlowRun, words: str) -> bool:
     """Whether the run's log says so; logs and task runs reach the server a moment after they happen."""
     log_filter = LogFilter(flow_run_id={"any_": [run.id]})
     return eventually(lambda: any(words in log.message for log in client.read_logs(log_filter)))
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 15
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
 
 
 def test_one_image(slide: Path, tmp_path: Path) -> None:
