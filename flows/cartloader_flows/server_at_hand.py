@@ -34,17 +34,15 @@ def server(argv: Sequence[str]) -> int:
 def _start(port: int) -> int:
     began = time.monotonic()
     if not _answers(port):
-        if _is_taken(port):
-            raise UsageError(f"--port {port}: another program has this port; choose another one")
+        _refuse_to_start(port)
         # The page of the UI would ask port 4200 otherwise.
         own = {"PREFECT_SERVER_UI_API_URL": f"{_address(port)}/api"}
         told = _prefect(["start", "--background", "--port", f"{port}"], own)
         while not _answers(port):
-            if told.returncode or time.monotonic() > began + _STARTING:
-                last = (told.stdout + told.stderr).strip().splitlines()[-1:]
+            if told.returncode or not _in_background() or time.monotonic() > began + _STARTING:
                 raise ToolError(
-                    f"the Prefect server does not answer at {_address(port)} ({' '.join(last)}); "
-                    f"`prefect server start --port {port}` shows why"
+                    f"the Prefect server does not answer at {_address(port)}; `prefect server start --port {port}` "
+                    "shows why"
                 )
             time.sleep(0.2)
     print(
@@ -53,6 +51,17 @@ def _start(port: int) -> int:
         f"  stop it         cartloader server stop"
     )
     return 0
+
+
+def _refuse_to_start(port: int) -> None:
+    if _is_taken(port):
+        raise UsageError(f"--port {port}: another program has this port; choose another one")
+    if number := _in_background():
+        raise UsageError(
+            f"--port {port}: a Prefect server runs already (process {number}), at another port; there can be one for "
+            "each PREFECT_HOME, and cartloader server stop ends it"
+        )
+    _prefect(["stop"], {})  # forgets one that has ended by itself
 
 
 def _status(port: int) -> int:
@@ -64,21 +73,39 @@ def _status(port: int) -> int:
 
 
 def _stop(_port: int) -> int:
-    from prefect.settings import PREFECT_HOME  # noqa: PLC0415  (a second, which the others need not wait)
-
-    # Prefect's own note of the server that it has started; it does not wait for its end.
-    note = Path(PREFECT_HOME.value()) / "server.pid"
-    number = note.read_text(encoding="ascii").strip() if note.exists() else ""
+    number = _in_background()
     told = _prefect(["stop"], {})
     if told.returncode:
         raise ToolError(f"prefect server stop failed ({' '.join((told.stdout + told.stderr).split())})")
     until = time.monotonic() + _STOPPING
-    while number and Path("/proc", number).exists():
+    while number and _is_alive(number):
         if time.monotonic() > until:
             raise ToolError(f"the Prefect server (process {number}) does not end within {_STOPPING} s; kill it")
         time.sleep(0.1)
-    print("stopped" if number else "no server was started in the background")
+    print("stopped" if number else "no Prefect server runs in the background")
     return 0
+
+
+def _in_background() -> int | None:
+    """The process that Prefect has noted as its server in the background, while it lives."""
+    from prefect.settings import PREFECT_HOME  # noqa: PLC0415  (a second, which --help need not wait)
+
+    try:
+        number = int(Path(PREFECT_HOME.value(), "server.pid").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+    return number if _is_alive(number) else None
+
+
+def _is_alive(number: int) -> bool:
+    """Whether a process has not ended, as a zombie has."""
+    try:
+        os.kill(number, 0)
+        return Path(f"/proc/{number}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's, or a system without /proc
+        return True
 
 
 def _prefect(argv: list[str], own: dict[str, str]) -> subprocess.CompletedProcess[str]:
