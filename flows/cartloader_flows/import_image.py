@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-import prefect.runtime.deployment
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from cartloader.errors import UsageError
 from cartloader.jobs import ImageJob, RunError, gather, single_job
-from cartloader.params import ImportOptions, option
+from cartloader.params import ImportOptions
 from cartloader.results import ImageResult, RunResult
+from cartloader_flows.deployed import refuse_relative_paths
 from cartloader_tasks import TaskActions, import_and_record, record_run, run_progress
 
 
@@ -34,21 +33,6 @@ def import_image(
     job = single_job(in_img, img_id, out_dir, options)
     with run_progress(1):
         return gathered([job], [partial(import_and_record, job)])
-
-
-def refuse_relative_paths(options: ImportOptions, **paths: Path | None) -> None:
-    """Make sure that a deployment's parameters mean the same files wherever its worker runs.
-
-    Raises:
-        UsageError: a path is relative, and the run comes from a deployment.
-    """
-    if prefect.runtime.deployment.id is None:
-        return
-    for name, value in [*paths.items(), *options]:
-        if isinstance(value, Path) and not value.is_absolute():
-            raise UsageError(
-                f"{option(name)} {value}: a relative path means another file to each worker; give an absolute one"
-            )
 
 
 def gathered(jobs: list[ImageJob], attempts: Iterable[Callable[[], ImageResult]]) -> RunResult | State[RunError]:

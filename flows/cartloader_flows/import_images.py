@@ -14,7 +14,8 @@ from cartloader.jobs import RunError, explain, mapped_jobs
 from cartloader.params import FanOutOptions, ImportOptions
 from cartloader.results import RunResult
 from cartloader.values import DaskAddress
-from cartloader_flows.import_image import gathered, refuse_relative_paths
+from cartloader_flows.deployed import refuse_relative_paths
+from cartloader_flows.import_image import gathered
 from cartloader_flows.runners import runner
 from cartloader_tasks import check_found, run_progress, stopping_together
 

@@ -14,7 +14,7 @@ from cartloader.jobs import RunError, mapped_jobs, new_images
 from cartloader.params import ImportOptions
 from cartloader.results import RunResult
 from cartloader.values import DaskAddress
-from cartloader_flows.import_image import refuse_relative_paths
+from cartloader_flows.deployed import refuse_relative_paths
 from cartloader_flows.import_images import import_images
 from cartloader_tasks import check_found
 

@@ -36,7 +36,10 @@ def _unset(value: object) -> bool:
 class Options(BaseModel):
     """A frozen group of options; an unknown name is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # The form of the Prefect UI shows titles: the options' own names.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, field_title_generator=lambda name, _: name
+    )
 
 
 def in_group(group: str, metavar: str | None = None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ themselves; `RETRIES` says how often and when a call that failed in such a way i
 from __future__ import annotations
 
 import codecs
+import ctypes
 import errno
 import os
 import re
@@ -15,6 +16,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -32,6 +34,8 @@ from cartloader.errors import ToolError, UsageError
 from cartloader.report import Report, quiet
 from cartloader.results import ToolUse
 
+_PRCTL = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
 _TICK = 0.1
 """Seconds between two looks at a tool that says nothing."""
 _GRACE = 3.0
@@ -328,6 +332,15 @@ class _Lines:
             self._report.detail(f"{self._tool}: {line}")
 
 
+def _die_with_us() -> None:
+    """Let the tool be killed when the thread that attends to it ends, as in a process that is killed itself.
+
+    A worker of Prefect that is stopped kills its runs, which then cannot end their tools.
+    """
+    if _PRCTL:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 @contextmanager
 def _process(call: ToolCall) -> Iterator[subprocess.Popen[bytes]]:
     """The tool at work; afterwards nothing of its process group is left.
@@ -346,6 +359,7 @@ def _process(call: ToolCall) -> Iterator[subprocess.Popen[bytes]]:
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
+            preexec_fn=_die_with_us,  # noqa: PLW1509  (one system call, without a lock of Python's)
         )
     except OSError as error:
         lost = error.errno == errno.ENOENT and call.program.exists()

@@ -171,6 +171,23 @@ def test_a_stopped_run_stops_its_tool(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("fast")
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system has it")
+def test_a_tool_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    mark = f"47{os.getpid() % 1000:03d}"
+    program = script(tmp_path, f"touch started; exec sleep {mark}")
+    code = (
+        "import sys; from pathlib import Path; from cartloader.tools import ToolCall, run; program = Path(sys.argv[1]); "
+        "run(ToolCall(img_id='x', stage='work', program=program, arguments=(), folder=program.parent, timeout=60))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, program]) as process:
+        until = time.monotonic() + 20
+        while not (tmp_path / "started").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        process.kill()
+    assert (tmp_path / "started").exists()
+    assert all_ended(f"sleep {mark}")
+
+
 def test_each_attempt_starts_from_the_same_file(tmp_path: Path) -> None:
     (tmp_path / "from").write_text("start")
     for left in ("to-journal", "to-wal"):

@@ -27,7 +27,8 @@ from cartloader.jobs import RunError
 from cartloader.params import ImportOptions, Ome2PngParams
 from cartloader.report import Quiet, Report
 from cartloader.results import RasterResult, RunResult
-from cartloader_flows.import_image import import_image, refuse_relative_paths
+from cartloader_flows.deployed import refuse_relative_paths
+from cartloader_flows.import_image import import_image
 from cartloader_flows.import_images import import_images
 from cartloader_flows.server import ensure_server
 from cartloader_tasks import watched_by

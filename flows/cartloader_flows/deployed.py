@@ -1,0 +1,25 @@
+"""What a run of a deployment minds, which a worker has started in a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import prefect.runtime.deployment
+
+from cartloader.errors import UsageError
+from cartloader.params import ImportOptions, option
+
+
+def refuse_relative_paths(options: ImportOptions, **paths: Path | None) -> None:
+    """Make sure that a deployment's parameters mean the same files wherever its worker runs.
+
+    Raises:
+        UsageError: a path is relative, and the run comes from a deployment.
+    """
+    if prefect.runtime.deployment.id is None:
+        return
+    for name, value in [*paths.items(), *options]:
+        if isinstance(value, Path) and not value.is_absolute():
+            raise UsageError(
+                f"{option(name)} {value}: a relative path means another file to each worker; give an absolute one"
+            )
