@@ -22,7 +22,7 @@ COMMANDS = {
     "import_image": ("verbs", "Turn images into map tiles."),
     "sample": ("verbs", "Write a small sample image to try the import with."),
     "preview": ("verbs", "Draw an archive's whole image as one PNG picture."),
-    "server": ("server_at_hand", "Start, look for, or stop a Prefect server on this machine, with its UI."),
+    "server": ("server_at_hand", "Start, look for or stop a Prefect server here."),
     "ome2png": ("single_action", "One action by itself: a TIFF's plane to GeoTIFF and PNG."),
     "georeference": ("single_action", "One action by itself: a picture to GeoTIFF."),
     "png2pmtiles": ("single_action", "One action by itself: the GeoTIFF to tiles."),

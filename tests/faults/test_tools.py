@@ -176,8 +176,9 @@ def test_a_tool_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
     mark = f"47{os.getpid() % 1000:03d}"
     program = script(tmp_path, f"touch started; exec sleep {mark}")
     code = (
-        "import sys; from pathlib import Path; from cartloader.tools import ToolCall, run; program = Path(sys.argv[1]); "
-        "run(ToolCall(img_id='x', stage='work', program=program, arguments=(), folder=program.parent, timeout=60))"
+        "import sys; from pathlib import Path; from cartloader.tools import ToolCall, run; here = Path(sys.argv[1]); "
+        "call = {'img_id': 'x', 'stage': 'work', 'program': here, 'arguments': (), 'folder': here.parent}; "
+        "run(ToolCall(**call, timeout=60))"
     )
     with subprocess.Popen([sys.executable, "-c", code, program]) as process:
         until = time.monotonic() + 20
@@ -289,7 +290,7 @@ def test_a_full_disk(placed: OutputPrefix, small_disk: Path, left: int) -> None:
         pytest.param(signal.SIGHUP, id="HUP", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("tool", ["gdaladdo", "pmtiles"])
+@pytest.mark.parametrize("tool", ["gdaladdo", pytest.param("pmtiles", marks=pytest.mark.slow)])
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path, placed: OutputPrefix, tool: str, number: int) -> None:
     mark = f"44{os.getpid() % 1000:03d}"
     fake = stand_in(tmp_path, tool, f"sleep {mark} & [ $n -lt 1 ] && sleep {mark}")

@@ -232,5 +232,5 @@ def test_a_temporary_server_is_announced_and_ignores_ctrl_c(
     assert signal.SIGINT in FakeServer.blocked
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     message = capsys.readouterr().err
-    assert "prefect server start" in message
+    assert "cartloader server start" in message
     assert "--direct" in message

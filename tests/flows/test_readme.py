@@ -40,7 +40,12 @@ def test_the_readme_has_its_examples() -> None:
     assert len(EXAMPLES) == 7
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+@pytest.mark.parametrize(
+    "example",
+    # The first and the last stand for all where time is short.
+    [pytest.param(text, marks=[pytest.mark.slow] * (0 < n < len(EXAMPLES) - 1)) for n, text in enumerate(EXAMPLES)],
+    ids=range(len(EXAMPLES)),
+)
 def test_an_example_runs_as_printed(folder: Path, server: str, example: str) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "PREFECT_API_URL": server}

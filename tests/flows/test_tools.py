@@ -65,6 +65,7 @@ def test_the_policy_is_one() -> None:
     assert tool_call.retry_jitter_factor == RETRIES.jitter
 
 
+@pytest.mark.slow
 def test_killed_twice_then_done_has_three_attempts(client: SyncPrefectClient, slide: Path, tmp_path: Path) -> None:
     fake = stand_in(tmp_path, "gdaladdo", "[ $n -lt 2 ] && kill -9 $$")
     result = import_image(slide, "a", tmp_path / "map", ImportOptions(png2pmtiles=True, gdaladdo=str(fake)))
@@ -110,7 +111,10 @@ import_images(Path(sys.argv[1]), Path(sys.argv[2]), options, n_jobs=2)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGTERM, id="TERM", marks=pytest.mark.slow), pytest.param(signal.SIGINT, id="Ctrl-C")],
+)
 def test_a_cancelled_run_of_many_leaves_no_tool(server: str, slide: Path, tmp_path: Path, number: int) -> None:
     """As a worker starts and stops a run: a process of its own, whose main thread alone gets the signal."""
     mark = f"45{os.getpid() % 1000:03d}"

@@ -47,6 +47,7 @@ def test_images_that_have_come_or_changed_and_are_complete_are_new(tmp_path: Pat
     assert new(mapping, out) == ["b"]  # the mapping is
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("server")
 def test_a_look_imports_what_is_new_and_nothing_else(tmp_path: Path) -> None:
     mapping, out = tmp_path / "many.yaml", tmp_path / "map"
