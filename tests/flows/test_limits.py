@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import yaml
@@ -68,3 +72,28 @@ def test_forty_runs_at_once(worker: dict[str, str], tmp_path: Path) -> None:
     assert len(flows) == RUNS
     assert at_a_time(flows) == 3
     assert {path.name for path in (tmp_path / "map").iterdir() if path.name.startswith(".")} == set()
+
+
+def test_a_run_that_waits_for_a_slot_can_be_stopped(server: str, tmp_path: Path) -> None:
+    image = write_ome(tmp_path / "slide.ome.tif", smooth(120, 160, 1), 0.2)
+    argv = ["import_image", "--png2pmtiles", "--in-img", image, "--img-id", "a", "--out-dir", tmp_path / "map"]
+    command = [Path(sys.executable).with_name("cartloader"), *argv]
+    environment = os.environ | {"PREFECT_API_URL": server}
+    with get_client(sync_client=True) as client:
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=HEAVY, limit=1))
+        try:
+            lease = client.increment_concurrency_slots_with_lease([HEAVY], 1, "concurrency", 60.0).json()["lease_id"]
+            with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as waiting:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    waiting.wait(8)
+                waiting.terminate()
+                start = time.monotonic()
+                errors = waiting.communicate(timeout=30)[1]
+            assert time.monotonic() - start < 5
+            assert errors.splitlines()[-1] == "interrupted"
+            assert not [*tmp_path.glob("map/*.pmtiles")]
+            client.release_concurrency_slots_with_lease(UUID(lease))
+            subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+            assert client.read_global_concurrency_limit_by_name(HEAVY).active_slots == 0
+        finally:
+            client.delete_global_concurrency_limit_by_name(HEAVY)
