@@ -7,7 +7,7 @@ from pathlib import Path
 import prefect.runtime.deployment
 
 from cartloader.errors import UsageError
-from cartloader.params import ImportOptions, option
+from cartloader.params import TOOLS, ImportOptions, option
 
 
 def refuse_relative_paths(options: ImportOptions, **paths: Path | None) -> None:
@@ -19,7 +19,8 @@ def refuse_relative_paths(options: ImportOptions, **paths: Path | None) -> None:
     if prefect.runtime.deployment.id is None:
         return
     for name, value in [*paths.items(), *options]:
-        if isinstance(value, Path) and not value.is_absolute():
+        is_path = isinstance(value, Path) or (name in TOOLS and "/" in str(value))
+        if is_path and not Path(value).is_absolute():
             raise UsageError(
                 f"{option(name)} {value}: a relative path means another file to each worker; give an absolute one"
             )

@@ -10,13 +10,13 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import Field
 
-from cartloader.jobs import RunError, mapped_jobs, new_images
+from cartloader.jobs import RunError, mapped_jobs, settled_images
 from cartloader.params import ImportOptions
 from cartloader.results import RunResult
 from cartloader.values import DaskAddress
 from cartloader_flows.deployed import refuse_relative_paths
 from cartloader_flows.import_images import import_images
-from cartloader_tasks import check_found
+from cartloader_tasks import Remembered, check_found
 
 
 @flow(name="import-new", flow_run_name="{in_json.name}", persist_result=False)
@@ -47,7 +47,22 @@ def import_new(
     refuse_relative_paths(options, in_json=in_json, out_dir=out_dir)
     check_found(in_json)
     jobs = mapped_jobs(in_json, out_dir, options, None)
-    found = new_images(in_json, jobs, settled)
-    if not found:
+    known = Remembered(in_json, out_dir)
+    found = settled_images(jobs, settled)
+    archives = {job.out.img_id: job.out.path(".pmtiles") for job in jobs if job.options.png2pmtiles}
+    new = [
+        name for name, state in found.items() if known.get(name) != state or not archives.get(name, in_json).exists()
+    ]
+    if not new:
         return Completed(message=f"nothing new among {len(jobs)} images", data=RunResult(images=(), catalogs=()))
-    return import_images(in_json, out_dir, options, found, n_jobs, task_runner, dask_address)
+    try:
+        return import_images(in_json, out_dir, options, new, n_jobs, task_runner, dask_address)
+    except RunError as failure:
+        # Where a catalog failed, all of its images are to be tried again.
+        new = [] if failure.failures.keys() - set(new) else [name for name in new if name not in failure.failures]
+        raise
+    except BaseException:
+        new = []
+        raise
+    finally:
+        known.update({name: found[name] for name in new})

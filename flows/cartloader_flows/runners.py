@@ -69,11 +69,12 @@ def _on_dask(spread: FanOutOptions) -> Iterator[Submit]:
 
     with DaskTaskRunner(address=spread.dask_address, client_kwargs={"timeout": _CONNECTING}) as cluster:
         try:
-            assert cluster.client
+            client = cluster.client  # connects
         except OSError as error:
             raise ToolError(f"--dask-address {spread.dask_address}: no Dask scheduler answers there") from error
-
-        found = cluster.client.run(version, "cartloader", on_error="return")
+        found = client.run(version, "cartloader", on_error="return")
+        if not found:
+            raise ToolError(f"--dask-address {spread.dask_address}: the scheduler has no workers; start some")
         if lacking := [worker for worker, one in found.items() if one != __version__]:
             raise UsageError(
                 f"--task-runner dask: the worker {lacking[0]} does not have cartloader {__version__}; install the same "

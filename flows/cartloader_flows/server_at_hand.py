@@ -58,10 +58,10 @@ def _refuse_to_start(port: int) -> None:
         raise UsageError(f"--port {port}: another program has this port; choose another one")
     if number := _in_background():
         raise UsageError(
-            f"--port {port}: a Prefect server runs already (process {number}), at another port; there can be one for "
-            "each PREFECT_HOME, and cartloader server stop ends it"
+            f"--port {port}: a Prefect server runs already (process {number}), but does not answer there; there can be "
+            "one for each PREFECT_HOME, and cartloader server stop ends it"
         )
-    _prefect(["stop"], {})  # forgets one that has ended by itself
+    _note().unlink(missing_ok=True)  # of a server that has ended by itself
 
 
 def _status(port: int) -> int:
@@ -74,34 +74,45 @@ def _status(port: int) -> int:
 
 def _stop(_port: int) -> int:
     number = _in_background()
+    if number is None:
+        print("no Prefect server runs in the background")
+        return 0
     told = _prefect(["stop"], {})
     if told.returncode:
         raise ToolError(f"prefect server stop failed ({' '.join((told.stdout + told.stderr).split())})")
     until = time.monotonic() + _STOPPING
-    while number and _is_alive(number):
+    while _is_alive(number):
         if time.monotonic() > until:
             raise ToolError(f"the Prefect server (process {number}) does not end within {_STOPPING} s; kill it")
         time.sleep(0.1)
-    print("stopped" if number else "no Prefect server runs in the background")
+    print("stopped")
     return 0
 
 
 def _in_background() -> int | None:
-    """The process that Prefect has noted as its server in the background, while it lives."""
-    from prefect.settings import PREFECT_HOME  # noqa: PLC0415  (a second, which --help need not wait)
+    """The process that Prefect has noted as its server in the background, while it lives.
 
+    The note outlives a restart of the machine; then its number may be another program's.
+    """
     try:
-        number = int(Path(PREFECT_HOME.value(), "server.pid").read_text(encoding="ascii"))
+        number = int(_note().read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
     return number if _is_alive(number) else None
 
 
+def _note() -> Path:
+    """Where Prefect notes the process of its server in the background."""
+    from prefect.settings import PREFECT_HOME  # noqa: PLC0415  (a second, which --help need not wait)
+
+    return Path(PREFECT_HOME.value(), "server.pid")
+
+
 def _is_alive(number: int) -> bool:
-    """Whether a process has not ended, as a zombie has."""
+    """Whether a process is a server of Prefect; one that has ended has no command line, as a zombie or not at all."""
     try:
         os.kill(number, 0)
-        return Path(f"/proc/{number}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+        return b"prefect" in Path(f"/proc/{number}/cmdline").read_bytes()
     except ProcessLookupError:
         return False
     except OSError:  # another user's, or a system without /proc

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -129,26 +130,20 @@ def mapped_jobs(in_json: Path, out_dir: Path, options: ImportOptions, img_ids: l
     return [_mapped_job(in_json, name, entries[name], out_dir, options) for name in chosen]
 
 
-def new_images(in_json: Path, jobs: list[ImageJob], settled: float) -> list[str]:
-    """The ids of a mapping's images that have come, or changed, since their archives were made.
+def settled_images(jobs: list[ImageJob], settled: float) -> dict[str, str]:
+    """The images that are there and complete, by id, each with a text that changes when it or its options do.
 
     An image that is not there yet, or was written to in the last ``settled`` seconds, is still on its way.
-
-    Raises:
-        OSError: the mapping cannot be read.
     """
-    rewritten, now = in_json.stat().st_mtime, time.time()
-
-    def is_new(job: ImageJob) -> bool:
-        try:
-            changed = job.in_img.stat().st_mtime if job.in_img else now
-        except FileNotFoundError:
-            return False
-        archive = job.out.path(".pmtiles")
-        made = archive.stat().st_mtime if archive.exists() else 0.0
-        return changed <= now - settled and made < max(changed, rewritten)
-
-    return [job.out.img_id for job in jobs if is_new(job)]
+    found: dict[str, str] = {}
+    for job in jobs:
+        assert job.in_img is not None
+        with suppress(FileNotFoundError):
+            state = job.in_img.stat()
+            if state.st_mtime <= time.time() - settled:
+                stamp = f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}"
+                found[job.out.img_id] = f"{stamp} {job.model_dump_json(exclude_defaults=True)}"
+    return found
 
 
 def _entries(in_json: Path) -> dict[str, object]:

@@ -359,7 +359,7 @@ def _process(call: ToolCall) -> Iterator[subprocess.Popen[bytes]]:
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
-            preexec_fn=_die_with_us,  # noqa: PLW1509  (one system call, without a lock of Python's)
+            preexec_fn=_die_with_us,  # noqa: PLW1509  (one system call)
         )
     except OSError as error:
         lost = error.errno == errno.ENOENT and call.program.exists()

@@ -2,10 +2,12 @@
 
 from cartloader_tasks.actions import TaskActions, import_and_record, import_job, import_job_elsewhere
 from cartloader_tasks.artifacts import record_run, run_progress
+from cartloader_tasks.remembered import Remembered
 from cartloader_tasks.reports import Watcher, run_report, stopping_together, watched_by
 from cartloader_tasks.sharing import check_found, check_seen, size_of
 
 __all__ = [
+    "Remembered",
     "TaskActions",
     "Watcher",
     "check_found",

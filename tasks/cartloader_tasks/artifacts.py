@@ -35,6 +35,8 @@ _SAMPLED = 16
 _HISTOGRAM = 256, 80
 _EVERY = 1.0
 """Seconds between two signs of progress."""
+_NO_WORK = {"waiting", "on the cluster"}
+"""Stages in which an image does not come further."""
 _RASTER_STAGES = {"intensity", "ome2png", "georeference", "png"}
 
 
@@ -214,7 +216,7 @@ def image_progress(img_id: str) -> Callable[[str, int, int], None]:
     progress = _progress.get()
 
     def tell(stage: str, done: int, total: int) -> None:
-        if progress and total:
+        if progress and total and not (stage in _NO_WORK and done < total):
             share = done / total
             progress.image(img_id, 0.4 * share if stage in _RASTER_STAGES else 0.4 + 0.55 * share)
 

@@ -25,10 +25,12 @@ from prefect.transactions import IsolationLevel
 
 from cartloader import ALGORITHM, __version__
 from cartloader.engines.toolbox import toolbox
+from cartloader.errors import StoppedError
 from cartloader.images import inputs
 from cartloader.params import TOOLS, GeoreferenceParams, OutputPrefix, Png2PmtilesParams
 from cartloader.results import Made
 from cartloader_tasks.digests import DigestMemory
+from cartloader_tasks.reports import is_stopping
 
 MadeT = TypeVar("MadeT", bound=Made)
 
@@ -109,14 +111,20 @@ class FileLocks(LockManager):
         acquire_timeout: float | None = None,
         hold_timeout: float | None = None,  # noqa: ARG002  (nobody asks for one)
     ) -> bool:
-        """Wait for the lock; whether it is held now."""
+        """Wait for the lock; whether it is held now.
+
+        Raises:
+            StoppedError: the run is stopped meanwhile; what holds the lock may take long.
+        """
         if self.is_lock_holder(key, holder):
             return True
         lock = FileLock(locks() / f"{key}.lock", thread_local=False)
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=-1 if acquire_timeout is None else acquire_timeout)
+            lock.acquire(timeout=-1 if acquire_timeout is None else acquire_timeout, cancel_check=is_stopping)
         except Timeout:
+            if is_stopping():
+                raise StoppedError("the run was stopped") from None
             return False
         with self._guard:
             self._held[key] = holder, lock

@@ -46,14 +46,14 @@ class DigestMemory:
 
     def _ask(self, query: str, *values: str | int) -> tuple[Any, ...] | None:
         """The first row that answers; none from a database that fails, as it only saves time."""
-        self._database.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self._database.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._database, timeout=60)) as database, database:
                 database.execute("PRAGMA synchronous = OFF")
                 database.execute(_TABLE)
                 row: tuple[Any, ...] | None = database.execute(query, values).fetchone()
                 return row
-        except sqlite3.OperationalError:  # locked for long, or no room
+        except (OSError, sqlite3.OperationalError):  # no such place, locked for long, or no room
             return None
         except sqlite3.DatabaseError:  # damaged
             self._database.unlink(missing_ok=True)

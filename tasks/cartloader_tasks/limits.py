@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import TypeVar
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.runtime import flow_run, task_run
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from cartloader.report import Report
-
-T = TypeVar("T")
 
 HEAVY = "cartloader-heavy"
 """The global concurrency limit of the actions that read or cut pixels; without one there is no limit."""
@@ -28,38 +24,27 @@ _LOOK = 0.3
 _LEASE = 60.0
 """Seconds after which the slot of a killed process is free again; Prefect takes no shorter ones."""
 _TROUBLE = (httpx.HTTPError, PrefectException)
-_PASSING = {httpx.codes.LOCKED, httpx.codes.SERVICE_UNAVAILABLE}
-"""What the server answers when no slot is free, and when SQLite has another writer."""
 
 
 @contextmanager
 def heavy(report: Report) -> Iterator[None]:
     """Hold one of the slots of the limit, if there is one, for the time of the context.
 
-    A task run's tag would hold one too, but spared actions would wait for it. Prefect's own `concurrency` cannot be
-    stopped while it waits, and waits two seconds where the server's database is busy for a moment.
+    A task run's tag would hold one too, but spared actions would wait for it, and Prefect's own `concurrency` cannot be
+    stopped while it waits.
     """
     if not _is_limited(flow_run.id):
         yield
         return
-    holder = ConcurrencyLeaseHolder(type="task_run", id=UUID(task_run.id))
-
-    def take(client: SyncPrefectClient) -> UUID:
-        answer = client.increment_concurrency_slots_with_lease([HEAVY], 1, "concurrency", _LEASE, holder)
-        return UUID(answer.json()["lease_id"])
-
-    # A sign of progress raises when the run is stopped.
-    lease = _patiently(take, lambda: report.progress("waiting", 0, 1))
+    lease = _take(report)
     over = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(lease, over), name="lease", daemon=True)
-    keeper.start()
+    threading.Thread(target=_keep, args=(lease, over), name="lease", daemon=True).start()
     try:
         yield
     finally:
         over.set()
-        keeper.join()
-        with suppress(*_TROUBLE):  # it ends by itself
-            _patiently(lambda client: client.release_concurrency_slots_with_lease(lease), lambda: None)
+        with suppress(*_TROUBLE), get_client(sync_client=True) as client:  # or it ends by itself
+            client.release_concurrency_slots_with_lease(lease)
 
 
 @lru_cache(maxsize=1)
@@ -72,16 +57,19 @@ def _is_limited(_flow_run: str | None) -> bool:
             return False
 
 
-def _patiently(ask: Callable[[SyncPrefectClient], T], between: Callable[[], None]) -> T:
-    """The answer of the server, asked again while it has a reason that passes."""
-    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
+def _take(report: Report) -> UUID:
+    """Wait for a free slot; the lease of it."""
+    holder = ConcurrencyLeaseHolder(type="task_run", id=UUID(task_run.id))
+    with get_client(sync_client=True) as client:
         while True:
             try:
-                return ask(client)
+                answer = client.increment_concurrency_slots_with_lease([HEAVY], 1, "concurrency", _LEASE, holder)
+                return UUID(answer.json()["lease_id"])
             except httpx.HTTPStatusError as error:
-                if error.response.status_code not in _PASSING:
+                # None is free, or the operator has set the limit to 0.
+                if error.response.status_code not in {httpx.codes.LOCKED, httpx.codes.UNPROCESSABLE_ENTITY}:
                     raise
-            between()
+            report.progress("waiting", 0, 1)  # raises when the run is stopped
             time.sleep(_LOOK)
 
 

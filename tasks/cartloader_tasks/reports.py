@@ -87,11 +87,14 @@ class _HasEnded:
         self._lock = threading.Lock()
 
     def __call__(self) -> bool:
-        with self._lock:
-            if not self._ended and time.monotonic() >= self._next:
+        # While one thread asks, the others go on by the last answer.
+        if not self._ended and time.monotonic() >= self._next and self._lock.acquire(blocking=False):
+            try:
                 self._ended = self._ask()
                 self._next = time.monotonic() + _ASKED_EVERY
-            return self._ended
+            finally:
+                self._lock.release()
+        return self._ended
 
     def _ask(self) -> bool:
         try:
@@ -100,6 +103,11 @@ class _HasEnded:
         except (HTTPError, PrefectException):  # a server that cannot be reached stops nobody
             return False
         return state is not None and not state.is_running()
+
+
+def is_stopping() -> bool:
+    """Whether the task that runs here is to stop."""
+    return _stop.get()()
 
 
 def run_report(img_id: str) -> Report:

@@ -170,7 +170,6 @@ def test_a_stopped_run_stops_its_tool(tmp_path: Path) -> None:
     assert all_ended(f"sleep {mark}")
 
 
-@pytest.mark.usefixtures("fast")
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system has it")
 def test_a_tool_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
     mark = f"47{os.getpid() % 1000:03d}"
@@ -189,6 +188,7 @@ def test_a_tool_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
     assert all_ended(f"sleep {mark}")
 
 
+@pytest.mark.usefixtures("fast")
 def test_each_attempt_starts_from_the_same_file(tmp_path: Path) -> None:
     (tmp_path / "from").write_text("start")
     for left in ("to-journal", "to-wal"):

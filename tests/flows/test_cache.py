@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +18,14 @@ from support.rasters import smooth
 from support.tools import require_tools, stand_in
 
 import cartloader_tasks.caching
+from cartloader.errors import StoppedError
 from cartloader.jobs import RunError
 from cartloader.params import ImportOptions
 from cartloader.results import RunResult
 from cartloader_flows.import_image import import_image
 from cartloader_tasks.caching import FileLocks, home
 from cartloader_tasks.digests import DigestMemory
+from cartloader_tasks.reports import stopping_together
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -176,3 +181,24 @@ def test_digests_are_remembered_while_a_file_is_the_same(tmp_path: Path, monkeyp
     assert memory.digest(path) != first, "the same size and mtime"
     (tmp_path / "d.sqlite3").write_bytes(b"no database at all, but long enough to be taken for one" * 9)
     assert memory.digest(path) == read(path), "a damaged memory only costs time"
+
+
+def test_who_waits_for_a_lock_can_be_stopped(server: str) -> None:
+    others, ended = FileLocks(), []
+    assert others.acquire_lock("waited for", "another run")
+
+    def wait() -> None:
+        try:
+            FileLocks().acquire_lock("waited for", "us")
+        except StoppedError as error:
+            ended.append(error)
+
+    with suppress(KeyboardInterrupt), stopping_together():
+        waiting = threading.Thread(target=copy_context().run, args=(wait,))
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        raise KeyboardInterrupt
+    waiting.join(3)
+    assert [str(error) for error in ended] == ["the run was stopped"]
+    others.release_lock("waited for", "another run")

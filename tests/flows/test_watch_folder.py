@@ -10,7 +10,7 @@ import pytest
 from support.maps import write_ome
 from support.rasters import smooth
 
-from cartloader.jobs import RunError, mapped_jobs, new_images
+from cartloader.jobs import RunError, mapped_jobs, settled_images
 from cartloader.params import ImportOptions
 from cartloader.results import RunResult
 from cartloader_flows.import_new import import_new
@@ -23,28 +23,26 @@ def image(path: Path, age: float) -> None:
     os.utime(path, (time.time() - age, time.time() - age))
 
 
-def new(mapping: Path, out: Path, settled: float = 60) -> list[str]:
-    return new_images(mapping, mapped_jobs(mapping, out, ALL, None), settled)
-
-
-def test_images_that_have_come_or_changed_and_are_complete_are_new(tmp_path: Path) -> None:
+def test_images_that_are_there_and_complete_are_found(tmp_path: Path) -> None:
     mapping, out = tmp_path / "many.yaml", tmp_path / "map"
     mapping.write_text("a: a.ome.tif\nb: b.ome.tif\n")
-    hour_ago = time.time() - 3600
-    os.utime(mapping, (hour_ago, hour_ago))
-    assert new(mapping, out) == []
+
+    def found(settled: float) -> dict[str, str]:
+        return settled_images(mapped_jobs(mapping, out, ALL, None), settled)
+
+    assert found(60) == {}
     image(tmp_path / "a.ome.tif", age=30)
     image(tmp_path / "b.ome.tif", age=90)
-    assert new(mapping, out) == ["b"]
-    assert new(mapping, out, settled=20) == ["a", "b"]
-    out.mkdir()
-    (out / "b.pmtiles").touch()
-    assert new(mapping, out, settled=20) == ["a"]
-    os.utime(out / "b.pmtiles", (hour_ago, hour_ago + 1))
-    assert new(mapping, out) == ["b"]  # the image is newer
-    os.utime(out / "b.pmtiles")
-    os.utime(mapping, (time.time() + 1, time.time() + 1))
-    assert new(mapping, out) == ["b"]  # the mapping is
+    assert [*found(60)] == ["b"]
+    first = found(20)
+    assert [*first] == ["a", "b"]
+    assert found(20) == first
+    image(tmp_path / "b.ome.tif", age=90)
+    second = found(20)
+    assert (second["a"] == first["a"], second["b"] == first["b"]) == (True, False)
+    mapping.write_text("a: {path: a.ome.tif, rotate: 90}\nb: b.ome.tif\n")
+    third = found(20)
+    assert (third["a"] == second["a"], third["b"] == second["b"]) == (False, True)
 
 
 @pytest.mark.slow
@@ -53,16 +51,33 @@ def test_a_look_imports_what_is_new_and_nothing_else(tmp_path: Path) -> None:
     mapping, out = tmp_path / "many.yaml", tmp_path / "map"
     mapping.write_text("a: a.ome.tif\nb: b.ome.tif\n")
     image(tmp_path / "a.ome.tif", age=90)
+
+    def idle() -> bool:
+        state = import_new(mapping, out, ALL, return_state=True)
+        return (state.type.value, state.message) == ("COMPLETED", "nothing new among 2 images")
+
     first = import_new(mapping, out, ALL)
     assert isinstance(first, RunResult)
     assert [found.img_id for found in first.images] == ["a"]
-    idle = import_new(mapping, out, ALL, return_state=True)
-    assert (idle.type.value, idle.message) == ("COMPLETED", "nothing new among 2 images")
+    assert idle()
     image(tmp_path / "b.ome.tif", age=90)
     second = import_new(mapping, out, ALL)
     assert isinstance(second, RunResult)
     assert [found.img_id for found in second.images] == ["b"]
     assert second.catalogs[0].added == ("b",)
     (tmp_path / "b.ome.tif").write_bytes(b"no image")
-    with pytest.raises(RunError, match=r"b\.ome\.tif"):
+    assert [*failed(mapping, out)] == ["b"]
+    assert [*failed(mapping, out)] == ["b"]  # tried each time
+    image(tmp_path / "b.ome.tif", age=90)
+    mapping.write_text("b: b.ome.tif\na: {path: a.ome.tif}\n")
+    os.utime(tmp_path / "a.ome.tif", (1, 1))
+    assert len(import_new(mapping, out, ALL).images) == 2
+    assert idle()  # although no archive of a was written
+    (out / "a.pmtiles").unlink()
+    assert [found.img_id for found in import_new(mapping, out, ALL).images] == ["a"]
+
+
+def failed(mapping: Path, out: Path) -> dict[str, Exception]:
+    with pytest.raises(RunError) as caught:
         import_new(mapping, out, ALL, settled=0)
+    return caught.value.failures
