@@ -21,7 +21,7 @@ from cartloader_tasks import check_seen, import_job, import_job_elsewhere, run_r
 Submit = Callable[[ImageJob], Callable[[], ImageResult]]
 """Has an image worked on; gives what waits for its result, and raises what went wrong."""
 _CONNECTING = 15
-"""Seconds that the scheduler has to answer."""
+"""Seconds that the scheduler has to answer, and its first worker to be there."""
 _TICK = 0.5
 """Seconds between two looks at whether the run is stopped."""
 
@@ -72,9 +72,13 @@ def _on_dask(spread: FanOutOptions) -> Iterator[Submit]:
             client = cluster.client  # connects
         except OSError as error:
             raise ToolError(f"--dask-address {spread.dask_address}: no Dask scheduler answers there") from error
+        try:
+            client.wait_for_workers(1, timeout=_CONNECTING)
+        except TimeoutError as error:
+            raise ToolError(
+                f"--dask-address {spread.dask_address}: the scheduler has no workers; start some"
+            ) from error
         found = client.run(version, "cartloader", on_error="return")
-        if not found:
-            raise ToolError(f"--dask-address {spread.dask_address}: the scheduler has no workers; start some")
         if lacking := [worker for worker, one in found.items() if one != __version__]:
             raise UsageError(
                 f"--task-runner dask: the worker {lacking[0]} does not have cartloader {__version__}; install the same "
