@@ -47,12 +47,11 @@ def import_new(
     refuse_relative_paths(options, in_json=in_json, out_dir=out_dir)
     check_found(in_json)
     jobs = mapped_jobs(in_json, out_dir, options, None)
-    known = Remembered(in_json, out_dir)
+    memory = Remembered(in_json, out_dir)
+    known = memory.states()
     found = settled_images(jobs, settled)
-    archives = {job.out.img_id: job.out.path(".pmtiles") for job in jobs if job.options.png2pmtiles}
-    new = [
-        name for name, state in found.items() if known.get(name) != state or not archives.get(name, in_json).exists()
-    ]
+    lost = {job.out.img_id for job in jobs if job.options.png2pmtiles and not job.out.path(".pmtiles").exists()}
+    new = [name for name, state in found.items() if known.get(name) != state or name in lost]
     if not new:
         return Completed(message=f"nothing new among {len(jobs)} images", data=RunResult(images=(), catalogs=()))
     try:
@@ -65,4 +64,4 @@ def import_new(
         new = []
         raise
     finally:
-        known.update({name: found[name] for name in new})
+        memory.update({name: found[name] for name in new})

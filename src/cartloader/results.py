@@ -86,10 +86,14 @@ class ImageResult(Result):
     """Wall time by action."""
 
     @property
+    def made(self) -> list[Made]:
+        """What its actions wrote."""
+        return [one for one in (self.raster, self.tiles) if one]
+
+    @property
     def cached(self) -> bool:
         """Whether its files were made before, and nothing had to be done."""
-        made = [one for one in (self.raster, self.tiles) if one]
-        return bool(made) and all(one.cached for one in made)
+        return bool(self.made) and all(one.cached for one in self.made)
 
 
 class RunResult(Result):

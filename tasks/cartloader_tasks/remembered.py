@@ -22,16 +22,13 @@ class Remembered:
         name = xxhash.xxh3_128_hexdigest(f"{in_json.absolute()}\n{out_dir.absolute()}".encode())
         self._path = home() / "imported" / f"{name}.json"
 
-    def get(self, img_id: str) -> str | None:
-        """The state of an image when it was imported last."""
-        return self._states().get(img_id)
-
     def update(self, states: Mapping[str, str]) -> None:
         """These were imported now."""
         if states:
-            write_whole(self._path, json.dumps(self._states() | dict(states), indent=1))
+            write_whole(self._path, json.dumps(self.states() | dict(states), indent=1))
 
-    def _states(self) -> dict[str, str]:
+    def states(self) -> dict[str, str]:
+        """The state of each image when it was imported last."""
         try:
             return dict(json.loads(self._path.read_text(encoding="utf-8")))
         except (OSError, ValueError):  # none yet, or a damaged one

@@ -63,7 +63,7 @@ class Batch:
 
     def finish(self, worker: dict[str, str]) -> dict[str, str]:
         """Run again with tools that do not hang; what became of each action."""
-        (self.tool).write_text(f'#!/bin/sh\nexec {"gdal_translate"} "$@"\n')
+        self.tool.write_text('#!/bin/sh\nexec gdal_translate "$@"\n')
         again = run(worker, "import-images/import-images", **self.asked)
         return states(again)
 

@@ -19,6 +19,7 @@ import pytest
 import yaml
 from playwright.sync_api import Page, expect, sync_playwright
 from support.processes import eventually, free_port
+from support.tools import require_tools
 
 from cartloader.sample import write_sample
 
@@ -141,14 +142,13 @@ def test_deployments_are_as_the_docs_say(house: House) -> None:
 @pytest.fixture(scope="module")
 def page(house: House) -> Iterator[Page]:
     """A page of a browser that finds no other host than this one."""
-    program = shutil.which("chromium")
-    if program is None:
-        told = "chromium is not installed"
-        pytest.fail(told) if os.environ.get("CARTLOADER_TOOLS") == "required" else pytest.skip(told)
+    require_tools("chromium")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     alone = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu", alone])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", alone]
+        )
         yield browser.new_page(viewport={"width": 1200, "height": 900}, base_url=f"{house.address}/v2/")
         browser.close()
 

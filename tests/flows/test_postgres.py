@@ -20,6 +20,7 @@ import yaml
 from support.maps import write_ome
 from support.processes import eventually, free_port, process
 from support.rasters import smooth
+from support.tools import require_tools
 
 DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
 BIN = Path(sys.executable).parent
@@ -31,9 +32,7 @@ pytestmark = pytest.mark.slow
 def postgres(folder: Path, port: int) -> Iterator[Path]:
     """A PostgreSQL of Debian's packages with the user and database of the compose file; gives its programs."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not found:
-        told = "PostgreSQL is not installed"
-        pytest.fail(told) if os.environ.get("CARTLOADER_TOOLS") == "required" else pytest.skip(told)
+    require_tools(str(found[-1] / "initdb") if found else "initdb")
     programs, data = found[-1], folder / "database"
     data.mkdir()
     # It refuses to be run by root.
