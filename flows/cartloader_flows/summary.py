@@ -33,6 +33,7 @@ def image_lines(image: ImageResult, source: str) -> list[str]:
         files += tiles.files[1:]
         if tiles.tools:
             details.append(f"tools: {tool_words(tiles.tools)}")
+    details += [f"note: {note}" for note in image.notes]
     if not details:
         return []
     if files:
@@ -71,6 +72,7 @@ def plan_lines(plan: ImportPlan) -> list[str]:
         lines.append(f"  tiles           {count}{'' if plan.exact else ' at most, as transparent ones are not stored'}")
     disk = between(plan.disk.low, plan.disk.high)
     lines.append(f"  needs           {disk} of disk ({size(plan.free)} free), {size(plan.memory)} of memory")
+    lines += [f"  note            {note}" for note in plan.notes]
     return lines
 
 

@@ -78,6 +78,7 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
         tiles=tiled.tiles,
         size=size,
         tools=tiled.tools,
+        notes=tiled.notes,
     )
 
 
@@ -91,7 +92,7 @@ def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
 
 
 @contextmanager
-def opened(params: GeoreferenceParams, report: Report = quiet) -> Iterator[tuple[Source, Placement]]:
+def opened(params: GeoreferenceParams) -> Iterator[tuple[Source, Placement]]:
     """The image, open and placed, and all checked that can be without its pixels: that takes a fraction of a second.
 
     Raises:
@@ -103,14 +104,14 @@ def opened(params: GeoreferenceParams, report: Report = quiet) -> Iterator[tuple
             if final.exists() and final.samefile(params.in_img):
                 raise UsageError(f"{params.in_img}: is what this import writes; choose another --img-id or --out-dir")
         _check_layout(source.plane, params)
-        yield source, place(source, params, report)
+        yield source, place(source, params)
 
 
 def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: bool) -> RasterResult:
     """Decode, rescale and place one plane; everything is written before anything appears."""
     with (
         at_work(),
-        opened(params, report) as (source, placement),
+        opened(params) as (source, placement),
         ThreadPoolExecutor(1) as aside,
         workspace(params.out) as scratch,
         ExitStack() as files_open,
@@ -119,6 +120,9 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
         plane = source.plane
         description = described(source, placement)
         report.describe(description)
+        notes = (*source.notes, *placement.notes)
+        for note in notes:
+            report.note(note)
         tif = scratch / "picture.tif"
         made = {".geotif.tif": tif}
         with _read_once(plane, params, scratch) as kept:
@@ -128,7 +132,7 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
 
             thresholds = find_thresholds(plane.dtype, plane.colours, params, over_blocks)
             rescale = Rescale(plane.dtype, plane.colours, plane.alpha, thresholds, params)
-            origin = _origin(params, placement, thresholds, rescale, plane)
+            origin = _origin(params, placement, thresholds, rescale, plane) | {"notes": notes}
             store = files_open.enter_context(
                 create_geotiff(tif, plane.height, plane.width, rescale.bands, placement, origin)
             )
@@ -151,7 +155,7 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
             for suffix, text in (("bounds", str(placement.bounds)), ("color", rescale.mode)):
                 files.append(params.out.path(f".transform.{suffix}.csv"))
                 write_whole(files[-1], text + "\n")
-    return RasterResult(files=tuple(files), description=description, shown=_shown(thresholds, plane.dtype))
+    return RasterResult(files=tuple(files), description=description, shown=_shown(thresholds, plane.dtype), notes=notes)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import gzip
 import math
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +20,6 @@ from cartloader.errors import BoundsError, InputError, MetadataError, UsageError
 from cartloader.images.source import Source
 from cartloader.orientation import Orientation
 from cartloader.params import GeoreferenceParams, OrientationOptions, PlacementOptions
-from cartloader.report import Report
 from cartloader.values import numbers
 
 ASPECT_TOLERANCE = 0.02
@@ -89,6 +88,8 @@ class Placement:
     bounds: Bounds
     """Bounds of the image as stored, before orientation (of its bounding box, where it lies askew)."""
     orientation: Orientation
+    notes: tuple[str, ...] = ()
+    """What is odd about it, in sentences that name no path."""
 
     @property
     def pixel_size(self) -> tuple[float, float]:
@@ -97,7 +98,7 @@ class Placement:
         return math.hypot(a, d), math.hypot(b, e)
 
 
-def place(source: Source, params: GeoreferenceParams, report: Report) -> Placement:
+def place(source: Source, params: GeoreferenceParams) -> Placement:
     """Put the image where the options or its own metadata say, laid down as the orientation says.
 
     Explicit bounds (``--georef-bounds``, ``-tsv``, ``--georef-pixel-tsv``) are those of the finished picture; all
@@ -112,7 +113,7 @@ def place(source: Source, params: GeoreferenceParams, report: Report) -> Placeme
     if explicit is None and params.micron2pixel_csv is None and not params.pixel_size:
         georeference = source.georeference
         if georeference is not None and source.pixel_size is None:
-            return _georeferenced(source, georeference, params, report)
+            return _georeferenced(source, georeference, params)
     bounds = explicit or _from_metadata(source, params)
     bounds = bounds.moved(params.georef_offset_x, params.georef_offset_y)
     if not (bounds.width > 0 and bounds.height > 0):
@@ -125,9 +126,7 @@ def place(source: Source, params: GeoreferenceParams, report: Report) -> Placeme
         _check_turned_bounds(params, explicit, height, width)
     laid_height, laid_width = orientation.size(height, width)
     affine = finished.affine(laid_height, laid_width) @ orientation.affine(height, width)
-    placement = Placement(affine, params.srs, bounds, orientation)
-    _warn_if_oblong(placement, params, report)
-    return placement
+    return _with_notes(Placement(affine, params.srs, bounds, orientation))
 
 
 def _check_turned_bounds(params: GeoreferenceParams, explicit: Bounds, height: int, width: int) -> None:
@@ -146,10 +145,11 @@ def _oblong(bounds: Bounds, height: int, width: int) -> float:
     return max(x, y) / min(x, y) - 1
 
 
-def _warn_if_oblong(placement: Placement, params: GeoreferenceParams, report: Report) -> None:
+def _with_notes(placement: Placement) -> Placement:
     x, y = placement.pixel_size
-    if max(x, y) / min(x, y) - 1 > ASPECT_TOLERANCE:
-        report.note(f"{params.in_img}: its pixels are {x:.6g} × {y:.6g} map units, not square; are the bounds right?")
+    if max(x, y) / min(x, y) - 1 <= ASPECT_TOLERANCE:
+        return placement
+    return replace(placement, notes=(f"its pixels are {x:.6g} × {y:.6g} map units, not square; are the bounds right?",))
 
 
 def _in_image_frame(options: OrientationOptions, mirrored_x: bool, south_up: bool) -> Orientation:
@@ -162,9 +162,7 @@ def _in_image_frame(options: OrientationOptions, mirrored_x: bool, south_up: boo
     return orientation.seen_through(Orientation(mirror_columns=mirrored_x, mirror_rows=south_up))
 
 
-def _georeferenced(
-    source: Source, georeference: tuple[Affine, str | None], params: GeoreferenceParams, report: Report
-) -> Placement:
+def _georeferenced(source: Source, georeference: tuple[Affine, str | None], params: GeoreferenceParams) -> Placement:
     """A picture that carries its own georeference, as stored; only an unturned one may lie askew."""
     affine, crs = georeference
     height, width = source.plane.height, source.plane.width
@@ -187,9 +185,7 @@ def _georeferenced(
         finished = bounds.turned() if orientation.transpose else bounds
         placed = finished.affine(*orientation.size(height, width)) @ orientation.affine(height, width)
     placement = Placement(placed, crs or params.srs, bounds, orientation)
-    if crs is None or params.srs == "EPSG:3857":
-        _warn_if_oblong(placement, params, report)
-    return placement
+    return _with_notes(placement) if crs is None or params.srs == "EPSG:3857" else placement
 
 
 def _explicit(params: PlacementOptions) -> Bounds | None:

@@ -46,6 +46,8 @@ class ImageJob(Options):
     """None only where the finished archive is all that is needed (``--update-catalog`` alone)."""
     out: OutputPrefix
     options: ImportOptions
+    notes: tuple[str, ...] = ()
+    """What a person should know of how it was understood."""
 
 
 class Actions(Protocol):
@@ -204,6 +206,8 @@ def import_one(job: ImageJob, actions: Actions, report: Report = quiet) -> Image
     from cartloader.plan import plan_import  # noqa: PLC0415  (--help must not wait for numpy)
 
     options, seconds = job.options, dict[str, float]()
+    for note in job.notes:
+        report.note(note)
     plan_import(job).check_disk(report)
 
     def timed(name: str, work: Callable[[], T]) -> T:
@@ -223,7 +227,7 @@ def import_one(job: ImageJob, actions: Actions, report: Report = quiet) -> Image
     if options.png2pmtiles:
         cut = subset(Png2PmtilesParams, options, out=job.out)
         tiles = timed("png2pmtiles", lambda: actions.png2pmtiles(cut, report))
-    return ImageResult(img_id=job.out.img_id, raster=raster, tiles=tiles, seconds=seconds)
+    return ImageResult(img_id=job.out.img_id, raster=raster, tiles=tiles, seconds=seconds, asked=job.notes)
 
 
 def raster_params(job: ImageJob) -> GeoreferenceParams | None:

@@ -18,6 +18,7 @@ from cartloader.values import (
     DaskAddress,
     Finite,
     ImageId,
+    Nodata,
     PixelSizeText,
     Quantile,
     joined,
@@ -107,8 +108,22 @@ class PlaneOptions(Options):
         return self
 
 
-class PixelOptions(Options):
+class BackgroundOptions(Options):
+    """What lies where a picture has nothing."""
+
+    background: Literal["white", "black", "transparent"] | None = Field(None, **in_group("png2pmtiles"))
+    """What is shown for tiles that the file leaves out, and beyond the edge in JPEG tiles; unless given, the value 0
+    and white."""
+
+
+class PixelOptions(BackgroundOptions):
     """How stored values become 8-bit pixels."""
+
+    nodata: Nodata | None = Field(None, **in_group("ome2png", "VALUE"))
+    """Stored value that means no data: such pixels are transparent and do not count in quantiles; none shows also what
+    the file itself or a mask calls so."""
+    alpha: Literal["intensity"] | None = Field(None, **in_group("ome2png"))
+    """Make each pixel of a mono image as opaque as it is bright, so that a stain lets through what lies under it."""
 
     upper_thres_quantile: Quantile | None = Field(None, **in_group("ome2png"))
     """Quantile of the plane's values that is shown brightest."""
@@ -137,6 +152,7 @@ class PixelOptions(Options):
         exclusive(self, "lower_thres_quantile", "lower_thres_intensity")
         exclusive(self, "mono", "rgba")
         exclusive(self, "rgba", "colorize")
+        exclusive(self, "alpha", "transparent_below")
         for kind in ("quantile", "intensity"):
             low, high = (getattr(self, f"{side}_thres_{kind}") for side in ("lower", "upper"))
             if low is not None and high is not None and high <= low:
@@ -191,7 +207,7 @@ class PlacementOptions(Options):
         return any((self.georef_bounds, self.georef_bounds_tsv, self.georef_pixel_tsv, self.georef_detect))
 
 
-class TileOptions(Options):
+class TileOptions(BackgroundOptions):
     """How the placed image becomes tiles."""
 
     resample: Literal["near", "bilinear", "cubic", "cubicspline", "lanczos", "average", "mode"] = Field(

@@ -60,6 +60,8 @@ class ImportPlan:
     """Bytes of the process, and of the tool that it runs, at the largest moment."""
     calls: tuple[ToolCall, ...] = ()
     """The tools that will be called to make something."""
+    notes: tuple[str, ...] = ()
+    """What will be guessed or mended."""
 
     @property
     def free(self) -> int:
@@ -101,7 +103,7 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
     if params is None:
         if look:
             check_archive(job.out.path(".pmtiles"))
-        return ImportPlan(job, tuple(catalog))
+        return ImportPlan(job, tuple(catalog), notes=job.notes)
     with actions.opened(params) as (source, placement):
         plane, size = source.plane, (source.plane.height, source.plane.width)
         looks = Looks(plane, params) if look else None
@@ -125,6 +127,7 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
             certain=tif + max(spool, tiling.scratch if tiling else 0),
             memory=max(here, PROCESS + tiling.tool_memory) if tiling else here,
             calls=tiling.calls if tiling else (),
+            notes=(*job.notes, *source.notes, *placement.notes, *(pyramid.notes if pyramid else ())),
         )
 
 

@@ -21,6 +21,8 @@ class Made(Result):
     """All files written, the one that matters most first."""
     digests: dict[str, str] = {}
     """What they are, by name, where somebody will want to know whether they still are."""
+    notes: tuple[str, ...] = ()
+    """What was guessed or mended on the way."""
     cached: bool = False
     """Whether they were made before, and needed no work."""
 
@@ -84,6 +86,13 @@ class ImageResult(Result):
     tiles: TilesResult | None = None
     seconds: dict[str, float] = {}
     """Wall time by action."""
+    asked: tuple[str, ...] = ()
+    """Notes about what was asked for, such as an option without effect."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All that a person should know although the image is done."""
+        return (*self.asked, *(note for one in self.made for note in one.notes))
 
     @property
     def made(self) -> list[Made]:

@@ -77,6 +77,17 @@ def _check_colour(text: str) -> str:
         raise ValueError(f"{text!r} is no colour; use RRGGBB, #RRGGBB, #RGB or a CSS name such as cyan") from None
 
 
+def _check_nodata(text: str) -> str:
+    """``none``, or a number; nan is one here."""
+    text = text.strip().lower()
+    try:
+        if text != "none":
+            float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no stored value; give a number, nan, or none") from None
+    return text
+
+
 def _check_address(text: str) -> str:
     if not re.fullmatch(r"[a-z]+://.+:\d+", text.strip()):
         raise ValueError(f"{text!r} is no address of a Dask scheduler, such as tcp://10.0.0.5:8786")
@@ -91,6 +102,7 @@ def read_detect(value: Any) -> Any:
 BoundsText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_bounds)]
 PixelSizeText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_pixel_size)]
 Colour = Annotated[str, BeforeValidator(joined), AfterValidator(_check_colour)]
+Nodata = Annotated[str, BeforeValidator(joined), AfterValidator(_check_nodata)]
 DaskAddress = Annotated[str, AfterValidator(_check_address)]
 ImageId = Annotated[str, AfterValidator(check_image_id)]
 Quantile = Annotated[float, Field(ge=0, le=1)]

@@ -107,6 +107,8 @@ def _page(image: ImageResult) -> str:
         parts.append(f"![{image.img_id} as the map shows it]({_uri(render_preview(image.tiles.path, _PREVIEW))})")
     facts = _facts(image)
     parts.append("\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]))
+    if image.notes:
+        parts.append("\n".join(["## Notes", "", *(f"- {note}" for note in image.notes)]))
     if image.raster:
         picture = f"![values from black to full]({_uri(_histogram(image.raster))})"
         parts.append(f"## Shown values\n\n{image.raster.shown}\n\n{picture}")

@@ -19,23 +19,14 @@ from cartloader import actions
 from cartloader.bounds import Bounds, Placement, bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen, place
 from cartloader.errors import BoundsError, InputError, UsageError
 from cartloader.images.source import open_source
-from cartloader.report import Quiet
 
 EVERY_TURN = list(product([None, 90, 180, 270], [False, True], [False, True]))
 
 
-class Notes(Quiet):
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.texts.append(text)
-
-
-def placed(path: Path, notes: Notes | None = None, **options: Any) -> Placement:
+def placed(path: Path, **options: Any) -> Placement:
     params = params_for(path, **options)
     with open_source(params) as source:
-        return place(source, params, notes or Notes())
+        return place(source, params)
 
 
 def values(bounds: Bounds) -> tuple[float, float, float, float]:
@@ -259,9 +250,7 @@ def test_bounds_of_the_unturned_picture_are_refused(picture: Path) -> None:
 
 def test_pixels_that_are_not_square_are_told(picture: Path) -> None:
     for bounds, told in (("0,0,40,20", 0), ("0,0,40.7,20", 0), ("0,0,40.9,20", 1), ("0,0,20,40", 1)):
-        notes = Notes()
-        placed(picture, notes, georef_bounds=bounds)
-        assert len(notes.texts) == told, bounds
+        assert len(placed(picture, georef_bounds=bounds).notes) == told, bounds
 
 
 @pytest.mark.parametrize("bounds", ["0,0,0,5", "0,5,5,5", "1,1,1,1"])

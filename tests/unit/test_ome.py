@@ -16,7 +16,6 @@ from cartloader.bounds import place
 from cartloader.errors import CartloaderError, MetadataError, UsageError
 from cartloader.images.ome import read_ome
 from cartloader.images.source import open_source
-from cartloader.report import quiet
 
 # Metres, from the definitions in the OME schema's UnitsLength (2016-06).
 UNITS = {
@@ -32,7 +31,7 @@ UNITS = {
 def bounds_of(path: Path, **options: Any) -> tuple[float, float, float, float]:
     params = params_for(path, **options)
     with open_source(params) as source:
-        bounds = place(source, params, quiet).bounds
+        bounds = place(source, params).bounds
     return bounds.ulx, bounds.uly, bounds.lrx, bounds.lry
 
 

@@ -28,6 +28,8 @@ class Tiled:
     max_zoom: int
     tiles: int
     tools: tuple[ToolUse, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was decided on the way; the archive says it too."""
 
 
 def plan(size: tuple[int, int], affine: Affine, crs: str, bands: int, params: Png2PmtilesParams) -> Pyramid:
@@ -45,8 +47,11 @@ def plan(size: tuple[int, int], affine: Affine, crs: str, bands: int, params: Pn
     return plan_pyramid(box, pixel_size, params.blocksize, params.min_zoom, params.max_zoom, params.out.img_id)
 
 
-def metadata(placed: Placed, params: Png2PmtilesParams, **more: Any) -> dict[str, Any]:
-    """What an archive says of itself beside its bounds and zooms, and ``more`` of how it was made."""
+def metadata(placed: Placed, params: Png2PmtilesParams, notes: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    """What an archive says of itself beside its bounds and zooms, and ``more`` of how it was made.
+
+    ``notes`` are those of the tiling, which follow the picture's own.
+    """
     affine = placed.affine
     return {
         "name": params.out.img_id,
@@ -60,6 +65,7 @@ def metadata(placed: Placed, params: Png2PmtilesParams, **more: Any) -> dict[str
             "affine": [affine.a, affine.b, affine.c, affine.d, affine.e, affine.f],
             "resample": params.resample,
             **placed.origin,
+            "notes": [*placed.origin["notes"], *notes],
             **more,
         },
     }

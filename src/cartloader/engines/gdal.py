@@ -236,23 +236,26 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     do(made.cut())
     zoom = _zoom_of(look(BASE))
     (scratch / PLACED).unlink()
+    notes = pyramid.notes
     if zoom > pyramid.min_zoom:
-        _coarsen(made, zoom, do, report)
+        notes += _coarsen(made, zoom, do)
         if _zoom_of(look(TILES)) != zoom:
             raise ToolError(f"gdaladdo: its tiles are not at zoom {zoom} any more; is another program at work there?")
         (scratch / BASE).unlink()
     else:
         (scratch / BASE).rename(scratch / TILES)
     tools = {"engine": "gdal", "tools": made.toolbox.versions}
-    counts = _mark(scratch / TILES, made, metadata(placed, params, **tools))
+    counts = _mark(scratch / TILES, made, metadata(placed, params, notes, **tools))
     do(made.convert())
     verify(scratch / ARCHIVE, sum(counts.values()))
     files = {".pmtiles": scratch / ARCHIVE, ".pmtiles.mbtiles": scratch / TILES}
-    return Tiled(files, min(counts), max(counts), sum(counts.values()), tuple(uses))
+    for note in notes:
+        report.note(note)
+    return Tiled(files, min(counts), max(counts), sum(counts.values()), tuple(uses), notes)
 
 
-def _coarsen(made: Recipe, zoom: int, do: Callable[[ToolCall], Finished], report: Report) -> None:
-    """Make all zooms that are coarser than ``zoom``, in as many calls as gdaladdo needs."""
+def _coarsen(made: Recipe, zoom: int, do: Callable[[ToolCall], Finished]) -> tuple[str, ...]:
+    """Make all zooms that are coarser than ``zoom``, in as many calls as gdaladdo needs; gives notes about it."""
     do(made.coarsen(zoom - made.pyramid.min_zoom))
     before = zoom + 1
     coarsest, columns, rows = _coarsest(made.folder / TILES)
@@ -260,8 +263,9 @@ def _coarsen(made: Recipe, zoom: int, do: Callable[[ToolCall], Finished], report
         before = coarsest
         do(made.coarsen_once(coarsest, columns, rows))
         coarsest, columns, rows = _coarsest(made.folder / TILES)
-    if coarsest > made.pyramid.min_zoom:
-        report.note(f"gdaladdo finds nothing to show beyond zoom {coarsest}: the picture is too small there")
+    if coarsest == made.pyramid.min_zoom:
+        return ()
+    return (f"gdaladdo finds nothing to show beyond zoom {coarsest}: the picture is too small there",)
 
 
 def _read_info(finished: Finished, name: str) -> dict[str, Any]:

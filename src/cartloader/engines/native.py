@@ -41,11 +41,13 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
                 writer.add(made)
             report.progress("png2pmtiles", done, total)
         form = FORMATS[params.tile_format].tile_type
-        count = writer.finish(archive, form, pyramid.box, metadata(placed, params), cores())
+        count = writer.finish(archive, form, pyramid.box, metadata(placed, params, pyramid.notes), cores())
     finally:
         writer.close()
     with ThreadPoolExecutor(1) as aside:
         flushed = aside.submit(flush, archive)  # while it is read back
         verify(archive, count, cores())
         flushed.result()
-    return Tiled({".pmtiles": archive}, pyramid.min_zoom, pyramid.max_zoom, count)
+    for note in pyramid.notes:
+        report.note(note)
+    return Tiled({".pmtiles": archive}, pyramid.min_zoom, pyramid.max_zoom, count, notes=pyramid.notes)

@@ -41,6 +41,8 @@ class Source:
     """Level-0 pixel → map, and the CRS as WKT if there is one."""
     detectable: tuple[tuple[float, float], str] | None = None
     """µm per pixel that are only believed when asked to, and where they stand."""
+    notes: tuple[str, ...] = ()
+    """What was guessed or mended to read the file, in sentences that name no path."""
 
 
 @contextmanager

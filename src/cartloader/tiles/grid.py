@@ -64,6 +64,8 @@ class Pyramid:
     min_zoom: int
     max_zoom: int
     """Tiles are kept from ``min_zoom`` to ``max_zoom``, which is at most ``base_zoom``."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of the zooms."""
 
     @property
     def zooms(self) -> range:
