@@ -31,6 +31,7 @@ from cartloader.store import TileStore
 from cartloader.tools import RunTool, run_with_retries
 
 T = TypeVar("T")
+RasterT = TypeVar("RasterT", bound=GeoreferenceParams)
 
 
 def ome2png(params: Ome2PngParams, report: Report = quiet) -> RasterResult:
@@ -107,6 +108,11 @@ def opened(params: GeoreferenceParams) -> Iterator[tuple[Source, Placement]]:
         yield source, place(source, params)
 
 
+def coloured(params: RasterT, plane: Plane) -> RasterT:
+    """The parameters with the colour that the file itself gives a grey picture, unless another one is asked for."""
+    return params.model_copy(update={"colorize": params.colorize or plane.tint})
+
+
 def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: bool) -> RasterResult:
     """Decode, rescale and place one plane; everything is written before anything appears."""
     with (
@@ -118,6 +124,7 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
     ):
         digest = aside.submit(sha256, params.in_img)
         plane = source.plane
+        params = coloured(params, plane)
         description = described(source, placement)
         report.describe(description)
         notes = (*source.notes, *placement.notes)
@@ -130,7 +137,7 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
             def over_blocks(stage: str, work: Callable[[Pixels], T]) -> Iterator[T]:
                 return _each(kept, lambda _, pixels: work(pixels), stage, report)
 
-            thresholds = find_thresholds(plane.dtype, plane.colours, params, over_blocks)
+            thresholds = find_thresholds(plane.dtype, plane.colours, params, over_blocks, masked=plane.masked)
             rescale = Rescale(plane.dtype, plane.colours, plane.alpha, thresholds, params)
             origin = _origin(params, placement, thresholds, rescale, plane) | {"notes": notes}
             store = files_open.enter_context(

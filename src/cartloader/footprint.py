@@ -127,7 +127,9 @@ class Looks:
             return
         stored = list(_looked_at(plane))
         try:
-            thresholds = find_thresholds(plane.dtype, plane.colours, options, lambda _, work: map(work, stored))
+            thresholds = find_thresholds(
+                plane.dtype, plane.colours, options, lambda _, work: map(work, stored), masked=plane.masked
+            )
         except UsageError:
             if not needs_statistics(plane.dtype, options):
                 raise

@@ -51,16 +51,19 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.6g}"
 
 
-def find_thresholds(dtype: np.dtype[Any], colours: int, options: PixelOptions, blocks: Blocks) -> Thresholds:
+def find_thresholds(
+    dtype: np.dtype[Any], colours: int, options: PixelOptions, blocks: Blocks, *, masked: bool = False
+) -> Thresholds:
     """What the options and the plane's values say; passes over the pixels are made only where they must be.
 
     Quantiles are those of ``np.quantile(method="inverted_cdf")`` over all values of all colour bands, alpha left out;
-    values that are not finite do not count. ``dtype`` is that of the blocks, ``(rows, columns, colours + alpha)``.
+    values that are not finite do not count, nor, where a plane is ``masked``, do pixels with alpha 0. ``dtype`` is that
+    of the blocks, ``(rows, columns, colours + alpha)``.
 
     Raises:
         UsageError: given values leave no range.
     """
-    statistics = _Statistics(dtype, colours, blocks)
+    statistics = _Statistics(dtype, colours, blocks, masked=masked)
     low_given, high_given = (_given(options, side, statistics) for side in ("lower", "upper"))
     low = low_given or _default_low(dtype, statistics)
     high = high_given or _default_high(dtype, low, statistics)
@@ -109,8 +112,8 @@ class _Statistics:
     one histogram over the pixels that share the bits found so far. 8- and 16-bit data need one pass, 32 bits two.
     """
 
-    def __init__(self, dtype: np.dtype[Any], colours: int, blocks: Blocks) -> None:
-        self._dtype, self._colours, self._blocks = dtype, colours, blocks
+    def __init__(self, dtype: np.dtype[Any], colours: int, blocks: Blocks, *, masked: bool) -> None:
+        self._dtype, self._colours, self._blocks, self._masked = dtype, colours, blocks, masked
         self._digits = math.ceil(dtype.itemsize * 8 / _DIGIT_BITS)
         self._histograms: dict[int, NDArray[np.int64]] = {}
 
@@ -150,7 +153,8 @@ class _Statistics:
 
     def _count(self, digit: int, prefix: int, block: Pixels) -> NDArray[np.int64]:
         shift = _DIGIT_BITS * (self._digits - 1 - digit)
-        ordered = _ordered(block[..., : self._colours])
+        counted = block[block[..., -1] != 0] if self._masked else block
+        ordered = _ordered(counted[..., : self._colours])
         if digit:
             ordered = ordered[(ordered >> (shift + _DIGIT_BITS)) == prefix]
         low_bits = ((ordered >> shift) & 0xFFFF).astype(np.intp) if self._digits > 1 else ordered

@@ -105,11 +105,12 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
             check_archive(job.out.path(".pmtiles"))
         return ImportPlan(job, tuple(catalog), notes=job.notes)
     with actions.opened(params) as (source, placement):
+        params = actions.coloured(params, source.plane)
         plane, size = source.plane, (source.plane.height, source.plane.width)
         looks = Looks(plane, params) if look else None
         bands = rescaled_bands(plane.colours, plane.alpha, params)
         first, first_disk = _first_step(params, size, bands, looks.png() if looks else usual_shares("png"))
-        tiling = _tiling(job, size, bands, placement, looks) if job.options.png2pmtiles else None
+        tiling = _tiling(job, size, bands, placement, looks, params.colorize) if job.options.png2pmtiles else None
         tif, spool = pixel_bytes(*size, bands), 0 if params.high_memory else spooled_bytes(plane, params)
         needs = [Range.of(tif + spool), first_disk + tiling.disk if tiling else first_disk]
         reads_by_gdal, warps = not isinstance(params, Ome2PngParams), tiling is not None and tiling.warps
@@ -150,7 +151,9 @@ class _Tiling:
     calls: tuple[ToolCall, ...] = ()
 
 
-def _tiling(job: ImageJob, size: tuple[int, int], bands: int, placement: Placement, looks: Looks | None) -> _Tiling:
+def _tiling(
+    job: ImageJob, size: tuple[int, int], bands: int, placement: Placement, looks: Looks | None, colour: str | None
+) -> _Tiling:
     cut = subset(Png2PmtilesParams, job.options, out=job.out)
     pyramid = plan_tiles(size, placement.affine, placement.crs, bands, cut)
     warps = not resamples(placement.affine, placement.crs, cut.resample)
@@ -177,7 +180,7 @@ def _tiling(job: ImageJob, size: tuple[int, int], bands: int, placement: Placeme
     worked = bands
     if warps:  # with alpha
         worked = 2 if bands == 1 else 4
-    elif primary_colour(job.options.colorize):  # as grey
+    elif primary_colour(colour):  # as grey
         worked = 1 + bands // 4
     return _Tiling(
         step=Step("png2pmtiles", files),

@@ -50,7 +50,7 @@ def read_image(path: Path, **options: Any) -> Pixels:
 class ArrayPlane:
     """A plane in memory."""
 
-    concurrent, stored, copies = True, True, 3
+    concurrent, stored, copies, masked, tint = True, True, 3, False, None
 
     def __init__(self, pixels: Pixels, block: tuple[int, int] = (16, 16), *, alpha: bool = False) -> None:
         self.pixels, self.alpha, self.block = pixels, alpha, block

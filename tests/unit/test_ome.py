@@ -14,7 +14,7 @@ from support.rasters import NAMESPACE, noise, ome_xml, params_for, read_image, w
 
 from cartloader.bounds import place
 from cartloader.errors import CartloaderError, MetadataError, UsageError
-from cartloader.images.ome import read_ome
+from cartloader.images.ome import PageShape, read_ome
 from cartloader.images.source import open_source
 
 # Metres, from the definitions in the OME schema's UnitsLength (2016-06).
@@ -40,6 +40,10 @@ def written(path: Path, xml: str, pages: int = 1, **more: Any) -> Path:
     return write_pages(path, [np.full((6, 8), n % 256, np.uint8) for n in range(pages)], xml.encode(), **more)
 
 
+def mono(_page: int) -> PageShape:
+    return PageShape(6, 8, 1)
+
+
 def size_attributes(x: str | float, y: str | float, x_unit: str | None = None, y_unit: str | None = None) -> str:
     units = f' PhysicalSizeXUnit="{x_unit}"' if x_unit else ""
     units += f' PhysicalSizeYUnit="{y_unit}"' if y_unit else ""
@@ -52,7 +56,7 @@ def size_attributes(x: str | float, y: str | float, x_unit: str | None = None, y
 @pytest.mark.parametrize("unit", UNITS)
 def test_every_unit_of_length(tmp_path: Path, unit: str) -> None:
     xml = ome_xml(pixels=size_attributes(2, 3, unit, unit))
-    (image,) = read_ome(xml, tmp_path / "a.ome.tif", 1)
+    (image,) = read_ome(xml, tmp_path / "a.ome.tif", 1, mono).images
     assert image.pixel_size == pytest.approx((2e6 * UNITS[unit], 3e6 * UNITS[unit]), rel=1e-12)
 
 
@@ -120,7 +124,7 @@ def test_the_extent_is_that_of_level_0_of_the_same_series(tmp_path: Path) -> Non
 def test_dimension_orders(tmp_path: Path, order: str) -> None:
     sizes = {"Z": 2, "C": 3, "T": 4}
     xml = ome_xml(DimensionOrder=f"XY{order}", SizeZ=2, SizeC=3, SizeT=4)
-    (image,) = read_ome(xml, tmp_path / "a.ome.tif", 24)
+    (image,) = read_ome(xml, tmp_path / "a.ome.tif", 24, mono).images
     # The first axis runs fastest: numpy's last.
     expected = {
         page: dict(zip(order[::-1], index, strict=True))
@@ -130,7 +134,7 @@ def test_dimension_orders(tmp_path: Path, order: str) -> None:
 
 
 def planes_of(inner: str, pages: int, **sizes: int) -> list[tuple[int, int, int, int]]:
-    (image,) = read_ome(ome_xml(inner, **sizes), Path("a.ome.tif"), pages)
+    (image,) = read_ome(ome_xml(inner, **sizes), Path("a.ome.tif"), pages, mono).images
     return [(plane.page, plane.z, plane.c, plane.t) for plane in image.planes]
 
 
@@ -148,7 +152,7 @@ def test_tiff_data() -> None:
     )  # fmt: skip
     assert planes_of(permuted, 4, SizeZ=2, SizeC=2) == [(3, 0, 0, 0), (2, 1, 0, 0), (1, 0, 1, 0), (0, 1, 1, 0)]
     # planes that the file does not have, or the image does not have
-    assert planes_of('<TiffData IFD="3" PlaneCount="4"/>', 4, SizeZ=2, SizeC=2) == [(3, 0, 0, 0)]
+    assert planes_of('<TiffData IFD="3" PlaneCount="4"/>', 4, SizeZ=2, SizeC=1) == [(3, 0, 0, 0)]
     assert planes_of('<TiffData/><TiffData FirstZ="7" IFD="1"/>', 4, SizeZ=2, SizeC=2) == every
 
 
@@ -233,7 +237,7 @@ def test_a_file_of_a_set_is_read_without_its_siblings(tmp_path: Path) -> None:
     xml = ome_xml(_blocks("a.tif", "b.tif", "c.tif"), size_attributes(1, 1), 'UUID="urn:uuid:1"', SizeZ=3)
     for name in ("b.tif", "B.TIF", "renamed.tif"):
         path = written(tmp_path / name, xml)
-        assert with_source(path, lambda source: source.description) == "8 × 6 uint8"
+        assert with_source(path, lambda source: source.description) == "8 × 6 uint8, z=1"
         assert bounds_of(path) == (0, 0, 8, 6)
         with pytest.raises(UsageError, match=r"--z 0 is out of range; its z: 1$"):
             read_image(path, z=0)
@@ -254,7 +258,10 @@ def test_a_companion_file_is_read_where_it_is(tmp_path: Path, encoding: str) -> 
         tmp_path / "b.tif",
         f'<OME {NAMESPACE} UUID="urn:uuid:1"><BinaryOnly MetadataFile="set.companion.ome" UUID="urn:uuid:9"/></OME>',
     )
-    with pytest.raises(CartloaderError, match="does not say where it lies"):
+    with pytest.raises(
+        CartloaderError,
+        match=r"b\.tif: its metadata are in set\.companion\.ome, which is not beside it; give .* --pixel-size",
+    ):
         bounds_of(path)
     assert read_image(path).max() == 0
     sizes = size_attributes(2, 2, "µm", "µm")
@@ -319,7 +326,8 @@ def test_an_entity_bomb_is_refused(tmp_path: Path) -> None:
 def test_sizes_beyond_all_bounds_cost_nothing(tmp_path: Path) -> None:
     huge = 10**12
     started = time.perf_counter()
-    (image,) = read_ome(ome_xml("<TiffData/>", SizeZ=huge, SizeC=huge, SizeT=huge), tmp_path / "a.ome.tif", 3)
+    xml = ome_xml("<TiffData/>", SizeZ=huge, SizeC=huge, SizeT=huge)
+    (image,) = read_ome(xml, tmp_path / "a.ome.tif", 3, mono).images
     assert len(image.planes) == 3
     path = written(tmp_path / "a.ome.tif", ome_xml("<TiffData/>", DimensionOrder="XYCZT", SizeC=huge), 3)
     assert read_image(path, page=2).max() == 2

@@ -111,14 +111,6 @@ def test_senseless_ycbcr_coefficients(tmp_path: Path, tag: int) -> None:
         read_image(tmp_path / "a.tif")
 
 
-def test_subsampled_colour_without_jpeg_is_refused(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", noise((20, 32, 3)), photometric="ycbcr")
-    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
-        file.pages.first.tags["YCbCrSubSampling"].overwrite((2, 2))
-    with pytest.raises(InputError, match="chroma subsampling not supported"):
-        read_image(tmp_path / "a.tif")
-
-
 def test_cmyk(tmp_path: Path) -> None:
     picture = noise((40, 50, 4))
     tifffile.imwrite(tmp_path / "a.tif", picture, photometric="separated")

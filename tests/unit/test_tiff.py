@@ -18,7 +18,7 @@ from PIL import Image
 from support.rasters import noise, read_image, read_whole, smooth, with_source, write_pages
 
 from cartloader.errors import CartloaderError, InputError, UsageError
-from cartloader.images import tiff as tiff_module
+from cartloader.images import samples as samples_module
 from cartloader.images.plane import Plane, Window
 from cartloader.images.source import Source
 
@@ -272,11 +272,11 @@ def test_refusals_say_why(tmp_path: Path) -> None:
         return text
 
     assert "complex numbers" in refused(np.zeros((4, 5), np.complex64))
-    assert "5 samples per pixel" in refused(
-        noise((4, 5, 5)), photometric="rgb", extrasamples=[2, 0], planarconfig="contig"
-    )
-    assert "CIELAB cannot be shown" in refused(noise((4, 5, 3)), photometric="cielab", planarconfig="contig")
-    assert "CMYK is read with 8 bits" in refused(noise((4, 5, 4), np.uint16), photometric="separated")
+    assert "ICCLAB cannot be shown" in refused(noise((4, 5, 3)), photometric="icclab", planarconfig="contig")
+    assert "CIELAB is read with 8 bits" in refused(noise((4, 5, 3), np.uint16), photometric="cielab")
+    assert "CMYK is read with 8 or 16 bits" in refused(noise((4, 5, 4), np.uint32), photometric="separated")
+    inks = [(332, 3, 1, 2, True)]
+    assert "inks other than CMYK" in refused(noise((4, 5, 4)), photometric="separated", extratags=inks)
     assert "MINISWHITE is read for unsigned" in refused(noise((4, 5), np.float32), photometric="miniswhite")
     assert "slices in one page" in refused(
         noise((3, 16, 16)), volumetric=True, tile=(2, 16, 16), photometric="minisblack"
@@ -293,7 +293,7 @@ def test_zero_sizes_are_refused(tmp_path: Path, tag: str) -> None:
 
 
 def test_a_huge_compressed_piece_asks_for_high_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiff_module, "SEGMENT_BYTES", 1 << 20)
+    monkeypatch.setattr(samples_module, "SEGMENT_BYTES", 1 << 20)
     picture = noise((1500, 1000))
     tifffile.imwrite(tmp_path / "a.tif", picture, compression="zlib", rowsperstrip=1500)
     with pytest.raises(InputError, match=r"compressed pieces of 1 MB each; add --high-memory"):

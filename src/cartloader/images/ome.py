@@ -1,21 +1,24 @@
 """OME-XML: what an OME-TIFF says about its images: sizes, pixel sizes with their units, channels, planes.
 
-Reference: the OME data model (schema 2016-06 and its forerunners, whose element names are the same) and the OME-TIFF
-specification's rules for `TiffData`.
+Reference: the OME data model (schema 2016-06 and its forerunners, whose element names are the same). Which page holds
+which plane is settled in `cartloader.images.ome_planes`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, NamedTuple
 
-from defusedxml import ElementTree, EntitiesForbidden
+import tifffile
+from defusedxml import DefusedXmlException, ElementTree, EntitiesForbidden
 
-from cartloader.errors import MetadataError
+from cartloader.errors import InputError, MetadataError
+from cartloader.images import is_tiff
+from cartloader.images.ome_planes import Block, OmePlane, Share, attribute, in_turn
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element  # the type only; parsing is defusedxml's
@@ -30,14 +33,13 @@ MICROMETRES = {
 """µm per length unit of the OME data model; micro and ångström signs by both of their code points."""
 
 
-@dataclass(frozen=True)
-class OmePlane:
-    """One 2-D plane of an `OmeImage`: its indices, and the top-level page of this file that holds it."""
+class PageShape(NamedTuple):
+    """What a page of the file is."""
 
-    page: int
-    z: int
-    c: int
-    t: int
+    height: int
+    width: int
+    samples: int
+    """Samples per pixel."""
 
 
 @dataclass(frozen=True)
@@ -59,54 +61,81 @@ class OmeImage:
     """Why there is no pixel size, such as ``PhysicalSizeX is in pixel``."""
     positions: dict[tuple[int, int, int], tuple[float, float]] = field(default_factory=dict)
     """Stage position of planes by (z, c, t), in µm."""
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """The file of the set that holds a channel, by the channel's name."""
+
+
+@dataclass(frozen=True)
+class Ome:
+    """What an OME-XML block says of the file that carries it."""
+
+    images: tuple[OmeImage, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was guessed to tell pages and planes apart."""
+    lost: str = ""
+    """The file that the block names for its metadata and that is not there."""
 
 
 def is_ome(description: str) -> bool:
-    """Whether an ImageDescription is an OME-XML document."""
-    return description.rstrip().endswith("OME>") and "<" in description[:200]
+    """Whether an ImageDescription is an OME-XML document; comments may stand before it and after it."""
+    return re.match(r"\s*<(\?xml|!--|(\w+:)?OME\b)", description) is not None and "OME>" in description
 
 
-def read_ome(xml: str, path: Path, pages: int, samples: int = 1) -> list[OmeImage]:
+def read_ome(xml: str, path: Path, pages: int, shape_of: Callable[[int], PageShape]) -> Ome:
     """The images that an OME-XML block describes and that have planes in this file.
 
-    ``path`` is the TIFF that carries ``xml``, ``pages`` its number of top-level pages, ``samples`` the samples per
-    pixel of the first one. Where the block only names a companion file, that is read if it is there. Planes in other
-    files of a set are left out.
+    ``path`` is the TIFF that carries ``xml``, ``pages`` its number of top-level pages, and ``shape_of`` looks at one.
+    Where the block only names a file with the metadata, that is read. Planes in other files of a set are left out.
 
     Raises:
-        MetadataError: the block, or the companion file, is no valid OME-XML.
+        MetadataError: the block, or the file with the metadata, is no valid OME-XML, or cannot be true of this file.
     """
     root = _parse(xml, path)
-    own_id = root.get("UUID", "")
+    own_id = root.get("UUID", "").strip()
     binary_only = _child(root, "BinaryOnly")
     if binary_only is not None:
-        companion = path.with_name(Path(binary_only.get("MetadataFile", "")).name or ".")
-        if not companion.is_file():
-            return []
+        name = _file_name(binary_only.get("MetadataFile", ""))
+        companion = path.with_name(name or "companion.ome")
+        if not name or not companion.is_file() or companion.name == path.name:
+            return Ome(lost=name or "another file")
         root = _parse(_companion_text(companion), companion)
-    reader = _Reader(path, own_id, _other_names(root, path), pages, samples)
-    images = [reader.image(element) for element in _children(root, "Image")]
-    return [image for image in images if image is not None]
+        if _child(root, "BinaryOnly") is not None:
+            return Ome(lost=name)
+    return _Reader(path, own_id, pages, shape_of).read(root)
+
+
+def _file_name(text: str) -> str:
+    """The last part of a path as any system writes it: directories are those of the machine that wrote the file."""
+    return PureWindowsPath(text.strip()).name
 
 
 def _parse(xml: str | bytes, path: Path) -> Element:
     try:
-        root: Element = ElementTree.fromstring(xml.strip())
+        root: Element = ElementTree.fromstring(xml.strip().strip("\0" if isinstance(xml, str) else b"\0"))  # type: ignore[arg-type]
     except EntitiesForbidden:
         raise MetadataError(
             f"{path}: its OME-XML defines entities, which OME-XML never needs and may be harmful"
         ) from None
-    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
+    # LookupError: an unknown encoding
+    except (ElementTree.ParseError, DefusedXmlException, ValueError, LookupError, RecursionError) as error:
         raise MetadataError(f"{path}: its OME-XML cannot be parsed ({error})") from None
     return root
 
 
 def _companion_text(path: Path) -> str | bytes:
-    """UTF-8 whatever the document declares, as some writers declare UTF-16 and write UTF-8; else what it declares."""
+    """The document in a companion file, or in the first page of another OME-TIFF.
+
+    Text is UTF-8 whatever it declares, as some writers declare UTF-16 and write UTF-8; else what it declares.
+    """
     try:
+        if is_tiff(path):
+            with tifffile.TiffFile(path, is_ome=False) as file:
+                return file.pages.first.description
         data = path.read_bytes()
-    except OSError as error:
-        raise MetadataError(f"{path}: the companion file cannot be read ({error.strerror})") from None
+    except (OSError, InputError) as error:
+        raise MetadataError(f"{path}: the companion file cannot be read ({error})") from None
+    except Exception as error:  # whatever tifffile meets in a damaged file
+        raise MetadataError(f"{path}: is no TIFF that can be read ({error})") from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -122,87 +151,80 @@ def _child(element: Element, tag: str) -> Element | None:
     return next(_children(element, tag), None)
 
 
-def _other_names(root: Element, path: Path) -> frozenset[str]:
-    """File names in ``UUID`` elements that mean another file than this one.
-
-    A lone name that is not there is this file's, from before it was renamed.
-    """
-    uuids = [uuid for uuid in root.iter() if isinstance(uuid.tag, str) and uuid.tag.rpartition("}")[2] == "UUID"]
-    names = {uuid.get("FileName", "") for uuid in uuids}
-    if len(names) == 1 and not any(name and path.with_name(Path(name).name).exists() for name in names):
-        return frozenset()
-    return frozenset(name.lower() for name in names) - {path.name.lower()}
-
-
 @dataclass(frozen=True)
 class _Reader:
     """Reads ``<Image>`` elements as seen from one file of a set."""
 
     path: Path
     own_id: str
-    other_names: frozenset[str]
-    """Names of the set's other files, in lower case."""
     pages: int
-    samples: int
+    shape_of: Callable[[int], PageShape]
 
-    def image(self, element: Element) -> OmeImage | None:
-        """The image with its planes in this file, or None where it has none here."""
-        pixels = _child(element, "Pixels")
-        if pixels is None:
-            return None
+    def read(self, root: Element) -> Ome:
+        """All images with planes here, and how their planes were told apart."""
+        found = [(element, pixels) for element in _children(root, "Image") for pixels in _children(element, "Pixels")]
+        wanted = [self._wanted(pixels) for _, pixels in found]
+        try:
+            if len(wanted) > 1 and not any(share.blocks for share in wanted):
+                wanted = in_turn(wanted, self.pages, self.shape_of)
+            planes, notes = attribute(wanted, self.path.name, self.own_id, self.pages, self.shape_of)
+        except ValueError as error:
+            raise MetadataError(f"{self.path}: {error}") from None
+        images = [
+            self._image(element, pixels, share, own)
+            for (element, pixels), share, own in zip(found, wanted, planes, strict=True)
+            if own
+        ]
+        sizes = {_pixel_size(pixels)[0] for _, pixels in found}
+        if len(sizes) > 1 and any(not plane.attributed for own in planes for plane in own):
+            problem = "its OME-XML has images of several pixel sizes, and which one this is cannot be told"
+            images = [replace(image, pixel_size=None, pixel_size_problem=problem) for image in images]
+        return Ome(tuple(images), notes)
+
+    def _wanted(self, pixels: Element) -> Share:
+        """The planes that an image has, in whatever file."""
+        order = pixels.get("DimensionOrder", "XYCZT")
+        if sorted(order) != sorted("XYCZT") or order[:2] != "XY":
+            raise MetadataError(f'{self.path}: its OME-XML has DimensionOrder="{order}", which is no order of XYZCT')
         sizes = {axis: self._number(pixels, f"Size{axis}", 1, least=1) for axis in "XYZCT"}
-        channels = list(_children(pixels, "Channel"))
-        samples = max((self._number(channel, "SamplesPerPixel", 1, least=1) for channel in channels), default=1)
-        if samples == 1 and sizes["C"] % self.samples == 0:  # some writers do not say that their pages are RGB
-            samples = self.samples
-        sizes["C"] = max(sizes["C"] // samples, 1)
-        planes = tuple(self._planes(pixels, sizes))
-        if not planes:
-            return None
+        told = [self._number(channel, "SamplesPerPixel", 1, least=1) for channel in _children(pixels, "Channel")]
+        blocks = [self._block(element, order[2:]) for element in _children(pixels, "TiffData")]
+        # One that says nothing means all planes, from the first page on, as no block at all does.
+        return Share(order[2:], sizes, max(told, default=1), tuple(block for block in blocks if block != Block()))
+
+    def _block(self, element: Element, axes: str) -> Block:
+        uuid = _child(element, "UUID")
+        page = self._number(element, "IFD", 0) if "IFD" in element.attrib else None
+        count = next(
+            (self._number(element, name, 1) for name in ("PlaneCount", "NumPlanes") if element.get(name)), None
+        )
+        return Block(
+            first=tuple(self._number(element, f"First{axis}", 0) for axis in axes),
+            page=page,
+            count=count,
+            file=_file_name(uuid.get("FileName", "")) if uuid is not None else "",
+            uuid=(uuid.text or "").strip() if uuid is not None else "",
+        )
+
+    def _image(self, element: Element, pixels: Element, share: Share, planes: tuple[OmePlane, ...]) -> OmeImage:
+        names = tuple(channel.get("Name", "") for channel in _children(pixels, "Channel"))
         pixel_size, problem = _pixel_size(pixels)
+        samples = share.samples_on(self.shape_of(planes[0].page))
+        known = all(plane.attributed for plane in planes)
+        there = {plane.c for plane in planes}
         return OmeImage(
             name=element.get("Name", ""),
-            width=sizes["X"],
-            height=sizes["Y"],
-            channels=tuple(channel.get("Name", "") for channel in channels),
-            depth=sizes["Z"],
+            width=share.sizes["X"],
+            height=share.sizes["Y"],
+            channels=names if known else (),
+            depth=share.sizes["Z"],
             samples=samples,
             planes=planes,
             pixel_size=pixel_size,
             pixel_size_problem=problem,
-            positions=dict(self._positions(pixels)),
+            positions=dict(self._positions(pixels)) if known else {},
+            elsewhere={names[c]: file for c, file in share.elsewhere(there).items() if c < len(names)},
         )
-
-    def _planes(self, pixels: Element, sizes: dict[str, int]) -> Iterator[OmePlane]:
-        """Walk the ``TiffData`` blocks; each maps a run of planes, in dimension order, to a run of pages."""
-        order = pixels.get("DimensionOrder", "XYZCT")
-        if sorted(order) != sorted("XYZCT") or order[:2] != "XY":
-            raise MetadataError(f'{self.path}: its OME-XML has DimensionOrder="{order}", which is no order of XYZCT')
-        axes = order[2:]  # the fastest first
-        strides = {axes[0]: 1, axes[1]: sizes[axes[0]], axes[2]: sizes[axes[0]] * sizes[axes[1]]}
-        total = sizes["Z"] * sizes["C"] * sizes["T"]
-        found: dict[int, int] = {}
-        blocks = list(_children(pixels, "TiffData"))
-        for block in blocks:
-            first = {axis: self._number(block, f"First{axis}", 0) for axis in axes}
-            page = self._number(block, "IFD", 0)
-            rest = 1 if "IFD" in block.attrib else self.pages
-            count = self._number(block, "PlaneCount", self._number(block, "NumPlanes", rest))
-            if not self._is_here(block) or any(first[axis] >= sizes[axis] for axis in axes):
-                continue
-            start = sum(first[axis] * strides[axis] for axis in axes)
-            found.update(zip(range(start, min(start + count, total)), range(page, self.pages), strict=False))
-        if not blocks:
-            found = dict(zip(range(total), range(self.pages), strict=False))
-        for index in sorted(found):
-            yield OmePlane(found[index], **{axis.lower(): index // strides[axis] % sizes[axis] for axis in "ZCT"})
-
-    def _is_here(self, block: Element) -> bool:
-        """Whether a block's planes are in this file: by UUID, which outlives a renaming, else by file name."""
-        uuid = _child(block, "UUID")
-        if uuid is None or (self.own_id and (uuid.text or "").strip() == self.own_id):
-            return True
-        return uuid.get("FileName", "").lower() not in self.other_names
 
     def _positions(self, pixels: Element) -> Iterator[tuple[tuple[int, int, int], tuple[float, float]]]:
         for plane in _children(pixels, "Plane"):

@@ -20,16 +20,24 @@ from cartloader.images.plane import Pixels
 
 Converter = Callable[[Pixels], Pixels]
 
-_MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
+_MINISWHITE, _MINISBLACK, RGB, _PALETTE, _MASK, _SEPARATED, YCBCR, _CIELAB = 0, 1, 2, 3, 4, 5, 6, 8
 _NAMES = {
-    4: "TRANSPARENCY_MASK", 8: "CIELAB", 9: "ICCLAB", 10: "ITULAB", 32803: "CFA", 32844: "LOGL",
+    9: "ICCLAB", 10: "ITULAB", 32803: "CFA", 32844: "LOGL",
     32845: "LOGLUV", 34892: "LINEAR_RAW", 51177: "DEPTH_MAP", 52527: "SEMANTIC_MASK",
 }  # fmt: skip
-_BASE_SAMPLES = {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _PALETTE: 1, _SEPARATED: 4, _YCBCR: 3}
-_JPEG = {6, 7, 34892, 33007}
+_BASE_SAMPLES = {
+    _MINISWHITE: 1, _MINISBLACK: 1, RGB: 3, _PALETTE: 1, _MASK: 1, _SEPARATED: 4, YCBCR: 3, _CIELAB: 3,
+}  # fmt: skip
+_GREY = {_MINISWHITE, _MINISBLACK, _MASK}
+JPEG = {6, 7, 34892, 33007}
 """Codecs that hand out RGB where the file says YCbCr, if the three samples lie together."""
-_APERIO_YCC = 33003
-"""Aperio's JPEG-2000 in YCbCr, whatever the photometric tag says."""
+_JPEG_2000_OF_APERIO = {33003: YCBCR, 33005: RGB}
+"""What three samples are by the codec, whatever the photometric tag says; 33003 is YCbCr in Aperio's files alone."""
+_OLD_JPEG = 6
+SEPARATE = 2
+"""PlanarConfiguration of samples that lie in planes of their own."""
+_PHOTOMETRIC, _INK_SET = 262, 332
+_ASSOCIATED, _UNASSOCIATED = 1, 2
 
 
 @dataclass(frozen=True)
@@ -39,29 +47,72 @@ class Scheme:
     page: TiffPage
     kind: int
     """Photometric interpretation of the decoded samples."""
-    alpha: bool
+    alpha: int | None
+    """Index of the sample that is alpha."""
     associated: bool
     """Whether colours are stored multiplied by alpha."""
     separate: bool
     """Whether each sample is a grey picture of its own."""
+    tint: str | None = None
+    """The colour of a grey picture, ``#rrggbb``, that the file shows by a palette of its shades."""
+    notes: tuple[str, ...] = ()
+    """What was guessed."""
 
     @property
     def colours(self) -> int:
         """Bands of the picture without alpha: 1 or 3."""
-        return 1 if self.kind in {_MINISWHITE, _MINISBLACK} else 3
+        return 1 if self.kind in _GREY else 3
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the converted pixels."""
         stored = np.dtype(self.page.dtype or np.void).newbyteorder("=")
-        if self.kind in {_PALETTE, _SEPARATED, _YCBCR} or stored.kind == "b" or self._bits < 8:
+        if self.kind in {_PALETTE, _SEPARATED, YCBCR, _CIELAB} or stored.kind == "b" or self.bits < 8:
             return np.dtype(np.uint8)
         return np.dtype(np.float32) if stored == np.float16 else stored
 
     @property
-    def _bits(self) -> int:
+    def bits(self) -> int:
+        """Bits of a stored sample."""
         bits = self.page.bitspersample
         return int(bits if isinstance(bits, int) else bits[0])
+
+    @property
+    def stored_colours(self) -> int:
+        """Samples of a pixel that say its colour."""
+        return 1 if self.separate else _BASE_SAMPLES[self.kind]
+
+    @property
+    def needs_gdal(self) -> bool:
+        """Whether GDAL makes RGB of the page: tifffile decodes no subsampled YCbCr but JPEG."""
+        return self.kind == YCBCR and self.page.is_subsampled and self.page.compression not in JPEG
+
+    def check(self, path: Path) -> None:
+        """Make sure that a picture can be made of the samples.
+
+        Raises:
+            InputError: they have a type or meaning that cannot be shown.
+        """
+        page, stored = self.page, np.dtype(self.page.dtype or np.void)
+        kind = stored.kind
+        if page.dtype is None or kind not in "buif":
+            what = "complex numbers" if kind == "c" else "an unknown sample type"
+            raise InputError(f"{path}: holds {what}, which cannot be shown")
+        if self.kind not in _BASE_SAMPLES:
+            raise InputError(f"{path}: photometric interpretation {_NAMES.get(self.kind, self.kind)} cannot be shown")
+        if page.samplesperpixel < _BASE_SAMPLES[self.kind]:
+            raise InputError(f"{path}: has {page.samplesperpixel} samples per pixel, of which no picture can be made")
+        if self.kind == _SEPARATED and int(page.tags.valueof(_INK_SET, 1)) != 1:
+            raise InputError(f"{path}: has inks other than CMYK, which cannot be shown")
+        if self.kind == _SEPARATED and (kind not in "bu" or stored.itemsize > 2):
+            raise InputError(f"{path}: CMYK is read with 8 or 16 bits per sample only")
+        if self.kind in {YCBCR, _CIELAB} and stored != np.uint8:
+            name = "YCbCr" if self.kind == YCBCR else "CIELAB"
+            raise InputError(f"{path}: {name} is read with 8 bits per sample only")
+        if self.kind == _MINISWHITE and kind not in "bu":
+            raise InputError(f"{path}: MINISWHITE is read for unsigned integers only")
+        if self.kind == _PALETTE and (kind not in "bu" or self.bits > 16):
+            raise InputError(f"{path}: a palette is read for unsigned integers of at most 16 bits only")
 
     def converter(self, path: Path) -> Converter:
         """A function from stored samples ``(rows, columns, samples)`` to ``(rows, columns, colours + alpha)``.
@@ -69,76 +120,115 @@ class Scheme:
         Raises:
             InputError: the samples have a type or meaning that cannot be shown.
         """
-        page = self.page
-        if page.dtype is None or np.dtype(page.dtype).kind not in "buif":
-            what = "complex numbers" if page.dtype and np.dtype(page.dtype).kind == "c" else "an unknown sample type"
-            raise InputError(f"{path}: holds {what}, which cannot be shown")
-        if self.kind not in _BASE_SAMPLES:
-            raise InputError(f"{path}: photometric interpretation {_NAMES.get(self.kind, self.kind)} cannot be shown")
-        base = _BASE_SAMPLES[self.kind]
-        if not self.separate and not base <= page.samplesperpixel <= 4:
-            raise InputError(f"{path}: has {page.samplesperpixel} samples per pixel, of which no picture can be made")
-        if self.kind in {_SEPARATED, _YCBCR} and np.dtype(page.dtype) != np.uint8:
-            raise InputError(
-                f"{path}: {'CMYK' if self.kind == _SEPARATED else 'YCbCr'} is read with 8 bits per sample only"
-            )
-        if self.kind == _MINISWHITE and np.dtype(page.dtype).kind not in "bu":
-            raise InputError(f"{path}: MINISWHITE is read for unsigned integers only")
-        if self.kind == _PALETTE and (np.dtype(page.dtype).kind not in "bu" or self._bits > 16):
-            raise InputError(f"{path}: a palette is read for unsigned integers of at most 16 bits only")
-        steps = self._steps(base)
+        self.check(path)
+        base = self.stored_colours
+        to_colours, to_alpha = self._colours(), partial(_scaled_alpha, top=self._top, dtype=self.dtype)
+        full = np.iinfo(self.dtype).max if self.dtype.kind in "iu" else 1
+        given_out_as_rgb = self.needs_gdal
 
         def convert(samples: Pixels) -> Pixels:
-            for step in steps:
-                samples = step(samples)
-            return samples.astype(self.dtype, copy=False)
+            colours = samples[..., :3] if given_out_as_rgb else to_colours(samples[..., :base])
+            colours = colours.astype(self.dtype, copy=False)
+            if self.alpha is None:
+                return colours
+            alpha = to_alpha(samples[..., self.alpha : self.alpha + 1])
+            if self.associated:
+                colours = _unassociated(colours, alpha, full)
+            return np.concatenate([colours, alpha], axis=-1)
 
         return convert
 
-    def _steps(self, base: int) -> list[Converter]:
-        steps: list[Converter] = []
+    @property
+    def _top(self) -> float:
+        """The stored value of full light, or full alpha."""
         stored = np.dtype(self.page.dtype or np.void)
-        top = np.iinfo(stored).max if stored.kind == "i" else (1 << self._bits) - 1
-        if not self.separate and not self.alpha and self.page.samplesperpixel > base:
-            steps.append(lambda samples: samples[..., :base])
-        if self._bits < 8 and self.kind != _PALETTE:
-            scale = 255 / top
-            steps.append(lambda samples: np.rint(samples * scale).astype(np.uint8))
-            stored, top = np.dtype(np.uint8), 255
-        if self.associated:
-            steps.append(partial(_unassociate, top=top if stored.kind in "iu" else 1))
-        if self.kind == _MINISWHITE:
-            white = top
-            steps.append(lambda samples: white - samples)
-        elif self.kind == _PALETTE:
+        return np.iinfo(stored).max if stored.kind == "i" else 1 if stored.kind == "f" else (1 << self.bits) - 1
+
+    def _colours(self) -> Converter:
+        """From the samples of colour to those of the picture."""
+        top = self._top
+        if self.kind == _PALETTE:
             table = _palette(self.page)
             # one bit is read as bool, which would select instead of look up
-            steps.append(lambda samples: table[samples[..., 0].astype(np.uint16)])
-        elif self.kind == _SEPARATED:
-            steps.append(_from_cmyk)
-        elif self.kind == _YCBCR:
-            steps.append(_from_ycbcr(self.page))
-        if self.alpha and stored.kind == "u" and self._bits % 8:
-            steps.append(partial(_widen_alpha, top=top))
-        return steps
+            return lambda samples: table[samples[..., 0].astype(np.uint16)]
+        if self.kind in {_SEPARATED, YCBCR, _CIELAB}:
+            if self.kind == YCBCR:
+                return _from_ycbcr(self.page)
+            return _from_cielab if self.kind == _CIELAB else partial(_from_cmyk, top=top)
+        if self.bits < 8:
+            shades = np.rint(np.arange(top + 1) * (255 / top)).astype(np.uint8)
+            shades = shades[::-1] if self.kind == _MINISWHITE else shades
+            return lambda samples: shades[samples.astype(np.uint8)]
+        white = np.dtype(self.page.dtype or np.void).newbyteorder("=").type(top) if self.kind == _MINISWHITE else None
+        return lambda samples: samples if white is None else white - samples
 
 
 def scheme_of(page: TiffPage) -> Scheme:
     """What a page's tags say of its samples. An extra sample counts as alpha only where the file says it is."""
-    kind, extra = int(page.photometric), tuple(map(int, page.extrasamples))
-    if kind == _YCBCR and page.compression in _JPEG and page.planarconfig == 1 and not extra:
-        kind = _RGB
-    elif page.compression == _APERIO_YCC:
-        kind = _YCBCR
-    base = _BASE_SAMPLES.get(kind, page.samplesperpixel)
-    alpha = page.samplesperpixel == base + 1 and extra[:1] in {(1,), (2,)} and kind != _SEPARATED
+    count, extra = int(page.samplesperpixel), tuple(map(int, page.extrasamples))
+    kind, notes = _kind_of(page, count)
+    base = _BASE_SAMPLES.get(kind, count)
+    is_alpha = [sample in {_ASSOCIATED, _UNASSOCIATED} for sample in extra[: max(count - base, 0)]]
+    grey_samples = kind in _GREY and count > 1
+    # Of a grey page with several more samples each is a channel.
+    alpha = base + is_alpha.index(True) if any(is_alpha) and not (grey_samples and count > base + 1) else None
+    separate = grey_samples and alpha is None
+    left_out = 0 if separate else count - base - (alpha is not None)
+    if left_out > 0 and kind in _BASE_SAMPLES:
+        what = "its further sample" if left_out == 1 else f"its {left_out} further samples"
+        notes = (
+            *notes,
+            f"{what} of a pixel, which the file does not call alpha, {'is' if left_out == 1 else 'are'} left out",
+        )
+    tint = _ramp(page) if kind == _PALETTE and page.dtype is not None and np.dtype(page.dtype).kind in "bu" else None
     return Scheme(
         page=page,
-        kind=kind,
+        kind=_MINISBLACK if tint else kind,
         alpha=alpha,
-        associated=alpha and extra[0] == 1,
-        separate=kind in {_MINISWHITE, _MINISBLACK} and page.samplesperpixel > 1 and not alpha,
+        associated=alpha is not None and extra[alpha - base] == _ASSOCIATED,
+        separate=separate,
+        tint=tint,
+        notes=notes,
     )
+
+
+def _kind_of(page: TiffPage, count: int) -> tuple[int, tuple[str, ...]]:
+    """What the samples are once they are decoded, and a note where that had to be guessed."""
+    kind = int(page.photometric)
+    if page.compression in _JPEG_2000_OF_APERIO:
+        if count == 3:
+            aperio = page.description.startswith("Aperio") and page.planarconfig != SEPARATE
+            return _JPEG_2000_OF_APERIO[page.compression] if aperio else RGB, ()
+        return _MINISBLACK if kind in {RGB, YCBCR} else kind, ()
+    if _PHOTOMETRIC not in page.tags and page.compression != _OLD_JPEG:
+        kind = RGB if count == 3 else _MINISBLACK
+        name = "RGB" if kind == RGB else "grey, 0 is black"
+        return kind, (f"its PhotometricInterpretation is missing; taken for {name}",)
+    decoded = page.compression in JPEG and page.planarconfig != SEPARATE and not page.extrasamples
+    return (RGB if kind == YCBCR and decoded else kind), ()
+
+
+def _ramp(page: TiffPage) -> str | None:
+    """The colour ``#rrggbb`` whose shades, from black on, are the palette of at most 8 bits of a page."""
+    bits = int(page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0])
+    return ramp_of(_palette(page)[: 1 << bits], bits) if bits <= 8 else None
+
+
+def ramp_of(table: NDArray[np.uint8], bits: int) -> str | None:
+    """The colour ``#rrggbb`` of which a palette ``(entries, 3)`` has the shades, within 1, by indices of ``bits`` bits.
+
+    Such a palette is how a fluorescence microscope shows a grey picture: ``entry = colour · index / greatest index``.
+    """
+    if len(table) < 2 or table[0].any():
+        return None
+    index = np.rint(np.arange(len(table)) * (255 / ((1 << bits) - 1)))
+    colour = np.rint(table[-1] * (255 / index[-1]))
+    if colour.max() > 255 or not colour.any():
+        return None
+    shades = np.trunc(np.outer(index, colour) / 255)
+    if np.abs(shades - table).max() > 1:
+        return None
+    return "#" + bytes(colour.astype(np.uint8)).hex()
 
 
 def _palette(page: TiffPage) -> NDArray[np.uint8]:
@@ -149,27 +239,26 @@ def _palette(page: TiffPage) -> NDArray[np.uint8]:
     return table
 
 
-def _unassociate(samples: Pixels, top: int) -> Pixels:
-    """Colours divided by alpha (section 18), alpha 0 giving 0; ``top`` is full alpha."""
-    values = samples.astype(np.float64)
-    colours, alpha = values[..., :-1], values[..., -1:]
-    np.divide(colours * top, alpha, out=colours, where=alpha > 0)
-    colours[(alpha <= 0)[..., 0]] = 0
-    return (np.rint(values.clip(0, top)) if samples.dtype.kind in "iu" else values).astype(samples.dtype)
+def _unassociated(colours: Pixels, alpha: Pixels, full: float) -> Pixels:
+    """Colours divided by alpha (section 18), alpha 0 giving 0; ``full`` is full alpha, and full light."""
+    values, share = colours.astype(np.float64), alpha.astype(np.float64)
+    np.divide(values * full, share, out=values, where=share > 0)
+    values[(share <= 0)[..., 0]] = 0
+    return (np.rint(values.clip(0, full)) if colours.dtype.kind in "iu" else values).astype(colours.dtype)
 
 
-def _widen_alpha(samples: Pixels, top: int) -> Pixels:
-    """Alpha of 9 to 15 bits stretched to 16, where full alpha is looked for; colours have their thresholds."""
-    full = np.iinfo(samples.dtype).max
-    samples = samples.copy()
-    samples[..., -1] = np.rint(samples[..., -1] * (full / top))
-    return samples
+def _scaled_alpha(alpha: Pixels, top: float, dtype: np.dtype[Any]) -> Pixels:
+    """Alpha in the type of the colours, whose greatest value is full alpha; ``top`` is that as it is stored."""
+    if dtype.kind == "f" or (alpha.dtype == dtype and top == np.iinfo(dtype).max):
+        return alpha.astype(dtype, copy=False)
+    return np.rint(alpha.astype(np.float64) * (np.iinfo(dtype).max / top)).astype(dtype)
 
 
-def _from_cmyk(samples: Pixels) -> Pixels:
+def _from_cmyk(samples: Pixels, top: float) -> Pixels:
     """Ink coverage → RGB, each light the product of what cyan, magenta or yellow and black let through."""
-    light = 255 - samples.astype(np.uint16)
-    return ((light[..., :3] * light[..., 3:4] + 127) // 255).astype(np.uint8)
+    light = top - samples.astype(np.float64)
+    colours: Pixels = np.rint(light[..., :3] * light[..., 3:4] * (255 / top**2)).astype(np.uint8)
+    return colours
 
 
 def _from_ycbcr(page: TiffPage) -> Converter:
@@ -190,6 +279,30 @@ def _from_ycbcr(page: TiffPage) -> Converter:
         return colours
 
     return convert
+
+
+def _from_cielab(samples: Pixels) -> Pixels:
+    """L* of 0 … 255 for 0 … 100, a* and b* as signed bytes (section 23) → sRGB; what has no hue stays grey.
+
+    CIE 15 gives X, Y and Z by the white point, IEC 61966-2-1 gives sRGB. The file's white is taken for that of sRGB, so
+    that a* = b* = 0 is grey whatever it is.
+    """
+    lightness = samples[..., 0].astype(np.float64) * (100 / 255)
+    a, b = (samples[..., band].astype(np.uint8).view(np.int8).astype(np.float64) for band in (1, 2))
+    y = (lightness + 16) / 116
+    ratio = np.stack([y + a / 500, y, y - b / 200], axis=-1)
+    ratio = np.where(ratio > 6 / 29, ratio**3, (ratio - 4 / 29) * (3 * (6 / 29) ** 2))
+    light = ((ratio * _WHITE) @ _XYZ_TO_SRGB.T).clip(0, 1)
+    shade = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    colours: Pixels = np.rint(shade * 255).astype(np.uint8)
+    return colours
+
+
+_XYZ_TO_SRGB = np.array(
+    [[3.2406255, -1.537208, -0.4986286], [-0.9689307, 1.8757561, 0.0415175], [0.0557101, -0.2040211, 1.0569959]]
+)
+_WHITE = np.linalg.inv(_XYZ_TO_SRGB).sum(axis=1)
+"""X, Y and Z of what sRGB shows as white."""
 
 
 def _rationals(page: TiffPage, code: int) -> tuple[float, ...] | None:

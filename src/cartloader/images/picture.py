@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
-from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window as GdalWindow
 
-from cartloader.errors import InputError
-from cartloader.images.plane import COPIES, Pixels, Window
+from cartloader.errors import CartloaderError, InputError
+from cartloader.images.chunks import Jpeg, Png
+from cartloader.images.nodata import NONE, has_no_data, nodata_value
+from cartloader.images.photometric import ramp_of
+from cartloader.images.plane import COPIES, Pixels, Window, hidden
+from cartloader.params import PixelOptions
 
 # GDAL's own log goes nowhere: what matters comes as an exception.
 logging.getLogger("rasterio").setLevel(logging.CRITICAL)
@@ -34,8 +39,8 @@ _GDAL_OPTIONS = {
 
 
 @contextmanager
-def open_dataset(path: Path) -> Iterator[DatasetReader]:
-    """A file as GDAL opens it, set up to fail loudly and to use little memory.
+def open_dataset(path: Path, inside: str | None = None) -> Iterator[DatasetReader]:
+    """A file, or the dataset of this name in it, as GDAL opens it, set up to fail loudly and to use little memory.
 
     Raises:
         InputError: GDAL cannot open it.
@@ -45,7 +50,7 @@ def open_dataset(path: Path) -> Iterator[DatasetReader]:
     with rasterio.Env(**_GDAL_OPTIONS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            dataset = rasterio.open(path)
+            dataset = rasterio.open(inside or path)
         except RasterioIOError as error:
             raise InputError(f"{path}: is no picture that can be read; TIFF, PNG and JPEG are") from error
         with dataset:
@@ -65,48 +70,106 @@ class PicturePlane:
     concurrent = False
     stored, copies = False, COPIES
 
-    def __init__(self, path: Path, dataset: DatasetReader) -> None:
-        """Find out what the bands mean.
+    def __init__(self, path: Path, dataset: DatasetReader, options: PixelOptions, opened: ExitStack) -> None:
+        """Find out what the bands mean; ``opened`` closes what has to be opened beside the dataset.
 
         Raises:
-            InputError: bands of which no picture can be made.
+            InputError: bands of which no picture can be made, or a file that is cut off.
+            UsageError: ``--nodata`` is no value of its type.
         """
-        self._path, self._dataset = path, dataset
+        self._path, self._dataset, self._opened = path, dataset, opened
         self.height, self.width = dataset.height, dataset.width
         self.block = (STRIP_ROWS, self.width)
-        self._table = _colour_table(dataset)
-        colour = [band for band in dataset.colorinterp if band != ColorInterp.alpha]
-        self._keyed = MaskFlags.nodata in dataset.mask_flag_enums[0]
-        self.alpha = self._keyed or dataset.colorinterp[-1] == ColorInterp.alpha
+        self.notes: tuple[str, ...] = ()
+        self.tint: str | None = None
+        with _about(path):
+            self._look(options)
+
+    def _look(self, options: PixelOptions) -> None:
+        path, dataset = self._path, self._dataset
+        with suppress(Exception):
+            _ = dataset.colorinterp  # the first look meets what is broken in EXIF data, which say nothing of pixels
+        key = None
+        if dataset.driver == "JPEG" and (mended := Jpeg.read(path).without_stray_bytes()):
+            self._read_from(mended)
+            self.notes = ("has stray bytes between its segments, which are left out",)
+        if dataset.driver == "PNG":
+            key = Png.read(path).key
         stored = np.dtype(dataset.dtypes[0])
-        if self._table is not None:
-            self.colours, self.alpha, self.dtype = 3, self._table.shape[1] == 4, np.dtype(np.uint8)
-        elif len(colour) in {1, 3} and stored.kind in "uif":
-            self.colours, self.dtype = len(colour), stored
-        else:
-            raise InputError(f"{path}: has {dataset.count} bands of {stored}, of which no picture can be made")
-        bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
+        bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * stored.itemsize))
         self._scale = 255 // ((1 << bits) - 1) if bits < 8 else 1
+        colour = [band for band in dataset.colorinterp if band != ColorInterp.alpha]
+        self._table = _colour_table(dataset)
+        if self._table is not None and self._table.shape[1] == 3:
+            self.tint = ramp_of(self._table[: len(dataset.colormap(1))], bits)
+        if self.tint:
+            self._table = None
+        self.dtype = np.dtype(np.uint8) if self._table is not None else stored
+        self.colours = 3 if self._table is not None else len(colour)
+        if self.colours not in {1, 3} or stored.kind not in "uif":
+            raise InputError(f"{path}: has {dataset.count} bands of {stored}, of which no picture can be made")
+        self._key = np.array(key[: self.colours]) if key else None
+        flags = dataset.mask_flag_enums[0]
+        told = None if key or MaskFlags.nodata not in flags else dataset.nodata
+        self._nodata = nodata_value(options.nodata, told, stored)
+        other = MaskFlags.alpha in flags or MaskFlags.nodata in flags or MaskFlags.all_valid in flags
+        self._has_mask = not other and options.nodata != NONE
+        own_alpha = dataset.colorinterp[-1] == ColorInterp.alpha if self._table is None else self._table.shape[1] == 4
+        self.masked = self._nodata is not None or self._has_mask
+        self.alpha = own_alpha or self._key is not None or self.masked
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window; from the top, as GDAL starts again at the first row for any other order."""
-        box = GdalWindow(window.column0, window.row0, window.shape[1], window.shape[0])
+        with _about(self._path):
+            stored = self._bands(window)
+            colours = stored[..., : 1 if self._table is not None else self.colours]
+            pixels = stored
+            if self._table is not None:
+                pixels = self._table[stored[..., 0]]
+            elif self._scale > 1:
+                # alpha and keys follow below, in the range of eight bits
+                pixels = stored * self.dtype.type(self._scale)
+            if self._key is not None:
+                pixels = hidden(pixels[..., : self.colours], self.colours, (colours == self._key).all(axis=-1))
+            if self._nodata is not None:
+                pixels = hidden(pixels, self.colours, has_no_data(colours, self._nodata))
+            if self._has_mask:
+                pixels = hidden(pixels, self.colours, self._dataset.read_masks(1, window=_box(window)) == 0)
+            return pixels
+
+    def _bands(self, window: Window) -> Pixels:
+        """The bands as they are stored."""
         try:
-            bands: NDArray[Any] = np.moveaxis(self._dataset.read(window=box), 0, -1)
+            found: NDArray[Any] = np.moveaxis(self._dataset.read(window=_box(window)), 0, -1)
         except RasterioIOError as error:
             why = str(error.__cause__ or error).rpartition(": ")[2]
-            raise InputError(f"{self._path}: is damaged or cut off near row {window.row0:,} ({why})") from error
-        if self._table is not None:
-            expanded: Pixels = self._table[bands[..., 0]]
-            return expanded
-        if self._keyed:
-            key = np.array(self._dataset.nodatavals[: self.colours])
-            top = np.iinfo(self.dtype).max // self._scale if self.dtype.kind in "iu" else 1
-            opaque = (bands[..., : self.colours] != key).any(axis=-1, keepdims=True)
-            bands = np.concatenate([bands[..., : self.colours], opaque * self.dtype.type(top)], axis=-1)
-        if self._scale > 1:
-            bands *= self.dtype.type(self._scale)
-        return bands
+            padded = re.search(r"(\d+) extraneous bytes before marker 0xd9", why)
+            mended = Jpeg.read(self._path).without_padding(int(padded[1])) if padded else None
+            if mended is None:
+                raise InputError(f"{self._path}: is damaged or cut off near row {window.row0:,} ({why})") from error
+            self._read_from(mended)
+            return self._bands(window)
+        return found
+
+    def _read_from(self, data: bytes) -> None:
+        """Go on with a mended copy of the file."""
+        memory = self._opened.enter_context(MemoryFile(data))
+        self._dataset = self._opened.enter_context(memory.open())
+
+
+def _box(window: Window) -> GdalWindow:
+    return GdalWindow(window.column0, window.row0, window.shape[1], window.shape[0])
+
+
+@contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """A damaged file makes GDAL and rasterio raise exceptions of many kinds."""
+    try:
+        yield
+    except (CartloaderError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(f"{path}: is no picture that can be read ({' '.join(str(error).split())})") from error
 
 
 def _colour_table(dataset: DatasetReader) -> NDArray[np.uint8] | None:

@@ -52,6 +52,10 @@ class Plane(Protocol):
     """Whether nothing has to be worked out: a window read again costs no more than from a scratch file."""
     copies: int
     """How many times its own size a block takes in memory while it is read, converted and written."""
+    masked: bool
+    """Whether pixels with alpha 0 hold no data: they count in no statistics."""
+    tint: str | None
+    """The colour ``#rrggbb`` in which the file shows a grey picture, unless another one is asked for."""
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window inside the plane, ``(rows, columns, colours + alpha)``.
@@ -69,9 +73,42 @@ def windows(height: int, width: int, block: tuple[int, int]) -> Iterator[Window]
             yield Window(row, min(row + rows, height), column, min(column + columns, width))
 
 
+def full(dtype: np.dtype[Any]) -> float:
+    """Full alpha in a type: the greatest integer, or 1."""
+    return int(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
+
+
+def hidden(pixels: Pixels, colours: int, nothing: NDArray[np.bool_]) -> Pixels:
+    """Pixels with alpha, which is 0 where ``nothing`` ``(rows, columns)`` says so; colours are kept."""
+    if pixels.shape[-1] == colours:
+        alpha = np.full((*pixels.shape[:2], 1), full(pixels.dtype), pixels.dtype)
+        pixels = np.concatenate([pixels, alpha], axis=-1)
+    elif not pixels.flags.writeable:
+        pixels = pixels.copy()
+    pixels[nothing, -1] = 0
+    return pixels
+
+
+class Masked:
+    """A plane that holds data only where another one of its size is not 0."""
+
+    masked = True
+
+    def __init__(self, plane: Plane, mask: Plane) -> None:
+        self._plane, self._mask = plane, mask
+        self.height, self.width, self.block = plane.height, plane.width, plane.block
+        self.colours, self.alpha, self.dtype, self.tint = plane.colours, True, plane.dtype, plane.tint
+        self.concurrent, self.copies = plane.concurrent and mask.concurrent, plane.copies + 1
+        self.stored = False
+
+    def read(self, window: Window) -> Pixels:
+        """The pixels, transparent where the mask is 0."""
+        return hidden(self._plane.read(window), self.colours, self._mask.read(window)[..., 0] == 0)
+
+
 @dataclass
 class Projected:
-    """The maximum of several planes of one size and type."""
+    """The maximum of several planes of one size, in a type that holds all of their values."""
 
     stored, copies = False, COPIES
 
@@ -79,17 +116,38 @@ class Projected:
 
     def __post_init__(self) -> None:
         first = self.planes[0]
-        if any((plane.height, plane.width) != (first.height, first.width) for plane in self.planes):
-            raise InputError("the planes of a projection differ in size; choose one with --z instead of --z-project")
-        self.height, self.width, self.dtype = first.height, first.width, first.dtype
+        for name, what in (("height", "size"), ("width", "size"), ("colours", "colour"), ("alpha", "transparency")):
+            if any(getattr(plane, name) != getattr(first, name) for plane in self.planes):
+                raise InputError(
+                    f"the planes of a projection differ in {what}; choose one with --z instead of --z-project"
+                )
+        self.height, self.width, self.tint = first.height, first.width, first.tint
+        self.dtype = np.result_type(*(plane.dtype for plane in self.planes))
         self.colours, self.alpha = first.colours, first.alpha
-        self.block, self.concurrent, self.copies = first.block, first.concurrent, first.copies + 1
+        self.masked = any(plane.masked for plane in self.planes)
+        self.block, self.copies = first.block, first.copies + 1
+        self.concurrent = all(plane.concurrent for plane in self.planes)
 
     def read(self, window: Window) -> Pixels:
-        """The greatest value of each pixel."""
-        result = self.planes[0].read(window)
+        """The greatest value of each pixel, among those that hold data."""
+        result = self._of(self.planes[0], window)
         for plane in self.planes[1:]:
-            result = np.fmax(result, plane.read(window))  # a value wins over one that is not a number
+            pixels = self._of(plane, window)
+            greatest = np.fmax(result, pixels)  # a value wins over one that is not a number
+            if self.masked:
+                greatest = np.where(result[..., -1:] == 0, pixels, np.where(pixels[..., -1:] == 0, result, greatest))
+            result = greatest
+        return result
+
+    def _of(self, plane: Plane, window: Window) -> Pixels:
+        """Pixels of a plane in the type of all, full alpha as that has it."""
+        pixels = plane.read(window)
+        if plane.dtype == self.dtype:
+            return pixels
+        result = pixels.astype(self.dtype)
+        if self.alpha:
+            share = pixels[..., -1] / full(plane.dtype)
+            result[..., -1] = share * full(self.dtype) if self.dtype.kind == "f" else np.rint(share * full(self.dtype))
         return result
 
 
@@ -107,6 +165,7 @@ class Shrunk:
         self.height = max(round(plane.height / factor), 1)
         self.width = max(round(plane.width / factor), 1)
         self.colours, self.alpha, self.dtype = plane.colours, plane.alpha, plane.dtype
+        self.masked, self.tint = plane.masked, plane.tint
         self.concurrent = plane.concurrent
         rows, columns = plane.block
         whole_width = columns >= plane.width

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from affine import Affine
@@ -13,8 +13,10 @@ from tifffile import TiffPage
 
 from cartloader.errors import InputError, UsageError
 from cartloader.images import is_tiff, world_files
+from cartloader.images.photometric import scheme_of
 from cartloader.images.plane import Plane, Projected, Shrunk
-from cartloader.images.tiff import PlaneRef, Series, Tiff, TiffPlane, open_tiff
+from cartloader.images.tiff import PlaneRef, Series, Tiff, open_tiff
+from cartloader.images.tiff_plane import open_plane
 from cartloader.params import GeoreferenceParams, Ome2PngParams, PlaneOptions, option
 
 _GEOTIFF_TAGS = {33550, 33922, 34264}
@@ -61,13 +63,15 @@ def open_source(params: GeoreferenceParams) -> Iterator[Source]:
         raise UsageError(f"--ome2png takes a TIFF or OME-TIFF, which {params.in_img} is not; leave --ome2png out")
     from cartloader.images.picture import PicturePlane, georeference_of, open_dataset  # noqa: PLC0415  (0.3 s)
 
-    with open_dataset(params.in_img) as dataset:
-        picture = PicturePlane(params.in_img, dataset)
+    with ExitStack() as opened:
+        dataset = opened.enter_context(open_dataset(params.in_img))
+        picture = PicturePlane(params.in_img, dataset, params, opened)
         source = Source(
             plane=picture,
             full_size=(picture.height, picture.width),
             description=describe(picture),
             georeference=georeference_of(dataset),
+            notes=picture.notes,
         )
         yield _shrunk(source, params.shrink_factor)
 
@@ -98,20 +102,39 @@ def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
     if params.level >= levels:
         sizes = ", ".join(f"{n} ({p.imagewidth:,} × {p.imagelength:,})" for n, p in enumerate(chosen[0].levels))
         raise _out_of_range(tiff, "--level", params.level, "levels", sizes)
-    planes: list[Plane] = [TiffPlane(tiff, ref, params.level, high_memory=params.high_memory) for ref in chosen]
+    planes: list[Plane] = [open_plane(tiff, ref, params.level, params) for ref in chosen]
     plane = planes[0] if len(planes) == 1 else Projected(planes)
     finest = chosen[0].levels[0]
-    ome = series.ome
+    size, problem, position = _told_by_ome(tiff, series, chosen[0], finest)
     return Source(
         plane=plane,
         full_size=(finest.imagelength, finest.imagewidth),
         description=describe(plane) + _which(series, chosen, params.level),
-        pixel_size=ome.pixel_size if ome else None,
-        pixel_size_problem=ome.pixel_size_problem if ome else "",
-        stage_position=ome.positions.get((chosen[0].z, chosen[0].c, chosen[0].t)) if ome else None,
+        pixel_size=size,
+        pixel_size_problem=problem,
+        stage_position=position,
         georeference=_georeference(tiff, finest),
         detectable=_detectable(tiff, finest, params.series),
+        notes=tuple(dict.fromkeys([*tiff.notes, *scheme_of(chosen[0].levels[params.level]).notes])),
     )
+
+
+def _told_by_ome(
+    tiff: Tiff, series: Series, ref: PlaneRef, finest: TiffPage
+) -> tuple[tuple[float, float] | None, str, tuple[float, float] | None]:
+    """Pixel size, why there is none, and stage position of a plane, in µm.
+
+    Programs that crop or resize a picture often leave the metadata of the old one in it, of which nothing is true then.
+    """
+    ome = series.ome
+    if ome is None:
+        return None, f"its metadata are in {tiff.lost}, which is not beside it" if tiff.lost else "", None
+    if (ome.width, ome.height) != (finest.imagewidth, finest.imagelength):
+        return None, (
+            f"its OME-XML describes a picture of {ome.width:,} × {ome.height:,} pixels, and it has "
+            f"{finest.imagewidth:,} × {finest.imagelength:,}"
+        ), None  # fmt: skip
+    return ome.pixel_size, ome.pixel_size_problem, ome.positions.get((ref.z, ref.c, ref.t))
 
 
 def _which(series: Series, chosen: list[PlaneRef], level: int) -> str:
@@ -119,7 +142,7 @@ def _which(series: Series, chosen: list[PlaneRef], level: int) -> str:
     if len(chosen) > 1:
         return f"{text}, maximum of {len(chosen)} planes ({chosen[0].label} … {chosen[-1].label})"
     if len(series.planes) == 1:
-        return text
+        return f"{text}, {chosen[0].label}" if chosen[0].label else text
     label = f" ({chosen[0].label})" if chosen[0].label else ""
     return f"{text}, plane {series.planes.index(chosen[0])} of {len(series.planes)}{label}"
 
@@ -164,7 +187,9 @@ def _channel_index(tiff: Tiff, series: Series, wanted: str) -> int:
         return int(wanted)
     listed = _shortened([f"{index} ({name})" if name else f"{index}" for index, name in names.items()])
     found = "names several channels" if named else "is no channel"
-    raise UsageError(f"{tiff.path}: --channel {wanted} {found}; there are {listed}")
+    elsewhere = series.ome.elsewhere if series.ome else {}
+    siblings = [f"; {name} is in {file}" for name, file in elsewhere.items() if name.casefold() == wanted.casefold()]
+    raise UsageError(f"{tiff.path}: --channel {wanted} {found}; there are {listed}{''.join(siblings[:1])}")
 
 
 def _listed(planes: dict[int, PlaneRef]) -> str:

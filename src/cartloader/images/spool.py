@@ -30,7 +30,7 @@ class Spooled:
         self._plane, self.copies = plane, plane.copies
         self.height, self.width, self.block = plane.height, plane.width, plane.block
         self.colours, self.alpha, self.dtype = plane.colours, plane.alpha, plane.dtype
-        self.concurrent = plane.concurrent
+        self.concurrent, self.masked, self.tint = plane.concurrent, plane.masked, plane.tint
         self._columns = math.ceil(plane.width / plane.block[1])
         self._blocks = math.ceil(plane.height / plane.block[0]) * self._columns
         self._known: dict[int, Pixels | None] = {}
