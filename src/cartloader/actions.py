@@ -18,7 +18,7 @@ from cartloader.engines import gdal, native
 from cartloader.errors import UsageError
 from cartloader.files import flush, publish, sha256, workspace, write_whole
 from cartloader.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp_digest
-from cartloader.images.plane import Pixels, Plane, Window, windows
+from cartloader.images.plane import Pixels, Plane, Window, full, windows
 from cartloader.images.source import Source, open_source
 from cartloader.images.spool import Spooled
 from cartloader.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
@@ -109,8 +109,16 @@ def opened(params: GeoreferenceParams) -> Iterator[tuple[Source, Placement]]:
 
 
 def coloured(params: RasterT, plane: Plane) -> RasterT:
-    """The parameters with the colour that the file itself gives a grey picture, unless another one is asked for."""
-    return params.model_copy(update={"colorize": params.colorize or plane.tint})
+    """The parameters with the colour in which the file itself shows a grey picture, unless another one is asked for.
+
+    Such a picture is shown as it is: from black to the whole colour.
+    """
+    if plane.tint is None:
+        return params
+    update: dict[str, Any] = {"colorize": params.colorize or plane.tint}
+    if params.upper_thres_quantile is None and params.upper_thres_intensity is None:
+        update["upper_thres_intensity"] = full(plane.dtype)
+    return params.model_copy(update=update)
 
 
 def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: bool) -> RasterResult:

@@ -12,7 +12,7 @@ from support.rasters import ArrayPlane, noise
 from cartloader import actions
 from cartloader.images.plane import Pixels, Window, windows
 from cartloader.images.spool import Spooled
-from cartloader.images.tiff import TiffPlane
+from cartloader.images.tiff_plane import TiffPlane
 from cartloader.params import Ome2PngParams, OutputPrefix
 
 

@@ -111,7 +111,8 @@ def _file_name(text: str) -> str:
 
 def _parse(xml: str | bytes, path: Path) -> Element:
     try:
-        root: Element = ElementTree.fromstring(xml.strip().strip("\0" if isinstance(xml, str) else b"\0"))  # type: ignore[arg-type]
+        text = xml.strip("\0") if isinstance(xml, str) else xml
+        root: Element = ElementTree.fromstring(text.strip())
     except EntitiesForbidden:
         raise MetadataError(
             f"{path}: its OME-XML defines entities, which OME-XML never needs and may be harmful"
@@ -189,8 +190,8 @@ class _Reader:
         sizes = {axis: self._number(pixels, f"Size{axis}", 1, least=1) for axis in "XYZCT"}
         told = [self._number(channel, "SamplesPerPixel", 1, least=1) for channel in _children(pixels, "Channel")]
         blocks = [self._block(element, order[2:]) for element in _children(pixels, "TiffData")]
-        # One that says nothing means all planes, from the first page on, as no block at all does.
-        return Share(order[2:], sizes, max(told, default=1), tuple(block for block in blocks if block != Block()))
+        # One that says nothing means all planes, from the first page on, as none at all does.
+        return Share(order[2:], sizes, max(told, default=1), tuple(blocks) if {*blocks} - {Block()} else ())
 
     def _block(self, element: Element, axes: str) -> Block:
         uuid = _child(element, "UUID")

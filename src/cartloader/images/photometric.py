@@ -36,7 +36,8 @@ _JPEG_2000_OF_APERIO = {33003: YCBCR, 33005: RGB}
 _OLD_JPEG = 6
 SEPARATE = 2
 """PlanarConfiguration of samples that lie in planes of their own."""
-_PHOTOMETRIC, _INK_SET = 262, 332
+_JPEG_2000_OF_LIBVIPS, _CENTIMETRE = 33004, 3
+_PHOTOMETRIC, _ORIENTATION, _RESOLUTION_UNIT, _SOFTWARE, _INK_SET = 262, 274, 296, 305, 332
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 
 
@@ -200,6 +201,8 @@ def _kind_of(page: TiffPage, count: int) -> tuple[int, tuple[str, ...]]:
             aperio = page.description.startswith("Aperio") and page.planarconfig != SEPARATE
             return _JPEG_2000_OF_APERIO[page.compression] if aperio else RGB, ()
         return _MINISBLACK if kind in {RGB, YCBCR} else kind, ()
+    if kind == RGB and count == 3 and _by_libvips(page):
+        return YCBCR, ("its JPEG 2000 tiles are taken for YCbCr, as libvips writes them",)
     if _PHOTOMETRIC not in page.tags and page.compression != _OLD_JPEG:
         kind = RGB if count == 3 else _MINISBLACK
         name = "RGB" if kind == RGB else "grey, 0 is black"
@@ -208,10 +211,22 @@ def _kind_of(page: TiffPage, count: int) -> tuple[int, tuple[str, ...]]:
     return (RGB if kind == YCBCR and decoded else kind), ()
 
 
+def _by_libvips(page: TiffPage) -> bool:
+    """Whether libvips wrote a page as JPEG 2000, which holds YCbCr then, whatever its tags say.
+
+    It leaves its name nowhere; these tags together are those of no other writer known.
+    """
+    return (
+        page.compression == _JPEG_2000_OF_LIBVIPS
+        and _SOFTWARE not in page.tags
+        and (page.tags.valueof(_ORIENTATION), page.tags.valueof(_RESOLUTION_UNIT)) == (1, _CENTIMETRE)
+    )
+
+
 def _ramp(page: TiffPage) -> str | None:
-    """The colour ``#rrggbb`` whose shades, from black on, are the palette of at most 8 bits of a page."""
+    """The colour ``#rrggbb`` whose shades, from black on, are the palette of a page."""
     bits = int(page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0])
-    return ramp_of(_palette(page)[: 1 << bits], bits) if bits <= 8 else None
+    return ramp_of(_palette(page)[: 1 << bits], bits) if bits <= 16 else None
 
 
 def ramp_of(table: NDArray[np.uint8], bits: int) -> str | None:
@@ -221,11 +236,13 @@ def ramp_of(table: NDArray[np.uint8], bits: int) -> str | None:
     """
     if len(table) < 2 or table[0].any():
         return None
-    index = np.rint(np.arange(len(table)) * (255 / ((1 << bits) - 1)))
-    colour = np.rint(table[-1] * (255 / index[-1]))
+    share = np.arange(len(table)) / ((1 << bits) - 1)
+    if bits < 8:
+        share = np.rint(share * 255) / 255  # as fewer bits are stretched
+    colour = np.rint(table[-1] / share[-1])
     if colour.max() > 255 or not colour.any():
         return None
-    shades = np.trunc(np.outer(index, colour) / 255)
+    shades = np.trunc(np.outer(share, colour))
     if np.abs(shades - table).max() > 1:
         return None
     return "#" + bytes(colour.astype(np.uint8)).hex()
