@@ -33,6 +33,8 @@ _REDUCED, _MASK = 1, 4
 """Bits of NewSubfileType."""
 _LEVEL_NAME = re.compile(r"\b(?:level|resolution)\s*#?\s*([1-9]\d*)\s*$", re.IGNORECASE)
 """How some writers name the Image that is a lower level of the one before it."""
+_GREATEST_STEP = 8
+"""Whole number by which a level is smaller than the one before, at most: a label may fit a greater one by chance."""
 _DEEPEST = 20
 """Levels of a pyramid at most."""
 
@@ -246,7 +248,7 @@ def _is_level(above: TiffPage, below: TiffPage) -> bool:
     ):
         return False
     factor = round(above.imagewidth / max(below.imagewidth, 1))
-    return factor > 1 and all(
+    return 1 < factor <= _GREATEST_STEP and all(
         small in {large // factor, -(-large // factor)} for large, small in zip(_size(above), _size(below), strict=True)
     )
 
