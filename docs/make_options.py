@@ -33,13 +33,14 @@ cartloader import_image ACTIONS --in-json MAPPING --out-dir DIR
 ```
 
 `cartloader import_image --help` prints the same options. An option is a flag, or takes one value (`--page 3` or
-`--page=3`). A value may start with a minus sign: `--georef-bounds -10,-20,300,400`. No action runs by default; without
+`--page=3`). A value may start with a minus sign: `--georef-bounds -10,-20,300,400`. Dashes and underscores are
+the same in the name of an option (`--in_img`, `--gdal-translate`) and of a command. No action runs by default; without
 one the command ends with code 2 and lists them. What the options do to pixels, bounds and files is described in
 [what is read, placed and written](formats.md) and in [how orientation works](orientation.md).
 """
 
 _REST = """\
-`--gdal-translate` is another spelling of `--gdal_translate`. What the tools do, and the Makefile, is described
+What the tools do, and the Makefile, is described
 [on a page of their own](gdal.md).
 
 ## What is not done again

@@ -50,9 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(argv: Sequence[str]) -> int:
-    if argv and argv[0] in COMMANDS:
-        module = import_module(f"cartloader_flows.{COMMANDS[argv[0]][0]}")
-        return int(getattr(module, argv[0])(argv[1:]))
+    name = argv[0].replace("-", "_") if argv else ""
+    if name in COMMANDS:
+        module = import_module(f"cartloader_flows.{COMMANDS[name][0]}")
+        return int(getattr(module, name)(argv[1:]))
     parser = Parser(
         "cartloader",
         "cartloader [--help] [--version] COMMAND ...",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cartloader.errors import UsageError
+from cartloader.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel  # 0.2 s with the models, which `cartloader --help` has no use for
@@ -27,7 +27,6 @@ GROUPS = {
     "run": "running",
 }
 
-_ALIASES = {"gdal_translate": ["--gdal-translate"]}
 _BARE_VALUES = {"georef_detect": "OME"}
 """What an option says that may stand without a value."""
 _METAVARS = {"integer": "N", "number": "NUMBER", "string": "TEXT", "path": "PATH"}
@@ -45,6 +44,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self._valued: set[str] = set()
+        self._spellings = dict[str, str]()
         groups = {name: self.add_argument_group(title) for name, title in GROUPS.items()}
         for model in models:
             for name, field in model.model_json_schema()["properties"].items():
@@ -62,20 +62,22 @@ class Parser(argparse.ArgumentParser):
             return
         from cartloader.params import option  # noqa: PLC0415  (see above)
 
-        spellings = [option(name), *_ALIASES.get(name, ())]
+        spelling = option(name)
+        self._spellings[_dashed(spelling)] = spelling
         if name in _BARE_VALUES:
             reading |= {"nargs": "?", "const": _BARE_VALUES[name]}
         elif "type" in reading:
-            self._valued.update(spellings)
+            self._valued.add(spelling)
         if field.get("type") == "array":
             reading |= {"action": "append"}
-        group.add_argument(*spellings, dest=name, default=argparse.SUPPRESS, **reading)
+        group.add_argument(spelling, dest=name, default=argparse.SUPPRESS, **reading)
 
     def read(self, argv: Sequence[str]) -> dict[str, Any]:
         """What is given on the command line, by field; nothing that is not.
 
-        A word such as ``-1,2,3,4`` after an option that takes a value is its value, although argparse takes a word
-        with a dash in front for an option unless it is a plain negative number.
+        Underscores and dashes in the name of an option are the same. A word such as ``-1,2,3,4`` after an option that
+        takes a value is its value, although argparse takes a word with a dash in front for an option unless it is a
+        plain negative number.
 
         Raises:
             UsageError: an option is unknown or lacks its value.
@@ -85,8 +87,13 @@ class Parser(argparse.ArgumentParser):
             if words and words[-1] in self._valued and re.match(r"-(?!-|h$)", word):
                 words[-1] += f"={word}"
             else:
-                words.append(word)
+                words.append(word if "--" in words else self._spelled(word))
         return vars(self.parse_args(words))
+
+    def _spelled(self, word: str) -> str:
+        """An option as it is known here, with its value if there is one; any other word as it is."""
+        name, sign, value = word.partition("=")
+        return f"{self._spellings.get(_dashed(name), name)}{sign}{value}"
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line.
@@ -99,16 +106,22 @@ class Parser(argparse.ArgumentParser):
     def _sentence(self, message: str) -> str:
         if unknown := re.fullmatch(r"unrecognized arguments: (\S+).*", message, re.DOTALL):
             kind = "is no option" if unknown[1].startswith("-") else "belongs to no option"
-            return f"{unknown[1]} {kind}; see {self.prog} --help"
+            near = did_you_mean(unknown[1], self._spellings.values())
+            return f"{unknown[1]} {kind}{near}; see {self.prog} --help"
         if missing := re.fullmatch(r"the following arguments are required: (\S+?),?( .*)?", message):
             return f"{missing[1]} is missing; see {self.prog} --help"
         if wrong := re.fullmatch(r"argument \S+: invalid choice: '?(.*?)'? \(choose from (.*)\)", message):
-            return f"{wrong[1]} is no command; choose one of {wrong[2].replace(chr(39), '')}"
+            there = wrong[2].replace("'", "")
+            return f"{wrong[1]} is no command{did_you_mean(wrong[1], there.split(', '))}; choose one of {there}"
         if about := re.fullmatch(r"argument ([^/:]+)[^:]*: (.*)", message):
             reason = about[2].replace("expected one argument", "a value is missing")
             reason = re.sub(r"ignored explicit argument (.*)", r"takes no value, found \1", reason)
             return f"{about[1]}: {reason}"
         return message
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _filled(text: str) -> str:

@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
+from typing import cast
 
 from cartloader.errors import ToolError
-from cartloader.jobs import ImageJob, gather, import_one
-from cartloader.params import FanOutOptions, ImportOptions
+from cartloader.jobs import Actions, ImageJob, gather, import_one
+from cartloader.params import FanOutOptions, ImportOptions, UpdateCatalogParams
 from cartloader.report import Report
-from cartloader.results import RunResult
+from cartloader.results import CatalogResult, RunResult
 from cartloader_flows.commands import ImportCommand
 
 PREFECT_SETTINGS = {
@@ -36,12 +38,16 @@ def run_directly(jobs: list[ImageJob], n_jobs: int, report: Callable[[str], Repo
     """
     from cartloader import actions  # noqa: PLC0415  (--help must not wait for numpy)
 
+    def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
+        return actions.update_catalog(params, report(params.catalog_yaml.name))
+
+    catalogs = cast("Actions", SimpleNamespace(update_catalog=update_catalog))
     attempts = [partial(import_one, job, actions, report(job.out.img_id)) for job in jobs]
     if min(n_jobs, len(jobs)) == 1:
-        return gather(jobs, attempts, actions)
+        return gather(jobs, attempts, catalogs)
     with ThreadPoolExecutor(n_jobs, thread_name_prefix="image") as pool:
         try:
-            return gather(jobs, [pool.submit(attempt).result for attempt in attempts], actions)
+            return gather(jobs, [pool.submit(attempt).result for attempt in attempts], catalogs)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,13 +12,19 @@ if TYPE_CHECKING:
     from cartloader.results import CatalogResult, ImageResult, RunResult, ToolUse
 
 
-def summary(result: RunResult, sources: Mapping[str, str]) -> str:
-    """All finished images and updated catalogs, one line or a small block each; ``sources`` are file names by id."""
-    blocks = [image_lines(image, sources[image.img_id]) for image in result.images]
+def summary(result: RunResult, sources: Mapping[str, str], width: int | None = None) -> str:
+    """All finished images and updated catalogs, one line or a small block each.
+
+    Args:
+        result: What was done.
+        sources: File names by id.
+        width: Of the terminal, where notes that are longer take several lines; None where each line stays whole.
+    """
+    blocks = [image_lines(image, sources[image.img_id], width) for image in result.images]
     return "\n".join(line for block in [*blocks, map(catalog_line, result.catalogs)] for line in block)
 
 
-def image_lines(image: ImageResult, source: str) -> list[str]:
+def image_lines(image: ImageResult, source: str, width: int | None = None) -> list[str]:
     """What became of one image; nothing for one that only entered a catalog."""
     details: list[str] = []
     files: list[Path] = []
@@ -33,8 +40,8 @@ def image_lines(image: ImageResult, source: str) -> list[str]:
         files += tiles.files[1:]
         if tiles.tools:
             details.append(f"tools: {tool_words(tiles.tools)}")
-    details += [f"note: {note}" for note in image.notes]
-    if not details:
+    notes = note_lines("  note: ", image.notes, width)
+    if not details and not notes:
         return []
     if files:
         details.append(", ".join([str(files[0]), *(file.name for file in files[1:])]))
@@ -44,7 +51,18 @@ def image_lines(image: ImageResult, source: str) -> list[str]:
         stages = ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in image.seconds.items())
         by_stage = f" ({stages})" if len(image.seconds) > 1 else ""
         details.append(f"done in {duration(sum(image.seconds.values()))}{by_stage}")
-    return [f"{image.img_id}  {source}{description}", *(f"  {line}" for line in details)]
+    return [f"{image.img_id}  {source}{description}", *notes, *(f"  {line}" for line in details)]
+
+
+def note_lines(head: str, notes: Iterable[str], width: int | None) -> list[str]:
+    """Each note behind a head, below which its further lines begin."""
+    if width is None:
+        return [f"{head}{note}" for note in notes]
+    wrapper = TextWrapper(
+        max(width, 40), initial_indent=head, subsequent_indent=" " * len(head), break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return [line for note in notes for line in wrapper.wrap(note)]
 
 
 def tool_words(uses: Sequence[ToolUse]) -> str:
@@ -56,7 +74,7 @@ def tool_words(uses: Sequence[ToolUse]) -> str:
     return f"{each}; at most {size(max(use.memory for use in uses))} of memory"
 
 
-def plan_lines(plan: ImportPlan) -> list[str]:
+def plan_lines(plan: ImportPlan, width: int | None = None) -> list[str]:
     """What an import would do, and what it takes."""
     job = plan.job
     source = f"  {job.in_img.name}  {plan.description}" if plan.description and job.in_img else ""
@@ -72,8 +90,7 @@ def plan_lines(plan: ImportPlan) -> list[str]:
         lines.append(f"  tiles           {count}{'' if plan.exact else ' at most, as transparent ones are not stored'}")
     disk = between(plan.disk.low, plan.disk.high)
     lines.append(f"  needs           {disk} of disk ({size(plan.free)} free), {size(plan.memory)} of memory")
-    lines += [f"  note            {note}" for note in plan.notes]
-    return lines
+    return lines + note_lines("  note            ", plan.notes, width)
 
 
 def between(low: int, high: int) -> str:
@@ -89,8 +106,10 @@ def zooms_and_tiles(min_zoom: int, max_zoom: int, tiles: int) -> str:
 
 def catalog_line(catalog: CatalogResult) -> str:
     """What changed in one catalog."""
-    changes = [f"+ basemap {name}" for name in catalog.added] + [
-        f"basemap {name} replaced" for name in catalog.replaced
+    changes = [f"+ basemap {name}" for name in catalog.added]
+    # An archive of the name can have been there without being listed.
+    changes += [
+        f"{name}.pmtiles replaced" if name in catalog.added else f"basemap {name} replaced" for name in catalog.replaced
     ]
     return f"catalog  {catalog.path}  {', '.join(changes) if catalog.diff else 'nothing to change'}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -56,7 +57,7 @@ def import_image(argv: Sequence[str]) -> int:
             _write_makefile(plan_import(jobs[0]), command.makefn)
     sources = {job.out.img_id: job.in_img.name if job.in_img else "" for job in jobs}
     try:
-        with watching(sources, debug=command.debug) as watch, stopping(watch):
+        with watching(sources, debug=command.debug, summed_up=True) as watch, stopping(watch):
             if command.direct:
                 result = run_directly(jobs, command.n_jobs, watch.report)
             else:
@@ -65,7 +66,7 @@ def import_image(argv: Sequence[str]) -> int:
                 result = run_flow(command, options, watch.report)
     except RunError as failure:
         return _report_failure(failure, command, sources)
-    print(summary(result, sources))
+    print(summary(result, sources, _width()))
     return 0
 
 
@@ -108,6 +109,11 @@ def checked(model: type[OptionsT], given: dict[str, object]) -> OptionsT:
         raise UsageError(explain(error)) from error
 
 
+def _width() -> int | None:
+    """Columns of the terminal; None for a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def _write_makefile(plan: ImportPlan, path: Path) -> None:
     from cartloader.makefile import write_makefile  # noqa: PLC0415  (see import_image)
 
@@ -124,7 +130,7 @@ def _show_plans(jobs: list[ImageJob], makefn: Path | None) -> int:
             plan = plan_import(job, look=True)
             path = makefn or job.out.path(".mk")
             _write_makefile(plan, path)
-            print("\n".join([*plan_lines(plan), f"  run it later    make -f {shlex.quote(str(path))}"]))
+            print("\n".join([*plan_lines(plan, _width()), f"  run it later    make -f {shlex.quote(str(path))}"]))
             plan.check_disk()
         except Exception as error:
             if len(jobs) == 1:
@@ -139,7 +145,7 @@ def _report_failure(failure: RunError, command: ImportCommand, sources: dict[str
     errors = list(failure.failures.values())
     if stopped := [error for error in errors if isinstance(error, StoppedError)]:
         raise stopped[0]
-    if done := summary(failure.result, sources):
+    if done := summary(failure.result, sources, _width()):
         print(done)
     if command.debug:
         for error in errors:

@@ -119,17 +119,18 @@ class Lines:
 
 
 @contextmanager
-def watching(sources: Mapping[str, str], *, debug: bool = False) -> Iterator[Watch]:
+def watching(sources: Mapping[str, str], *, debug: bool = False, summed_up: bool = False) -> Iterator[Watch]:
     """Watch over images, by id and file name, for the time of the context; bars on a terminal.
 
-    With ``debug`` plain lines everywhere, the details of the log among them.
+    With ``debug`` plain lines everywhere, the details of the log among them. With ``summed_up`` a summary follows on
+    standard output, which has the notes again: where a person sees both, those beside the bars go with them.
     """
     if debug or not sys.stderr.isatty():
         yield Watch(Lines(sys.stderr), verbose=debug)
         return
     from cartloader_flows.bars import bars  # noqa: PLC0415  (0.1 s for rich, which only a terminal needs)
 
-    with bars(sources) as display:
+    with bars(sources, passing_notes=summed_up and sys.stdout.isatty()) as display:
         yield Watch(display)
 
 

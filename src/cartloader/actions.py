@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,9 +23,9 @@ from cartloader.images.source import Source, open_source
 from cartloader.images.spool import Spooled
 from cartloader.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
 from cartloader.parallel import at_work, cores, in_order
-from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
+from cartloader.params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams, UpdateCatalogParams
 from cartloader.png import Band, PngWriter, band_rows, deflate_band
-from cartloader.report import Report, quiet
+from cartloader.report import Report, quiet, waiting
 from cartloader.results import CatalogResult, RasterResult, TilesResult
 from cartloader.store import TileStore
 from cartloader.tools import RunTool, run_with_retries
@@ -63,7 +63,7 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
     Raises:
         CartloaderError: the GeoTIFF is missing or its picture cannot be tiled.
     """
-    with at_work(), workspace(params.out) as scratch, open_geotiff(params.out.path(".geotif.tif")) as placed:
+    with at_work(), _workspace(params.out, report) as scratch, open_geotiff(params.out.path(".geotif.tif")) as placed:
         if params.chosen_engine == "gdal":
             tiled = gdal.tile(placed, params, scratch, report, run_tool)
         else:
@@ -83,13 +83,18 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
     )
 
 
-def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
+def update_catalog(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult:
     """Finished archives → the catalog that lists them.
 
     Raises:
         CatalogError: the catalog is none, or an archive is missing.
     """
-    return catalog.update(params)
+    return catalog.update(params, report)
+
+
+def _workspace(out: OutputPrefix, report: Report) -> AbstractContextManager[Path]:
+    """The image's workspace; a run that waits for another one of the same image says so."""
+    return workspace(out, waiting(report, f"another run at work on {out.path('')}"))
 
 
 @contextmanager
@@ -127,7 +132,7 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
         at_work(),
         opened(params) as (source, placement),
         ThreadPoolExecutor(1) as aside,
-        workspace(params.out) as scratch,
+        _workspace(params.out, report) as scratch,
         ExitStack() as files_open,
     ):
         digest = aside.submit(sha256, params.in_img)

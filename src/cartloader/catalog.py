@@ -12,10 +12,14 @@ from cartloader.catalog_text import basemaps, with_basemaps
 from cartloader.errors import CatalogError
 from cartloader.files import locked, publish
 from cartloader.params import UpdateCatalogParams
+from cartloader.report import Report, quiet, waiting
 from cartloader.results import CatalogResult
 
+_MOST = 64 << 20
+"""Bytes of a catalog; what is larger is another file by mistake."""
 
-def update(params: UpdateCatalogParams) -> CatalogResult:
+
+def update(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult:
     """List archives as basemaps, ``assets.basemap.<id>: <id>.pmtiles``, and create the catalog when it is missing.
 
     An archive in another directory is copied beside the catalog. Nothing is written where nothing changes. Updates of
@@ -29,15 +33,20 @@ def update(params: UpdateCatalogParams) -> CatalogResult:
         check_archive(archive)
     catalog = Path(os.path.realpath(params.catalog_yaml))
     files = {img_id: f"{img_id}.pmtiles" for img_id in params.basemaps}
-    with locked(catalog) as scratch:
+    with locked(catalog, waiting(report, f"another run at work on {params.catalog_yaml}")) as scratch:
         try:
             old = _read(catalog)
             listed = basemaps(old)
             new = with_basemaps(old, files, params.title)
         except CatalogError as error:
             raise CatalogError(f"{params.catalog_yaml}: {error}") from None
-        for img_id, archive in params.basemaps.items():
-            _bring(archive, catalog.with_name(files[img_id]), scratch)
+        except RecursionError:
+            raise CatalogError(f"{params.catalog_yaml}: is nested too deeply to be changed safely") from None
+        other = [
+            img_id
+            for img_id, archive in params.basemaps.items()
+            if _bring(archive, catalog.with_name(files[img_id]), scratch)
+        ]
         if new != old:
             made = scratch / catalog.name
             made.write_bytes(new.encode())
@@ -45,8 +54,8 @@ def update(params: UpdateCatalogParams) -> CatalogResult:
     return CatalogResult(
         path=params.catalog_yaml,
         added=tuple(img_id for img_id in files if img_id not in listed),
-        replaced=tuple(img_id for img_id, file in files.items() if listed.get(img_id, file) != file),
-        diff=_diff(old, new, params.catalog_yaml.name),
+        replaced=tuple(img_id for img_id, file in files.items() if img_id in other or listed.get(img_id, file) != file),
+        diff="\n".join([*_diff(old, new, params.catalog_yaml.name), *(f"{files[name]} replaced" for name in other)]),
     )
 
 
@@ -65,27 +74,31 @@ def check_archive(path: Path) -> None:
         raise CatalogError(f"{path}: not a PMTiles archive of version 3; make it anew with --png2pmtiles")
 
 
-def _bring(archive: Path, target: Path, scratch: Path) -> None:
-    """Copy an archive to its place beside the catalog, unless it is there already."""
-    if target.is_file() and (target.samefile(archive) or filecmp.cmp(archive, target, shallow=False)):
-        return
+def _bring(archive: Path, target: Path, scratch: Path) -> bool:
+    """Copy an archive to its place beside the catalog, unless it is there already; whether another one was there."""
+    there = target.is_file()
+    if there and (target.samefile(archive) or filecmp.cmp(archive, target, shallow=False)):
+        return False
     made = scratch / target.name
     shutil.copyfile(archive, made)
     publish(made, target)
+    return there
 
 
 def _read(catalog: Path) -> str:
     """The catalog's text, empty when there is none; line ends stay as they are."""
     try:
+        if not catalog.is_file() and catalog.exists():
+            raise CatalogError(f"a YAML file is needed, found {'a directory' if catalog.is_dir() else 'no file'}")
+        if catalog.is_file() and catalog.stat().st_size > _MOST:
+            raise CatalogError(f"a YAML file is needed, found one of more than {_MOST >> 20} MB")
         return catalog.read_bytes().decode()
     except FileNotFoundError:
         return ""
-    except IsADirectoryError:
-        raise CatalogError("a YAML file is needed, found a directory") from None
     except UnicodeDecodeError as error:
         raise CatalogError(f"a YAML file in UTF-8 is needed, found another encoding at byte {error.start}") from None
 
 
-def _diff(old: str, new: str, name: str) -> str:
+def _diff(old: str, new: str, name: str) -> list[str]:
     before, after = old.splitlines(), new.splitlines()
-    return "\n".join(difflib.unified_diff(before, after, name if old else "/dev/null", name, lineterm=""))
+    return list(difflib.unified_diff(before, after, name if old else "/dev/null", name, lineterm=""))

@@ -98,12 +98,14 @@ def _parse(text: str) -> Node | None:
         where = f" in line {mark.line + 1}" if mark is not None else ""
         problem = ", ".join(filter(None, (getattr(error, name, None) for name in ("context", "problem", "reason"))))
         raise CatalogError(f"a YAML file is needed, found an error{where}: {problem}") from None
+    except (ValueError, OverflowError) as error:  # what its escapes and numbers can do to the parser
+        raise CatalogError(f"a YAML file is needed, found what cannot be read ({error})") from None
     for mapping in _mappings(root, set()):
         lines: dict[tuple[str, str], int] = {}
         for key in (key for key, _ in mapping.value if isinstance(key, ScalarNode)):
             line = key.start_mark.line + 1
             if (first := lines.setdefault((key.tag, key.value), line)) != line:
-                raise CatalogError(f"the key {key.value} is there twice, in lines {first} and {line}; keep one")
+                raise CatalogError(f"the key {_short(key.value)} is there twice, in lines {first} and {line}; keep one")
     return root
 
 
@@ -186,10 +188,14 @@ def _column(mapping: MappingNode) -> int:
 
 def _kind(node: Node | None) -> str:
     if isinstance(node, ScalarNode):
-        return f"the text {node.value!r}"
+        return f"the text {_short(node.value)!r}"
     if isinstance(node, MappingNode):
         return "a mapping" if node.value else "braces around a comment"
     return "a list"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _replacement(text: str, node: ScalarNode, value: str, *, flow: bool) -> _Edit:
@@ -206,7 +212,7 @@ def _addition(text: str, node: Node | None, tree: Tree, place: _Place) -> Iterat
     start, end = (len(text), len(text)) if node is None else (node.start_mark.index, node.end_mark.index)
     pairs = node.value if isinstance(node, MappingNode) else []
     if pairs:
-        start = end = max(map(_end, pairs[-1]))
+        start = end = _end(max(pairs[-1], key=_start))
     if place.flow:
         entries = json.dumps(tree, ensure_ascii=False)[1:-1]
         gap = " " if start == end else ""
@@ -220,13 +226,19 @@ def _addition(text: str, node: Node | None, tree: Tree, place: _Place) -> Iterat
     yield _Edit(next_line, next_line, ("" if ended else newline) + _block(tree, place, newline))
 
 
+def _start(node: Node) -> int:
+    return int(node.start_mark.index)
+
+
 def _end(node: Node) -> int:
     """Where the last word of a node ends; a block mapping itself ends only where the next thing begins."""
     if not isinstance(node, CollectionNode) or node.flow_style:
         return int(node.end_mark.index)
     last = node.value[-1]
-    # An alias is a node from further up.
-    return max(map(_end, last)) if isinstance(last, tuple) else max(int(node.start_mark.index), _end(last))
+    # An alias is a node from further up, and the end of the other one of key and value is not its own.
+    if isinstance(last, tuple):
+        return _end(max(last, key=_start))
+    return max(_start(node), _end(last) if _start(last) >= _start(node) else 0)
 
 
 def _block(tree: Tree, place: _Place, newline: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 class CartloaderError(Exception):
@@ -66,6 +67,20 @@ class CatalogError(CartloaderError):
 
 class StoppedError(CartloaderError):
     """Somebody stopped the run."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A part of a sentence that names the known word nearest to one that is not, with a blank before; empty if none is.
+
+    Case and dashes do not count, nor do the long ones that text programs make of two.
+    """
+    names = {_plain(name): name for name in known}
+    near = difflib.get_close_matches(_plain(word), names, 1)
+    return f" (did you mean {names[near[0]]}?)" if near else ""
+
+
+def _plain(word: str) -> str:
+    return word.strip("-–—").lower().replace("_", "-").partition("=")[0]
 
 
 def sentence(error: BaseException, where: str = "") -> str:

@@ -28,9 +28,13 @@ HIDDEN = ".cartloader"
 
 _ATTEMPTS = 1000
 """How often a lock is tried anew because its directory went away meanwhile; each time takes microseconds."""
+_LOOK = 0.05
+"""Seconds after which a lock that is free again, or that the run was stopped, is noticed."""
+
+OnWait = Callable[[], None]
 
 
-def workspace(out: OutputPrefix, on_wait: Callable[[], None] | None = None) -> AbstractContextManager[Path]:
+def workspace(out: OutputPrefix, on_wait: OnWait | None = None) -> AbstractContextManager[Path]:
     """Hold one image's outputs and give an empty scratch directory to make them in; it is removed on any way out.
 
     The output directory is created. Runs of the same image follow one another, in threads as in processes; a thread
@@ -38,7 +42,7 @@ def workspace(out: OutputPrefix, on_wait: Callable[[], None] | None = None) -> A
 
     Args:
         out: The image's output prefix.
-        on_wait: Called once, before waiting, if another run holds this image.
+        on_wait: Called again and again while another run holds this image; what it raises ends the wait.
 
     Raises:
         OSError: the output directory cannot be created or written to.
@@ -46,16 +50,20 @@ def workspace(out: OutputPrefix, on_wait: Callable[[], None] | None = None) -> A
     return _claim(out.out_dir, out.img_id, on_wait)
 
 
-def locked(path: Path) -> AbstractContextManager[Path]:
+def locked(path: Path, on_wait: OnWait | None = None) -> AbstractContextManager[Path]:
     """Hold one file, whether it exists or not, and give an empty scratch directory to make its next version in.
 
     The file's directory is created. A file never collides with an image's `workspace`, whatever their names.
+
+    Args:
+        path: The file.
+        on_wait: Called again and again while somebody else holds it; what it raises ends the wait.
 
     Raises:
         OSError: the directory cannot be created or written to.
     """
     # No image id starts with a dot.
-    return _claim(path.parent, f".{path.name}", None)
+    return _claim(path.parent, f".{path.name}", on_wait)
 
 
 def publish(made: Path, final: Path) -> None:
@@ -134,7 +142,7 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def _claim(folder: Path, name: str, on_wait: Callable[[], None] | None) -> Iterator[Path]:
+def _claim(folder: Path, name: str, on_wait: OnWait | None) -> Iterator[Path]:
     hidden = folder / HIDDEN
     lock = _acquire(hidden / f"{name}.lock", on_wait)
     try:
@@ -155,21 +163,24 @@ def _claim(folder: Path, name: str, on_wait: Callable[[], None] | None) -> Itera
             hidden.rmdir()
 
 
-def _acquire(path: Path, on_wait: Callable[[], None] | None) -> FileLock:
+def _acquire(path: Path, on_wait: OnWait | None) -> FileLock:
     """The lock, held.
 
     Whoever ends last removes the directory, so it can go away between its creation and that of the lock in it.
     """
     lock = FileLock(path)
+
+    def waits() -> bool:
+        if on_wait is not None:
+            on_wait()
+        return False
+
     for _ in range(_ATTEMPTS):
         with suppress(FileNotFoundError, FileExistsError):
             try:
                 lock.acquire(blocking=False)
             except Timeout:
-                if on_wait is not None:
-                    on_wait()
-                    on_wait = None
-                lock.acquire()
+                lock.acquire(poll_interval=_LOOK, cancel_check=waits)
             return lock
     lock.acquire()
     return lock

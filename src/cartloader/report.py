@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Protocol
+
+WAITING = "waiting"
+"""The stage in which an image does not come further because others are at work."""
+_NOTICED = 0.2
+"""Seconds that nobody would call a wait."""
 
 
 class Report(Protocol):
@@ -38,3 +45,19 @@ class Quiet:
 
 
 quiet: Report = Quiet()
+
+
+def waiting(report: Report, what: str) -> Callable[[], None]:
+    """What to call again and again while the work waits for ``what``: it says so once, and lets a stopped run end."""
+    start: float | None = None
+    told = False
+
+    def wait() -> None:
+        nonlocal start, told
+        start = time.monotonic() if start is None else start
+        if not told and time.monotonic() > start + _NOTICED:
+            report.note(f"waits for {what}")
+            told = True
+        report.progress(WAITING, 0, 1)
+
+    return wait

@@ -73,9 +73,12 @@ class CatalogResult(Result):
 
     path: Path
     added: tuple[str, ...]
+    """Basemaps that it did not list before."""
     replaced: tuple[str, ...]
+    """Basemaps whose archive is another one now: it lists another file, or the file beside it was exchanged."""
     diff: str
-    """Unified diff of the file before and after; empty when nothing had to change."""
+    """Unified diff of the file before and after, and a line for each archive beside it that was exchanged; empty when
+    nothing had to change."""
 
 
 class ImageResult(Result):

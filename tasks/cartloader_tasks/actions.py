@@ -62,7 +62,7 @@ def png2pmtiles(params: Png2PmtilesParams) -> TilesResult:
 @task(task_run_name="update_catalog {params.catalog_yaml.name}", cache_policy=NO_CACHE, persist_result=False)
 def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
     """Finished archives → catalog."""
-    return actions.update_catalog(params)
+    return actions.update_catalog(params, run_report(params.catalog_yaml.name))
 
 
 @dataclass(frozen=True)

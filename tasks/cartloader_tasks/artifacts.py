@@ -25,6 +25,7 @@ from cartloader.errors import sentence
 from cartloader.geotiff import open_geotiff
 from cartloader.images.plane import Window
 from cartloader.preview import render_preview
+from cartloader.report import WAITING
 from cartloader.results import CatalogResult, ImageResult, RasterResult, RunResult
 from cartloader.tiles.archive import read_head
 
@@ -35,7 +36,7 @@ _SAMPLED = 16
 _HISTOGRAM = 256, 80
 _EVERY = 1.0
 """Seconds between two signs of progress."""
-_NO_WORK = {"waiting", "on the cluster"}
+_NO_WORK = {WAITING, "on the cluster"}
 """Stages in which an image does not come further."""
 _RASTER_STAGES = {"intensity", "ome2png", "georeference", "png"}
 

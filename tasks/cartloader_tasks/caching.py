@@ -28,9 +28,10 @@ from cartloader.engines.toolbox import toolbox
 from cartloader.errors import StoppedError
 from cartloader.images import inputs
 from cartloader.params import TOOLS, GeoreferenceParams, OutputPrefix, Png2PmtilesParams
+from cartloader.report import Report, quiet, waiting
 from cartloader.results import Made
 from cartloader_tasks.digests import DigestMemory
-from cartloader_tasks.reports import is_stopping
+from cartloader_tasks.reports import is_stopping, watcher_report
 
 MadeT = TypeVar("MadeT", bound=Made)
 
@@ -102,7 +103,12 @@ class FileLocks(LockManager):
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str, FileLock]] = {}
+        self._reports: dict[str, Report] = {}
         self._guard = threading.Lock()
+
+    def tell(self, key: str, report: Report) -> None:
+        """Name who is told of a wait for this key."""
+        self._reports[key] = report
 
     def acquire_lock(
         self,
@@ -120,8 +126,15 @@ class FileLocks(LockManager):
             return True
         lock = FileLock(locks() / f"{key}.lock", thread_local=False)
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        timeout = -1 if acquire_timeout is None else acquire_timeout
+        wait = waiting(self._reports.pop(key, quiet), "another run that makes the same files")
+
+        def stops() -> bool:
+            wait()
+            return is_stopping()
+
         try:
-            lock.acquire(timeout=-1 if acquire_timeout is None else acquire_timeout, cancel_check=is_stopping)
+            lock.acquire(timeout=timeout, cancel_check=stops)
         except Timeout:
             if is_stopping():
                 raise StoppedError("the run was stopped") from None
@@ -191,6 +204,7 @@ class ByContent(CachePolicy):
         store = task_ctx.result_store
         if store.exists(key) and not is_intact(store.read(key).result, params.out):
             _forget(store, key)
+        _LOCKS.tell(key, watcher_report(params.out.img_id))
         return key
 
 

@@ -110,6 +110,11 @@ def is_stopping() -> bool:
     return _stop.get()()
 
 
+def watcher_report(img_id: str) -> Report:
+    """The report of whoever watches here, about this image; nothing of it goes to the log of a run."""
+    return _watcher.get()(img_id)
+
+
 def run_report(img_id: str) -> Report:
     """The report of the task that runs here, about this image."""
     return _RunReport(_watcher.get()(img_id), get_run_logger(), _stop.get(), image_progress(img_id))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from support.maps import write_ome
 from support.rasters import smooth
+from support.reports import Told
 from support.tools import require_tools, stand_in
 
 import cartloader_tasks.caching
@@ -181,6 +183,19 @@ def test_digests_are_remembered_while_a_file_is_the_same(tmp_path: Path, monkeyp
     assert memory.digest(path) != first, "the same size and mtime"
     (tmp_path / "d.sqlite3").write_bytes(b"no database at all, but long enough to be taken for one" * 9)
     assert memory.digest(path) == read(path), "a damaged memory only costs time"
+
+
+def test_who_waits_for_a_lock_says_so(server: str) -> None:
+    first, second, report = FileLocks(), FileLocks(), Told()
+    assert first.acquire_lock("awaited", "another run")
+    second.tell("awaited", report)
+    with ThreadPoolExecutor() as threads:
+        result = threads.submit(second.acquire_lock, "awaited", "us")
+        assert report.told.wait(10)
+        first.release_lock("awaited", "another run")
+        assert result.result(10)
+    second.release_lock("awaited", "us")
+    assert report.notes == ["waits for another run that makes the same files"]
 
 
 def test_who_waits_for_a_lock_can_be_stopped(server: str) -> None:

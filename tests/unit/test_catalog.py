@@ -2,8 +2,10 @@ import difflib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,15 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.reports import Told
 
 from cartloader.catalog import update
 from cartloader.catalog_text import basemaps, with_basemaps
 from cartloader.errors import CatalogError
+from cartloader.files import locked
 from cartloader.params import UpdateCatalogParams
 from cartloader.results import CatalogResult
+from cartloader_flows.summary import catalog_line
 
 MAGIC = b"PMTiles\x03"
 
@@ -223,15 +228,111 @@ def test_an_archive_from_elsewhere_is_copied_beside_the_catalog_once(tmp_path: P
     params = UpdateCatalogParams(catalog_yaml=catalog, basemaps={"dapi": archive}, title="x")
     copy = catalog.with_name("dapi.pmtiles")
 
-    update(params)
+    assert update(params).replaced == ()
     first = copy.stat()
     assert copy.read_bytes() == MAGIC + b"1"
-    update(params)
+    again = update(params)
+    assert (again.replaced, again.diff) == ((), "")
     assert (copy.stat().st_ino, copy.stat().st_mtime_ns) == (first.st_ino, first.st_mtime_ns)
     archive.write_bytes(MAGIC + b"2")
-    update(params)
+    other = update(params)
     assert copy.read_bytes() == MAGIC + b"2"
+    assert (other.added, other.replaced, other.diff) == ((), ("dapi",), "dapi.pmtiles replaced")
+    assert catalog_line(other) == f"catalog  {catalog}  basemap dapi replaced"
     assert {path.name for path in catalog.parent.iterdir()} == {"catalog.yaml", "dapi.pmtiles"}
+
+
+def test_an_archive_that_no_catalog_lists_is_not_replaced_in_silence(tmp_path: Path) -> None:
+    archive, catalog = tmp_path / "in" / "dapi.pmtiles", tmp_path / "out" / "catalog.yaml"
+    for folder, content in ((archive.parent, b"new"), (catalog.parent, b"old")):
+        folder.mkdir()
+        (folder / "dapi.pmtiles").write_bytes(MAGIC + content)
+    result = update(UpdateCatalogParams(catalog_yaml=catalog, basemaps={"dapi": archive}, title="x"))
+    assert (result.added, result.replaced) == (("dapi",), ("dapi",))
+    assert catalog_line(result) == f"catalog  {catalog}  + basemap dapi, dapi.pmtiles replaced"
+    assert result.diff.endswith("\n+    dapi: dapi.pmtiles\ndapi.pmtiles replaced")
+
+
+NESTED = {
+    "blocks": "".join(f"{' ' * depth}a:\n" for depth in range(2000)) + " " * 2000 + "a: 1\n",
+    "braces": "x: " + "{a: " * 2000 + "1" + "}" * 2000 + "\n",
+    "lists": "x: " + "[" * 2000 + "1" + "]" * 2000 + "\n",
+    "many more": "x: " + "[" * 200_000,
+    "keys": "".join(f"{' ' * depth}? \n" for depth in range(2000)),
+}
+
+
+@pytest.mark.parametrize("text", NESTED.values(), ids=NESTED.keys())
+def test_a_catalog_that_is_nested_very_deep_is_taken_or_refused(
+    tmp_path: Path, update_with: Callable[..., CatalogResult], text: str
+) -> None:
+    (tmp_path / "catalog.yaml").write_text(text)
+    with pytest.raises(CatalogError, match=r"catalog\.yaml: "):
+        update_with("dapi")
+    assert (tmp_path / "catalog.yaml").read_text() == text
+
+
+LEVELS = range(1, 60)
+BOMBS = {
+    "values": "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in LEVELS),
+    "mappings": "a0: &a0 {x: y}\n" + "".join(f"a{n}: &a{n} {{b: *a{n - 1}, c: *a{n - 1}}}\n" for n in LEVELS),
+    "keys": "a0: &a0 {x: y}\n"
+    + "".join(f"a{n}: &a{n}\n  ? *a{n - 1}\n  : *a{n - 1}\n" for n in LEVELS)
+    + "assets:\n  basemap:\n    ? *a59\n    : *a59\n",
+    "nested keys": "? " * 40 + "&a40 x\n" + "".join(f"{' ' * 2 * (39 - n)}: *a40\n" for n in range(39)),
+    "itself": "a: &a\n  b: *a\nassets: &b\n  basemap: &c\n    x: *c\n",
+}
+
+
+@pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS.keys())
+def test_aliases_of_aliases_take_no_time(tmp_path: Path, update_with: Callable[..., CatalogResult], text: str) -> None:
+    (tmp_path / "catalog.yaml").write_text(text)
+    start = time.monotonic()
+    with suppress(CatalogError):
+        update_with("dapi")
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a: "\\UFFFFFFFF"\n',
+        '"\\U00110000": b\n',
+        "%YAML 1." + "9" * 5000 + "\n---\na: b\n",
+        "%TAG ! \n---\n",
+        "a: !<%zz> b\n",
+    ],
+)
+def test_whatever_yaml_raises_names_the_catalog(
+    tmp_path: Path, update_with: Callable[..., CatalogResult], text: str
+) -> None:
+    (tmp_path / "catalog.yaml").write_text(text)
+    with pytest.raises(CatalogError, match=r"catalog\.yaml: a YAML file is needed, found"):
+        update_with("dapi")
+
+
+def test_a_large_file_or_none_at_all_is_refused(tmp_path: Path, update_with: Callable[..., CatalogResult]) -> None:
+    with (tmp_path / "catalog.yaml").open("wb") as file:
+        file.truncate(65 << 20)
+    with pytest.raises(CatalogError, match="found one of more than 64 MB"):
+        update_with("dapi")
+    (tmp_path / "catalog.yaml").unlink()
+    os.mkfifo(tmp_path / "catalog.yaml")
+    with pytest.raises(CatalogError, match="found no file"):
+        update_with("dapi")
+
+
+def test_who_waits_for_a_catalog_says_so(tmp_path: Path) -> None:
+    archive, catalog = tmp_path / "dapi.pmtiles", tmp_path / "catalog.yaml"
+    archive.write_bytes(MAGIC)
+    report = Told()
+    with ThreadPoolExecutor() as threads:
+        with locked(catalog):
+            params = UpdateCatalogParams(catalog_yaml=catalog, basemaps={"dapi": archive}, title="x")
+            result = threads.submit(update, params, report)
+            assert report.told.wait(10)
+        assert result.result().added == ("dapi",)
+    assert report.notes == [f"waits for another run at work on {catalog}"]
 
 
 def test_a_refused_catalog_gets_no_archive(tmp_path: Path) -> None:

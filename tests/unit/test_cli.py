@@ -63,6 +63,10 @@ def test_every_field_is_described_and_in_a_group_of_the_help(model: type[Options
         ("--georef-detect ome --rgba", {"georef_detect": "ome", "rgba": True}),
         ("--gdal_translate x", {"gdal_translate": "x"}),
         ("--gdal-translate x", {"gdal_translate": "x"}),
+        ("--in_img a_b.tif --georef_bounds -1,2,3,4", {"in_img": "a_b.tif", "georef_bounds": "-1,2,3,4"}),
+        ("--georef_bounds=-1,2,3,4 --high_memory", {"georef_bounds": "-1,2,3,4", "high_memory": True}),
+        ("--georef_offset-x -.5e3 --georef_detect", {"georef_offset_x": "-.5e3", "georef_detect": "OME"}),
+        ("--gdal-translate=a_b --channel a_b=c_d", {"gdal_translate": "a_b", "channel": "a_b=c_d"}),
         ("--img-id a --img-id b", {"img_id": ["a", "b"]}),
     ],
 )
@@ -85,7 +89,7 @@ def test_the_name_of_a_source_of_bounds_has_no_case() -> None:
     ("argv", "words"),
     [
         ([], "COMMAND is missing; see cartloader --help"),
-        (["import"], "import is no command; choose one of import_image, sample, preview"),
+        (["import"], "import is no command (did you mean import_image?); choose one of import_image, sample"),
         (["import_image"], "no action: choose at least one of --ome2png, --png2pmtiles, --georeference"),
         (["import_image", *FILES], "no action: choose at least one of"),
         (["import_image", "--png2pmtiles"], "--out-dir is missing"),
@@ -117,7 +121,19 @@ def test_the_name_of_a_source_of_bounds_has_no_case() -> None:
         (["import_image", "--png2pmtiles", "--in-img", "--out-dir", "out"], "--in-img: a value is missing"),
         (["import_image", "--png2pmtiles", "--gdal-translate"], "--gdal_translate: a value is missing"),
         (["import_image", "--png2pmtiles", "--mono=yes"], "--mono: takes no value, found 'yes'"),
-        (["import_image", "--png2pm"], "--png2pm is no option; see cartloader import_image --help"),
+        (["importimage"], "importimage is no command (did you mean import_image?); choose one of import_image"),
+        (["server", "strat"], "strat is no command (did you mean start?); choose one of start, status, stop"),
+        (
+            ["import_image", "--png2pm"],
+            "--png2pm is no option (did you mean --png2pmtiles?); see",
+        ),
+        (["import_image", "--colourize", "red"], "--colourize is no option (did you mean --colorize?); see"),
+        (["import_image", "--in_image=a.tif"], "--in_image=a.tif is no option (did you mean --in-img?)"),
+        (["import_image", "--Georef_Bound", "-1,2"], "--Georef_Bound is no option (did you mean --georef-bounds?)"),
+        (["import_image", "-in-img", "a.tif"], "-in-img is no option (did you mean --in-img?)"),
+        (["import_image", "—png2pmtiles"], "—png2pmtiles belongs to no option (did you mean --png2pmtiles?)"),
+        (["import_image", "--qwxz"], "--qwxz is no option; see cartloader import_image --help"),
+        (["import-image", "--png2pmtiles"], "--out-dir is missing"),
         (["import_image", "--png2pmtiles", "a.tif"], "a.tif belongs to no option"),
         (["import_image", "--georeference"], "--georeference: name where the bounds come from"),
         (["import_image", "--georef-detect", "NDPI"], "--georef-detect NDPI: should be 'OME'"),
@@ -149,6 +165,7 @@ def test_wrong_use_is_one_sentence_and_exit_2(
             "m.yaml: cannot be read (No such file",
         ),
         (["preview", "a.pmtiles", "a.png"], "a.pmtiles: "),
+        (["preview", "--", "--odd_name.pmtiles", "a.png"], "--odd_name.pmtiles: "),
     ],
 )
 def test_a_missing_file_is_one_sentence_and_exit_1(

@@ -3,16 +3,17 @@ import hashlib
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.reports import Told
 
-from cartloader.errors import DiskError
+from cartloader.errors import DiskError, StoppedError
 from cartloader.files import locked, publish, sha256, workspace, write_whole
 from cartloader.params import OutputPrefix
+from cartloader.report import waiting
 
 
 @pytest.fixture
@@ -60,25 +61,43 @@ def test_two_images_are_worked_on_at_once_and_neither_clears_the_other(out: Outp
 
 
 def test_the_second_run_of_an_image_says_that_it_waits_and_then_works(out: OutputPrefix) -> None:
-    waits = threading.Event()
-    told = []
+    report = Told()
 
     def second() -> bool:
-        def on_wait() -> None:
-            told.append("waits")
-            waits.set()
-
-        with workspace(out, on_wait):
+        with workspace(out, waiting(report, "the first")):
             return first_ended
 
     first_ended = False
     with ThreadPoolExecutor() as threads:
         with workspace(out):
             result = threads.submit(second)
-            assert waits.wait(60)
+            assert report.told.wait(60)
             first_ended = True
         assert result.result()
-    assert told == ["waits"]
+    assert report.notes == ["waits for the first"]
+
+
+def test_who_waits_can_be_stopped(out: OutputPrefix) -> None:
+    report = Told()
+
+    def second() -> None:
+        with workspace(out, waiting(report, "the first")):
+            pass
+
+    with ThreadPoolExecutor() as threads, workspace(out):
+        result = threads.submit(second)
+        assert report.told.wait(60)
+        report.stopped.set()
+        with pytest.raises(StoppedError):
+            result.result(10)
+
+
+def test_a_moment_is_no_wait() -> None:
+    report = Told()
+    waits = waiting(report, "nobody")
+    waits()
+    waits()
+    assert report.notes == []
 
 
 def test_nobody_is_told_to_wait_for_nobody(out: OutputPrefix) -> None:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from cartloader_flows.bars import Bars
-from cartloader_flows.summary import duration, size
+from cartloader_flows.summary import duration, note_lines, size
 from cartloader_flows.watch import Lines
 
 
@@ -23,7 +23,7 @@ def test_lines_tell_each_stage_once_and_every_note() -> None:
 
 def test_bars_have_a_header_for_each_image() -> None:
     console = Console(file=StringIO(), force_terminal=True, width=100, height=30, color_system=None)
-    bars = Bars({"a": "a.tif", "b": "b.tif"}, console)
+    bars = Bars({"a": "a.tif", "b": "b.tif"}, console, passing_notes=True)
     bars.describe("a", "8 × 8 uint8")
     bars.progress("a", "ome2png", 1, 4)
     bars.progress("b", "georeference", 4, 4)
@@ -35,6 +35,50 @@ def test_bars_have_a_header_for_each_image() -> None:
     assert "25%" in lines[1]
     assert lines[2].rstrip() == "b  b.tif"
     assert "100%" in lines[3]
+
+
+def test_notes_go_with_the_bars_where_a_summary_follows() -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=60, height=30, color_system=None)
+    display = Bars({"a": "a.tif"}, console, passing_notes=True)
+    for number in range(5):
+        display.note("a", f"number {number} is a note that is rather long for such a terminal")
+    assert console.file.getvalue() == ""
+    with console.capture() as captured:
+        console.print(display.picture())
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    assert lines[1:3] == ["  note: number 2 is a note that is rather long for such a", "        terminal"]
+    assert len(lines) == 7
+    with console.capture() as captured:
+        display.keep_notes(["a", "b"])
+    assert captured.get().count("\n") == 5
+
+
+def test_notes_stay_where_no_summary_follows() -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=60, color_system=None)
+    with console.capture() as captured:
+        Bars({}, console, passing_notes=False).note("a", "pixels are not square")
+    assert captured.get() == "a  pixels are not square\n"
+
+
+def test_a_wait_that_is_over_has_no_bar() -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=60, color_system=None)
+    display = Bars({}, console, passing_notes=True)
+    display.progress("a", "waiting", 0, 1)
+    display.progress("a", "ome2png", 1, 2)
+    with console.capture() as captured:
+        console.print(display.picture())
+    assert "ome2png" in captured.get()
+    assert "waiting" not in captured.get()
+
+
+def test_long_notes_are_wrapped_below_their_head_on_a_terminal_alone() -> None:
+    notes = ["one two three four five six seven eight nine ten", "eleven"]
+    assert note_lines("  note: ", notes, 40) == [
+        "  note: one two three four five six",
+        "        seven eight nine ten",
+        "  note: eleven",
+    ]
+    assert note_lines("  note: ", notes, None) == [f"  note: {note}" for note in notes]
 
 
 @pytest.mark.parametrize(

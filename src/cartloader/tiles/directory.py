@@ -49,6 +49,39 @@ class Entries(Sequence[Entry]):
             yield from map(Entry, *(column.tolist() for column in (some.ids, some.offsets, some.lengths, some.runs)))
 
 
+def parse_directory(data: bytes) -> Entries:
+    """The entries of one directory as it is stored, uncompressed; an entry of run 0 stands for a leaf directory.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    numbers = _varints(data)
+    count = int(numbers[0]) if len(numbers) else 0
+    if not count or len(numbers) < 1 + 4 * count:
+        raise ValueError(f"a directory of {len(data):,} bytes ends before its {count:,} entries do")
+    steps, runs, lengths, places = numbers[1 : 1 + 4 * count].reshape(4, count)
+    ids, ends = np.cumsum(steps), np.cumsum(lengths)
+    # A place is one more than the offset, or 0: right behind the entry before, from the last one that is written on.
+    starts = np.maximum.accumulate(np.where(places > 0, np.arange(count), 0))
+    offsets = places[starts] - 1 + (ends - lengths) - (ends - lengths)[starts]
+    if min(column.min() for column in (ids, ends, offsets, lengths, runs)) < 0 or (steps[1:] <= 0).any():
+        raise ValueError("a directory has numbers that cannot be")
+    return Entries(ids, offsets, lengths, runs)
+
+
+def _varints(data: bytes) -> Numbers:
+    """Whole numbers of 7 bits a byte, the lowest first; a byte of 128 and more goes on in the next one."""
+    octets = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(octets < 128)
+    if not len(ends):
+        return np.empty(0, np.int64)
+    starts = np.r_[0, ends[:-1] + 1]
+    shifts = 7 * (np.arange(ends[-1] + 1) - np.repeat(starts, ends - starts + 1))
+    if shifts.max() > 56:
+        raise ValueError("a directory has numbers of more than 63 bits")
+    return np.add.reduceat((octets[: ends[-1] + 1] & 127).astype(np.int64) << shifts, starts)
+
+
 def first_equal(digests: Numbers) -> Numbers:
     """For each row of ``(rows, 2)`` the index of the first one that is equal to it."""
     order = np.lexsort((digests[:, 1], digests[:, 0]))  # stable: equal ones stay in their order

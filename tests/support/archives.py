@@ -1,0 +1,50 @@
+"""PMTiles archives as other programs write them, by the ``pmtiles`` package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from PIL import Image
+from pmtiles.tile import Compression, TileType, zxy_to_tileid
+from pmtiles.writer import Writer
+
+WORLD = {
+    "min_lon_e7": -180_0000000, "min_lat_e7": -85_0511287, "max_lon_e7": 180_0000000, "max_lat_e7": 85_0511287,
+    "center_lon_e7": 0, "center_lat_e7": 0, "center_zoom": 0,
+}  # fmt: skip
+NOWHERE = dict.fromkeys(WORLD, 0)
+
+
+def encoded(picture: NDArray[Any], kind: str = "PNG", **options: Any) -> bytes:
+    """A picture as the bytes of a tile."""
+    data = BytesIO()
+    Image.fromarray(picture).save(data, kind, **options)
+    return data.getvalue()
+
+
+def write_archive(
+    path: Path, tiles: Mapping[tuple[int, int, int], bytes], metadata: Mapping[str, Any] | None = None, **header: Any
+) -> Path:
+    """An archive of tiles by zoom, column and row; the header says nothing that is not given."""
+    told = {"tile_type": TileType.PNG, "tile_compression": Compression.NONE} | NOWHERE | header
+    with path.open("wb") as file:
+        writer = Writer(file)
+        for tile_id, data in sorted((zxy_to_tileid(*place), data) for place, data in tiles.items()):
+            writer.write_tile(tile_id, data)
+        writer.finalize(told, dict(metadata or {}))
+    return path
+
+
+def cut(
+    picture: NDArray[Any], zoom: int, column: int, row: int, tile: int, kind: str = "PNG", **options: Any
+) -> dict[tuple[int, int, int], bytes]:
+    """The tiles of a picture whose sides are multiples of a tile's, the upper left one at a column and row."""
+    return {
+        (zoom, column + x // tile, row + y // tile): encoded(picture[y : y + tile, x : x + tile], kind, **options)
+        for y in range(0, len(picture), tile)
+        for x in range(0, picture.shape[1], tile)
+    }

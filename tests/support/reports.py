@@ -1,0 +1,25 @@
+"""A report that a test looks at."""
+
+from __future__ import annotations
+
+import threading
+
+from cartloader.errors import StoppedError
+from cartloader.report import Quiet
+
+
+class Told(Quiet):
+    """Keeps the notes, and can be stopped as a run is."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.told = threading.Event()
+        self.stopped = threading.Event()
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+        self.told.set()
+
+    def progress(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002
+        if self.stopped.is_set():
+            raise StoppedError("interrupted")
