@@ -17,6 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as GdalWindow
 
+from cartloader.crs import crs_text
 from cartloader.errors import InputError
 from cartloader.images.plane import COPIES, Pixels, Window
 
@@ -56,7 +57,7 @@ def georeference_of(dataset: DatasetReader) -> tuple[Affine, str | None] | None:
     """Pixel → map and the CRS as text, where the file or a world file beside it has them."""
     if dataset.transform.is_identity:
         return None
-    return dataset.transform, dataset.crs.to_wkt() if dataset.crs else None
+    return dataset.transform, crs_text(dataset.crs)
 
 
 class PicturePlane:

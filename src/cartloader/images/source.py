@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,13 +11,12 @@ from tifffile import TiffPage
 
 from cartloader.errors import InputError, UsageError
 from cartloader.images import is_tiff, world_files
+from cartloader.images.calibration import detectable
 from cartloader.images.plane import Plane, Projected, Shrunk
 from cartloader.images.tiff import PlaneRef, Series, Tiff, TiffPlane, open_tiff
 from cartloader.params import GeoreferenceParams, Ome2PngParams, PlaneOptions, option
 
 _GEOTIFF_TAGS = {33550, 33922, 34264}
-_INCH, _CENTIMETRE = 2, 3
-_RESOLUTION_UNITS = {_INCH: ("inch", 25_400.0), _CENTIMETRE: ("cm", 10_000.0)}  # µm
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,8 @@ class Source:
     """Why OME metadata have no pixel size."""
     stage_position: tuple[float, float] | None = None
     """µm."""
+    stage_position_problem: str = ""
+    """Why there is none, where the file has something of that name."""
     georeference: tuple[Affine, str | None] | None = None
     """Level-0 pixel → map, and the CRS as WKT if there is one."""
     detectable: tuple[tuple[float, float], str] | None = None
@@ -102,15 +101,17 @@ def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
     plane = planes[0] if len(planes) == 1 else Projected(planes)
     finest = chosen[0].levels[0]
     ome = series.ome
+    position = ome.positions.get((chosen[0].z, chosen[0].c, chosen[0].t)) if ome else None
     return Source(
         plane=plane,
         full_size=(finest.imagelength, finest.imagewidth),
         description=describe(plane) + _which(series, chosen, params.level),
         pixel_size=ome.pixel_size if ome else None,
         pixel_size_problem=ome.pixel_size_problem if ome else "",
-        stage_position=ome.positions.get((chosen[0].z, chosen[0].c, chosen[0].t)) if ome else None,
+        stage_position=None if isinstance(position, str) else position,
+        stage_position_problem=f"its stage position is no length ({position})" if isinstance(position, str) else "",
         georeference=_georeference(tiff, finest),
-        detectable=_detectable(tiff, finest, params.series),
+        detectable=detectable(tiff.first.description, finest, params.series),
     )
 
 
@@ -188,28 +189,3 @@ def _georeference(tiff: Tiff, page: TiffPage) -> tuple[Affine, str | None] | Non
 
     with open_dataset(tiff.path) as dataset:
         return georeference_of(dataset)
-
-
-def _detectable(tiff: Tiff, page: TiffPage, series: int) -> tuple[tuple[float, float], str] | None:
-    """A scanner's own µm per pixel, ImageJ's calibration, or resolution tags, which often hold just a print size."""
-    # The scanner speaks of the scan, which is the first series, not of its thumbnail or label.
-    if series == 0 and (match := re.search(r"\bMPP *= *([0-9]*\.?[0-9]+)", tiff.first.description)):
-        size = float(match[1])
-        return ((size, size), f"Aperio MPP {match[1]}") if size > 0 else None
-    if 282 not in page.tags or 283 not in page.tags:  # XResolution, YResolution
-        return None
-    try:
-        across, down = (float(number) for number in page.resolution)
-        unit = int(page.resolutionunit)
-    except (ValueError, TypeError, ZeroDivisionError):  # 0/0, as some writers put it: nothing is known
-        return None
-    if not (0 < across < math.inf and 0 < down < math.inf):
-        return None
-    imagej = re.search(r"^unit=(?:micron|\\u00B5m|[µμu]m)\s*$", tiff.first.description, re.MULTILINE)
-    if imagej and tiff.first.description.startswith("ImageJ="):
-        name, micrometres = "ImageJ unit micron", 1.0
-    elif unit in _RESOLUTION_UNITS:
-        name, micrometres = f"{across:g} pixels per {_RESOLUTION_UNITS[unit][0]}", _RESOLUTION_UNITS[unit][1]
-    else:
-        return None
-    return (micrometres / across, micrometres / down), name
