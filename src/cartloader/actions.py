@@ -13,7 +13,6 @@ import numpy as np
 
 from cartloader import catalog
 from cartloader.assets import write_asset
-from cartloader.bounds import Placement, place
 from cartloader.engines import gdal, native
 from cartloader.errors import UsageError
 from cartloader.files import flush, publish, sha256, workspace, write_whole
@@ -24,6 +23,7 @@ from cartloader.images.spool import Spooled
 from cartloader.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
 from cartloader.parallel import at_work, cores, in_order
 from cartloader.params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams, UpdateCatalogParams
+from cartloader.placement import Placement, place
 from cartloader.png import Band, PngWriter, band_rows, deflate_band
 from cartloader.report import Report, quiet, waiting
 from cartloader.results import CatalogResult, RasterResult, TilesResult

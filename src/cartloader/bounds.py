@@ -1,4 +1,4 @@
-"""Where an image lies: one function per source of bounds, and the affine from stored pixels to the map.
+"""Bounds: where an image lies, and the files that say it.
 
 Map units are those of the spatial reference; under the usual convention 1 unit of EPSG:3857 is 1 µm.
 """
@@ -9,21 +9,18 @@ import gzip
 import math
 import re
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from affine import Affine
 
-from cartloader.errors import BoundsError, InputError, MetadataError, UsageError
-from cartloader.images.source import Source
-from cartloader.orientation import Orientation
-from cartloader.params import GeoreferenceParams, OrientationOptions, PlacementOptions
+from cartloader.errors import InputError
 from cartloader.values import numbers
 
-ASPECT_TOLERANCE = 0.02
-"""Pixels that are less far from square than this are square."""
+_ROUNDING = 1e-9
+"""Pixels' share by which a matrix may shear a picture and still be the rounding of one that does not."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,10 @@ class Bounds:
         """Both corners moved: the size stays."""
         return Bounds(self.ulx + x, self.uly + y, self.lrx + x, self.lry + y)
 
+    def scaled(self, factor: float) -> Bounds:
+        """The same in a unit of which ``factor`` make one of these."""
+        return Bounds(self.ulx * factor, self.uly * factor, self.lrx * factor, self.lry * factor)
+
     def turned(self) -> Bounds:
         """Width and height swapped; the corner with the smallest x and y and the directions of the axes stay."""
         left, low = min(self.ulx, self.lrx), min(self.uly, self.lry)
@@ -76,162 +77,6 @@ class Bounds:
         return Affine(
             (self.lrx - self.ulx) / width, 0, self.ulx, 0, (self.lry - self.uly) / height, self.uly
         )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Stored pixel corner ``(column, row)`` → map, orientation included, in a spatial reference."""
-
-    affine: Affine
-    crs: str
-    """``EPSG:…`` or WKT."""
-    bounds: Bounds
-    """Bounds of the image as stored, before orientation (of its bounding box, where it lies askew)."""
-    orientation: Orientation
-    notes: tuple[str, ...] = ()
-    """What is odd about it, in sentences that name no path."""
-
-    @property
-    def pixel_size(self) -> tuple[float, float]:
-        """Map units per stored pixel along its row and its column."""
-        a, b, d, e = self.affine.a, self.affine.b, self.affine.d, self.affine.e
-        return math.hypot(a, d), math.hypot(b, e)
-
-
-def place(source: Source, params: GeoreferenceParams) -> Placement:
-    """Put the image where the options or its own metadata say, laid down as the orientation says.
-
-    Explicit bounds (``--georef-bounds``, ``-tsv``, ``--georef-pixel-tsv``) are those of the finished picture; all
-    others are those of the picture as stored, so that a quarter turn swaps width and height (SPEC: orientation).
-
-    Raises:
-        BoundsError: no bounds, or bounds without area.
-        UsageError: explicit bounds fit the picture only before its quarter turn.
-    """
-    height, width = source.plane.height, source.plane.width
-    explicit = _explicit(params)
-    if explicit is None and params.micron2pixel_csv is None and not params.pixel_size:
-        georeference = source.georeference
-        if georeference is not None and source.pixel_size is None:
-            return _georeferenced(source, georeference, params)
-    bounds = explicit or _from_metadata(source, params)
-    bounds = bounds.moved(params.georef_offset_x, params.georef_offset_y)
-    if not (bounds.width > 0 and bounds.height > 0):
-        raise BoundsError(f"{params.in_img}: the bounds {bounds} have no area; ulx and lrx, uly and lry must differ")
-    orientation = _in_image_frame(params, bounds.lrx < bounds.ulx, bounds.lry > bounds.uly)
-    finished = bounds
-    if orientation.transpose:
-        finished, bounds = (bounds, bounds.turned()) if explicit else (bounds.turned(), bounds)
-    if explicit and orientation.transpose:
-        _check_turned_bounds(params, explicit, height, width)
-    laid_height, laid_width = orientation.size(height, width)
-    affine = finished.affine(laid_height, laid_width) @ orientation.affine(height, width)
-    return _with_notes(Placement(affine, params.srs, bounds, orientation))
-
-
-def _check_turned_bounds(params: GeoreferenceParams, explicit: Bounds, height: int, width: int) -> None:
-    """Refuse bounds that somebody measured on the picture before its quarter turn."""
-    stored, turned = (_oblong(explicit, *size) for size in ((height, width), (width, height)))
-    if stored <= ASPECT_TOLERANCE < turned:
-        raise UsageError(
-            f"{params.in_img}: the bounds {explicit} fit the picture before its quarter turn; bounds are those of the "
-            f"finished picture: give {explicit.turned()}"
-        )
-
-
-def _oblong(bounds: Bounds, height: int, width: int) -> float:
-    """How far pixels are from square: 0 for square ones."""
-    x, y = bounds.width / width, bounds.height / height
-    return max(x, y) / min(x, y) - 1
-
-
-def _with_notes(placement: Placement) -> Placement:
-    x, y = placement.pixel_size
-    if max(x, y) / min(x, y) - 1 <= ASPECT_TOLERANCE:
-        return placement
-    return replace(placement, notes=(f"its pixels are {x:.6g} × {y:.6g} map units, not square; are the bounds right?",))
-
-
-def _in_image_frame(options: OrientationOptions, mirrored_x: bool, south_up: bool) -> Orientation:
-    """The orientation of the stored array; in the map's frame it is seen through the directions of the axes."""
-    orientation = Orientation.of(
-        options.rotate or 0, flip_vertical=options.flip_vertical, flip_horizontal=options.flip_horizontal
-    )
-    if options.orient_frame == "image":
-        return orientation
-    return orientation.seen_through(Orientation(mirror_columns=mirrored_x, mirror_rows=south_up))
-
-
-def _georeferenced(source: Source, georeference: tuple[Affine, str | None], params: GeoreferenceParams) -> Placement:
-    """A picture that carries its own georeference, as stored; only an unturned one may lie askew."""
-    affine, crs = georeference
-    height, width = source.plane.height, source.plane.width
-    full_height, full_width = source.full_size
-    affine = Affine.translation(params.georef_offset_x, params.georef_offset_y) @ affine
-    if affine.is_degenerate:
-        raise BoundsError(f"{params.in_img}: its own georeference gives the image no area; use --georef-bounds")
-    corners = [affine @ corner for corner in ((0, 0), (full_width, 0), (0, full_height), (full_width, full_height))]
-    if affine.b or affine.d:
-        orientation = _in_image_frame(params, mirrored_x=False, south_up=False)
-        if orientation.transpose:
-            raise UsageError(f"{params.in_img}: lies askew on the map, so that it cannot be turned; leave --rotate out")
-        xs, ys = zip(*corners, strict=True)
-        bounds = finished = Bounds(min(xs), max(ys), max(xs), min(ys))
-        scaled = affine @ Affine.scale(full_width / width, full_height / height)
-        placed = scaled @ orientation.affine(height, width)
-    else:
-        bounds = Bounds(*corners[0], *corners[3])
-        orientation = _in_image_frame(params, bounds.lrx < bounds.ulx, bounds.lry > bounds.uly)
-        finished = bounds.turned() if orientation.transpose else bounds
-        placed = finished.affine(*orientation.size(height, width)) @ orientation.affine(height, width)
-    placement = Placement(placed, crs or params.srs, bounds, orientation)
-    return _with_notes(placement) if crs is None or params.srs == "EPSG:3857" else placement
-
-
-def _explicit(params: PlacementOptions) -> Bounds | None:
-    if params.georef_bounds:
-        return Bounds.parse(params.georef_bounds)
-    if params.georef_bounds_tsv:
-        return bounds_from_tsv(params.georef_bounds_tsv)
-    if params.georef_pixel_tsv:
-        return bounds_from_pixel_tsv(params.georef_pixel_tsv)
-    return None
-
-
-def _from_metadata(source: Source, params: GeoreferenceParams) -> Bounds:
-    """Bounds of the picture as stored, in µm, from its full size."""
-    height, width = source.full_size
-    if params.micron2pixel_csv:
-        return bounds_from_vizgen(params.micron2pixel_csv, height, width)
-    x, y = _pixel_size(source, params)
-    corner = (0.0, 0.0)
-    if params.stage_position:
-        if source.stage_position is None:
-            raise MetadataError(f"{params.in_img}: has no stage position for this plane; leave --stage-position out")
-        corner = source.stage_position
-    return Bounds(corner[0], corner[1], corner[0] + width * x, corner[1] + height * y)
-
-
-def _pixel_size(source: Source, params: GeoreferenceParams) -> tuple[float, float]:
-    if params.pixel_size:
-        sizes = [float(part) for part in params.pixel_size.split(",")]
-        return sizes[0], sizes[-1]
-    if source.pixel_size:
-        return source.pixel_size
-    if params.georef_detect and source.detectable:
-        return source.detectable[0]
-    hint = ""
-    if source.detectable:
-        (x, y), where = source.detectable
-        hint = f"; its {where} would be {x:.6g} × {y:.6g} µm, which --georef-detect takes"
-    if source.pixel_size_problem:
-        raise MetadataError(
-            f"{params.in_img}: {source.pixel_size_problem}; give the pixel size in µm with --pixel-size{hint}"
-        )
-    raise BoundsError(
-        f"{params.in_img}: does not say where it lies; give --georef-bounds ulx,uly,lrx,lry or another --georef-* "
-        f"source, or the pixel size in µm with --pixel-size{hint}"
-    )
 
 
 def bounds_from_tsv(path: Path) -> Bounds:
@@ -278,7 +123,7 @@ def bounds_from_vizgen(path: Path, height: int, width: int) -> Bounds:
     """The µm bounds of a mosaic from Vizgen's 3×3 matrix µm → pixel: pixel = a·µm + b on each axis.
 
     Raises:
-        InputError: no 3×3 matrix of numbers, or one that shears or is singular.
+        InputError: no 3×3 matrix of numbers, or one that is singular or shears by more than rounding does.
     """
     rows = [re.findall(r"[^,\s]+", line) for line in _text(path, "--micron2pixel-csv").splitlines()]
     rows = [row for row in rows if row]
@@ -291,11 +136,13 @@ def bounds_from_vizgen(path: Path, height: int, width: int) -> Bounds:
         raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers ({_cut(str(error))})") from None
     if not np.isfinite(matrix).all():
         raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of finite numbers, found {matrix.tolist()}")
-    (a, shear_x, b), (shear_y, d, e), last = matrix.tolist()
-    if shear_x or shear_y or last != [0, 0, 1]:
-        raise InputError(f"{path}: the matrix turns or shears the image, of which only scale and shift are supported")
+    (a, shear_x, b), (shear_y, d, e), (tilt_x, tilt_y, one) = matrix.tolist()
     if not a or not d:
         raise InputError(f"{path}: the matrix has a scale of 0, so that pixels have no size in µm")
+    # How far the last pixel of a side is out of line, as a share of that side.
+    astray = shear_x / d, shear_y / a, tilt_x * width / a, tilt_y * height / d, one - 1
+    if max(map(abs, astray)) > _ROUNDING * (1 + 1e-6):
+        raise InputError(f"{path}: the matrix turns or shears the image, of which only scale and shift are supported")
     return Bounds((0 - b) / a, (0 - e) / d, (width - b) / a, (height - e) / d)
 
 

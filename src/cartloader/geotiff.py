@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +18,9 @@ import numpy as np
 import tifffile
 from affine import Affine
 
-from cartloader.bounds import Placement
+from cartloader.crs import crs_text, is_web_mercator, map_frame
 from cartloader.errors import BoundsError, InputError
+from cartloader.placement import Placement
 from cartloader.store import TileStore
 
 TILE = 512
@@ -169,46 +169,28 @@ def _open_store(path: Path, flags: int) -> tuple[TileStore, dict[int, Any]]:
         return store, {tag.code: tag.value for tag in page.tags}
 
 
-def is_web_mercator(crs: str) -> bool:
-    """Whether a CRS is the map's own."""
-    return bool(re.fullmatch(r"EPSG:(3857|900913)", crs.strip(), re.IGNORECASE)) or (
-        crs.startswith(("PROJCS", "PROJCRS")) and re.search(r'"EPSG",\s*"?3857"?\]\]\s*$', crs) is not None
-    )
-
-
-def check_crs(crs: str) -> None:
-    """Make sure that a spatial reference is one.
+def _stamp_crs(path: Path, crs: str) -> None:
+    """Let GDAL write the keys of any other spatial reference: it knows nearly all.
 
     Raises:
-        BoundsError: PROJ does not know it.
+        BoundsError: it is none, or one that a GeoTIFF cannot carry.
     """
-    if is_web_mercator(crs):
-        return
-    from rasterio.crs import CRS  # noqa: PLC0415  (0.3 s that only another spatial reference should cost)
-    from rasterio.errors import CRSError  # noqa: PLC0415
+    import rasterio  # noqa: PLC0415  (0.3 s that only another spatial reference should cost)
 
-    try:
-        CRS.from_user_input(crs)
-    except CRSError:
-        raise BoundsError(
-            f"--srs {crs}: is no spatial reference that PROJ knows; an EPSG code such as EPSG:3857 is"
-        ) from None
-
-
-def _stamp_crs(path: Path, crs: str) -> None:
-    """Let GDAL write the keys of any other spatial reference: it knows them all."""
-    import rasterio  # noqa: PLC0415  (see check_crs)
-
-    check_crs(crs)
+    map_frame(crs, f"--srs {crs}:")
     with rasterio.open(path, "r+") as dataset:
         dataset.crs = rasterio.crs.CRS.from_user_input(crs)
+    path.with_name(f"{path.name}.aux.xml").unlink(missing_ok=True)  # where GDAL puts what has no keys
+    with rasterio.open(path) as dataset:
+        if dataset.crs is None:
+            raise BoundsError(f"--srs {crs}: a GeoTIFF cannot carry this spatial reference; choose one with a code")
 
 
 def _read_georeference(path: Path) -> tuple[Affine, str]:
     """Affine and CRS as GDAL wrote them, which spells a plain affine in other tags."""
-    import rasterio  # noqa: PLC0415  (see check_crs)
+    import rasterio  # noqa: PLC0415  (see _stamp_crs)
 
     with rasterio.open(path) as dataset:
         if dataset.crs is None:
             raise ValueError("it has no spatial reference")
-        return dataset.transform, str(dataset.crs.to_wkt())
+        return dataset.transform, crs_text(dataset.crs) or ""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cartloader import actions
-from cartloader.bounds import Placement
 from cartloader.catalog import check_archive
 from cartloader.engines import gdal
 from cartloader.engines.common import plan as plan_tiles
@@ -23,6 +22,7 @@ from cartloader.geotiff import pixel_bytes
 from cartloader.intensity import rescaled_bands
 from cartloader.jobs import ImageJob, catalog_path, raster_params
 from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, subset
+from cartloader.placement import Placement
 from cartloader.report import Report, quiet
 from cartloader.tiles.encode import primary_colour
 from cartloader.tiles.grid import Pyramid

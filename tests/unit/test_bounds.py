@@ -16,9 +16,10 @@ from PIL import Image
 from support.rasters import noise, params_for, write_pages
 
 from cartloader import actions
-from cartloader.bounds import Bounds, Placement, bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen, place
+from cartloader.bounds import Bounds, bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
 from cartloader.errors import BoundsError, InputError, UsageError
 from cartloader.images.source import open_source
+from cartloader.placement import Placement, place
 
 EVERY_TURN = list(product([None, 90, 180, 270], [False, True], [False, True]))
 
@@ -137,7 +138,7 @@ def test_vizgen(tmp_path: Path, separator: str, end: str) -> None:
         ("1 0 0\n0 1\n0 0 1", "found 3 rows of 3, 2, 3 values"),
         ("1 0 0\n0 one 0\n0 0 1", "'one'"),
         ("1 0 0\n0 inf 0\n0 0 1", "finite numbers"),
-        ("1 1e-9 0\n0 1 0\n0 0 1", "turns or shears the image"),
+        ("1 2e-9 0\n0 1 0\n0 0 1", "turns or shears the image"),
         ("1 0 0\n0 1 0\n0 1 1", "turns or shears the image"),
         ("0 0 5\n0 1 0\n0 0 1", "a scale of 0"),
     ],

@@ -15,11 +15,13 @@ from rasterio.enums import ColorInterp
 from support.rasters import noise
 from support.tools import require_tools
 
-from cartloader.bounds import Bounds, Placement
+from cartloader.bounds import Bounds
+from cartloader.crs import is_web_mercator
 from cartloader.errors import BoundsError, InputError
-from cartloader.geotiff import UNKNOWN_DIGEST, create_geotiff, is_web_mercator, open_geotiff, stamp_digest
+from cartloader.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp_digest
 from cartloader.images.plane import Window
 from cartloader.orientation import Orientation
+from cartloader.placement import Placement
 
 TURNED = Affine(0.0, -0.25, 900.5, 0.5, 0.0, -70.25)
 

@@ -9,13 +9,14 @@ from typing import Any
 from affine import Affine
 
 from cartloader import __version__
+from cartloader.crs import crs_name
 from cartloader.errors import UsageError
 from cartloader.geotiff import Placed
 from cartloader.params import Png2PmtilesParams
 from cartloader.results import ToolUse
+from cartloader.tiles.box import map_box
 from cartloader.tiles.encode import FORMATS
 from cartloader.tiles.grid import Pyramid, plan_pyramid
-from cartloader.tiles.levels import map_box
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def plan(size: tuple[int, int], affine: Affine, crs: str, bands: int, params: Pn
         raise UsageError(
             f"--tile-format jpeg: {params.out.img_id} has transparent pixels, which JPEG cannot show; use webp-lossy"
         )
-    box, pixel_size = map_box(size, affine, crs)
+    box, pixel_size = map_box(size, affine, crs, params.out.img_id)
     return plan_pyramid(box, pixel_size, params.blocksize, params.min_zoom, params.max_zoom, params.out.img_id)
 
 
@@ -61,7 +62,7 @@ def metadata(placed: Placed, params: Png2PmtilesParams, notes: tuple[str, ...] =
         "cartloader": {
             "version": __version__,
             "image_size": [placed.store.width, placed.store.height],
-            "crs": placed.crs if placed.crs.startswith("EPSG") else "WKT",
+            "crs": crs_name(placed.crs),
             "affine": [affine.a, affine.b, affine.c, affine.d, affine.e, affine.f],
             "resample": params.resample,
             **placed.origin,

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
+from cartloader.crs import is_web_mercator
 from cartloader.engines.common import Tiled, metadata, plan
 from cartloader.engines.toolbox import Toolbox, toolbox
-from cartloader.errors import ArchiveError, ToolError
-from cartloader.geotiff import Placed, is_web_mercator
+from cartloader.errors import ArchiveError, ToolError, UsageError
+from cartloader.geotiff import Placed
 from cartloader.params import Png2PmtilesParams
 from cartloader.report import Report
 from cartloader.results import ToolUse
@@ -38,6 +39,8 @@ _SLOWEST, _AT_LEAST = 1e5, 600
 """Pixels in a second of a tool that still works, a tenth of what it usually does; seconds that any may take."""
 _BEYOND_DOUBT = 1e-7
 """GDAL takes a pixel size equal to a zoom's resolution now for finer, now for coarser; so much larger it is coarser."""
+FINEST = 22
+"""GDAL opens no MBTiles of a finer zoom."""
 _KERNELS = {"near": "nearest"}
 """Names of kernels that GDAL's tools have another name for."""
 
@@ -54,6 +57,18 @@ class Recipe:
     crs: str
     pyramid: Pyramid
     folder: Path
+
+    def __post_init__(self) -> None:
+        """Make sure that the tools can do it.
+
+        Raises:
+            UsageError: the picture needs a zoom that they do not have.
+        """
+        if self.pyramid.base_zoom > FINEST:
+            raise UsageError(
+                f"--engine gdal: {self.params.out.img_id} needs zoom {self.pyramid.base_zoom}, and GDAL's MBTiles end "
+                f"at zoom {FINEST}; use --engine native, and leave the paths of the tools out"
+            )
 
     def calls(self) -> list[ToolCall]:
         """The calls that make something, in order; between them the results are checked and marked."""

@@ -59,8 +59,8 @@ class OmeImage:
     """µm per pixel in x and y, if both are given in a unit of length."""
     pixel_size_problem: str = ""
     """Why there is no pixel size, such as ``PhysicalSizeX is in pixel``."""
-    positions: dict[tuple[int, int, int], tuple[float, float]] = field(default_factory=dict)
-    """Stage position of planes by (z, c, t), in µm."""
+    positions: dict[tuple[int, int, int], tuple[float, float] | str] = field(default_factory=dict)
+    """Stage position of planes by (z, c, t), in µm, or why it is none, such as ``PositionX is in pixel``."""
     elsewhere: dict[str, str] = field(default_factory=dict)
     """The file of the set that holds a channel, by the channel's name."""
 
@@ -227,12 +227,12 @@ class _Reader:
             elsewhere={names[c]: file for c, file in share.elsewhere(there).items() if c < len(names)},
         )
 
-    def _positions(self, pixels: Element) -> Iterator[tuple[tuple[int, int, int], tuple[float, float]]]:
+    def _positions(self, pixels: Element) -> Iterator[tuple[tuple[int, int, int], tuple[float, float] | str]]:
         for plane in _children(pixels, "Plane"):
-            (x, _), (y, _) = _length(plane, "PositionX"), _length(plane, "PositionY")
-            if x is not None and y is not None:
+            (x, x_problem), (y, y_problem) = (_length(plane, f"Position{axis}", "reference frame") for axis in "XY")
+            if "PositionX" in plane.attrib or "PositionY" in plane.attrib:
                 z, c, t = (self._number(plane, name, 0) for name in ("TheZ", "TheC", "TheT"))
-                yield (z, c, t), (x, y)
+                yield (z, c, t), x_problem or y_problem if x is None or y is None else (x, y)
 
     def _number(self, element: Element, name: str, default: int, least: int = 0) -> int:
         """An attribute that is a whole number."""
@@ -246,9 +246,9 @@ class _Reader:
         return int(text)
 
 
-def _length(element: Element, name: str) -> tuple[float | None, str]:
-    """A length in µm, or None and the reason; the schema's default unit is µm."""
-    text, unit = element.get(name), element.get(f"{name}Unit", "µm").strip()
+def _length(element: Element, name: str, default: str = "µm") -> tuple[float | None, str]:
+    """A length in µm, or None and the reason; ``default`` is the schema's unit where none is given."""
+    text, unit = element.get(name), element.get(f"{name}Unit", default).strip()
     if text is None:
         return None, f"{name} is missing"
     if unit not in MICROMETRES:

@@ -18,6 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window as GdalWindow
 
+from cartloader.crs import crs_text
 from cartloader.errors import CartloaderError, InputError
 from cartloader.images.chunks import Jpeg, Png
 from cartloader.images.nodata import NONE, has_no_data, nodata_value
@@ -61,7 +62,7 @@ def georeference_of(dataset: DatasetReader) -> tuple[Affine, str | None] | None:
     """Pixel → map and the CRS as text, where the file or a world file beside it has them."""
     if dataset.transform.is_identity:
         return None
-    return dataset.transform, dataset.crs.to_wkt() if dataset.crs else None
+    return dataset.transform, crs_text(dataset.crs)
 
 
 class PicturePlane:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from affine import Affine
 from tifffile import TiffPage
 
 from cartloader.errors import InputError, UsageError
 from cartloader.images import is_tiff, world_files
+from cartloader.images.calibration import detectable
 from cartloader.images.photometric import scheme_of
 from cartloader.images.plane import Plane, Projected, Shrunk
 from cartloader.images.tiff import PlaneRef, Series, Tiff, open_tiff
@@ -20,8 +20,6 @@ from cartloader.images.tiff_plane import open_plane
 from cartloader.params import GeoreferenceParams, Ome2PngParams, PlaneOptions, option
 
 _GEOTIFF_TAGS = {33550, 33922, 34264}
-_INCH, _CENTIMETRE = 2, 3
-_RESOLUTION_UNITS = {_INCH: ("inch", 25_400.0), _CENTIMETRE: ("cm", 10_000.0)}  # µm
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,8 @@ class Source:
     """Why OME metadata have no pixel size."""
     stage_position: tuple[float, float] | None = None
     """µm."""
+    stage_position_problem: str = ""
+    """Why there is none, where the file has something of that name."""
     georeference: tuple[Affine, str | None] | None = None
     """Level-0 pixel → map, and the CRS as WKT if there is one."""
     detectable: tuple[tuple[float, float], str] | None = None
@@ -105,36 +105,36 @@ def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
     planes: list[Plane] = [open_plane(tiff, ref, params.level, params) for ref in chosen]
     plane = planes[0] if len(planes) == 1 else Projected(planes)
     finest = chosen[0].levels[0]
-    size, problem, position = _told_by_ome(tiff, series, chosen[0], finest)
     return Source(
         plane=plane,
         full_size=(finest.imagelength, finest.imagewidth),
         description=describe(plane) + _which(series, chosen, params.level),
-        pixel_size=size,
-        pixel_size_problem=problem,
-        stage_position=position,
+        **_told_by_ome(tiff, series, chosen[0], finest),
         georeference=_georeference(tiff, finest),
-        detectable=_detectable(tiff, finest, params.series),
+        detectable=detectable(tiff.first.description, finest, params.series),
         notes=tuple(dict.fromkeys([*tiff.notes, *scheme_of(chosen[0].levels[params.level]).notes])),
     )
 
 
-def _told_by_ome(
-    tiff: Tiff, series: Series, ref: PlaneRef, finest: TiffPage
-) -> tuple[tuple[float, float] | None, str, tuple[float, float] | None]:
-    """Pixel size, why there is none, and stage position of a plane, in µm.
+def _told_by_ome(tiff: Tiff, series: Series, ref: PlaneRef, finest: TiffPage) -> dict[str, Any]:
+    """Pixel size and stage position of a plane, in µm, and why there are none, by the names that `Source` has for them.
 
     Programs that crop or resize a picture often leave the metadata of the old one in it, of which nothing is true then.
     """
     ome = series.ome
     if ome is None:
-        return None, f"its metadata are in {tiff.lost}, which is not beside it" if tiff.lost else "", None
+        return {"pixel_size_problem": f"its metadata are in {tiff.lost}, which is not beside it"} if tiff.lost else {}
     if (ome.width, ome.height) != (finest.imagewidth, finest.imagelength):
-        return None, (
-            f"its OME-XML describes a picture of {ome.width:,} × {ome.height:,} pixels, and it has "
-            f"{finest.imagewidth:,} × {finest.imagelength:,}"
-        ), None  # fmt: skip
-    return ome.pixel_size, ome.pixel_size_problem, ome.positions.get((ref.z, ref.c, ref.t))
+        told, found = f"{ome.width:,} × {ome.height:,}", f"{finest.imagewidth:,} × {finest.imagelength:,}"
+        return {"pixel_size_problem": f"its OME-XML describes a picture of {told} pixels, and it has {found}"}
+    position = ome.positions.get((ref.z, ref.c, ref.t))
+    problem = f"its stage position is no length ({position})" if isinstance(position, str) else ""
+    return {
+        "pixel_size": ome.pixel_size,
+        "pixel_size_problem": ome.pixel_size_problem,
+        "stage_position": None if problem else position,
+        "stage_position_problem": problem,
+    }
 
 
 def _which(series: Series, chosen: list[PlaneRef], level: int) -> str:
@@ -213,28 +213,3 @@ def _georeference(tiff: Tiff, page: TiffPage) -> tuple[Affine, str | None] | Non
 
     with open_dataset(tiff.path) as dataset:
         return georeference_of(dataset)
-
-
-def _detectable(tiff: Tiff, page: TiffPage, series: int) -> tuple[tuple[float, float], str] | None:
-    """A scanner's own µm per pixel, ImageJ's calibration, or resolution tags, which often hold just a print size."""
-    # The scanner speaks of the scan, which is the first series, not of its thumbnail or label.
-    if series == 0 and (match := re.search(r"\bMPP *= *([0-9]*\.?[0-9]+)", tiff.first.description)):
-        size = float(match[1])
-        return ((size, size), f"Aperio MPP {match[1]}") if size > 0 else None
-    if 282 not in page.tags or 283 not in page.tags:  # XResolution, YResolution
-        return None
-    try:
-        across, down = (float(number) for number in page.resolution)
-        unit = int(page.resolutionunit)
-    except (ValueError, TypeError, ZeroDivisionError):  # 0/0, as some writers put it: nothing is known
-        return None
-    if not (0 < across < math.inf and 0 < down < math.inf):
-        return None
-    imagej = re.search(r"^unit=(?:micron|\\u00B5m|[µμu]m)\s*$", tiff.first.description, re.MULTILINE)
-    if imagej and tiff.first.description.startswith("ImageJ="):
-        name, micrometres = "ImageJ unit micron", 1.0
-    elif unit in _RESOLUTION_UNITS:
-        name, micrometres = f"{across:g} pixels per {_RESOLUTION_UNITS[unit][0]}", _RESOLUTION_UNITS[unit][1]
-    else:
-        return None
-    return (micrometres / across, micrometres / down), name

@@ -100,22 +100,30 @@ def plan_pyramid(
     """Zooms and tiles for a picture whose smaller pixel side is ``pixel_size`` map units.
 
     The base zoom is the first one at least as fine as the picture (GDAL's ``ZOOM_LEVEL_STRATEGY=UPPER``), or
-    ``max_zoom`` where that is finer; a coarser ``max_zoom`` leaves out finer tiles and changes none. Unless given, the
-    coarsest zoom is one beyond the first at which the picture fits one tile's size.
+    ``max_zoom`` where that is finer, but never beyond `FINEST_ZOOM`; a coarser ``max_zoom`` leaves out finer tiles and
+    changes none. Unless given, the coarsest zoom is one beyond the first at which the picture fits one tile's size.
 
     Raises:
-        BoundsError: the picture is not on the map, or its pixels are too small for any zoom.
+        BoundsError: the picture is not on the map, or is smaller than a pixel of the finest zoom that there is.
     """
-    if max(abs(edge) for edge in (box.left, box.right, box.bottom, box.top)) > HALF_MAP * (1 + 1e-9):
+    if not max(abs(edge) for edge in (box.left, box.right, box.bottom, box.top)) <= HALF_MAP * (1 + 1e-9):
         raise BoundsError(
             f"{name}: lies outside the map, which ends at ±{HALF_MAP:,.0f} map units; check the bounds and --srs"
         )
-    natural = natural_zoom(pixel_size, tile)
-    if max_zoom is None and natural > FINEST_ZOOM:
-        raise BoundsError(
-            f"{name}: pixels of {pixel_size:.3g} map units need zoom {natural}, beyond {FINEST_ZOOM}; check the "
-            "bounds or set --max-zoom"
-        )
+    wanted = natural_zoom(pixel_size, tile)
+    natural = min(wanted, FINEST_ZOOM)
+    notes: tuple[str, ...] = ()
+    if wanted > natural:
+        finest_pixel = resolution(natural, tile)
+        if min(box.right - box.left, box.top - box.bottom) < finest_pixel:
+            raise BoundsError(
+                f"{name}: is {box.right - box.left:.3g} × {box.top - box.bottom:.3g} map units, less than a pixel of "
+                f"zoom {natural} ({finest_pixel:.3g}), the finest there is; check the bounds or the pixel size"
+            )
+        if max_zoom is None:
+            note = f"its pixels of {pixel_size:.3g} map units are too small for zoom {natural}, the finest there is: "
+            note += f"it is tiled there, with {finest_pixel:.3g} map units to a pixel; is the pixel size right?"
+            notes = (note,)
     finest = natural if max_zoom is None else max_zoom
     size = max(box.right - box.left, box.top - box.bottom)
     fits = natural
@@ -124,4 +132,4 @@ def plan_pyramid(
     coarsest = min(max(fits - 1, 0), finest) if min_zoom is None else min_zoom
     if coarsest > finest:
         raise BoundsError(f"{name}: has its finest tiles at zoom {finest}; --min-zoom {min_zoom} is beyond that")
-    return Pyramid(box, tile, max(natural, finest), coarsest, finest)
+    return Pyramid(box, tile, max(natural, finest), coarsest, finest, notes)

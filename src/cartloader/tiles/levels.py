@@ -15,11 +15,12 @@ import numpy as np
 from affine import Affine
 from PIL import Image
 
-from cartloader.geotiff import Placed, check_crs, is_web_mercator
+from cartloader.crs import is_web_mercator
+from cartloader.geotiff import Placed
 from cartloader.images.plane import Window
 from cartloader.orientation import Orientation
 from cartloader.store import Bytes, Shown, TileStore
-from cartloader.tiles.grid import HALF_MAP, MapBox, Pyramid, resolution
+from cartloader.tiles.grid import HALF_MAP, Pyramid, resolution
 
 _KERNELS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -339,25 +340,3 @@ def resamples(affine: Affine, crs: str, kernel: str) -> bool:
     """Whether `Resampled` can make a zoom of a picture that lies so; otherwise GDAL's warper must."""
     straight_axes = (affine.b == affine.d == 0) or (affine.a == affine.e == 0)
     return straight_axes and is_web_mercator(crs) and (kernel in _KERNELS or kernel == "near")
-
-
-def map_box(size: tuple[int, int], affine: Affine, crs: str) -> tuple[MapBox, float]:
-    """The bounding box on the map of a picture of ``size`` (rows, columns), and the smaller side of its pixels there.
-
-    ``affine`` takes its pixel corners ``(column, row)`` to the spatial reference ``crs``; the results are in map units.
-    """
-    rows, columns = size
-    check_crs(crs)
-    corners = [affine @ (x, y) for x in (0, columns) for y in (0, rows)]
-    xs, ys = zip(*corners, strict=True)
-    box = MapBox(min(xs), min(ys), max(xs), max(ys))
-    if is_web_mercator(crs):
-        return box, min(math.hypot(affine.a, affine.d), math.hypot(affine.b, affine.e))
-    from rasterio.warp import calculate_default_transform  # noqa: PLC0415  (see Warped)
-
-    transform, width, height = calculate_default_transform(
-        crs, "EPSG:3857", columns, rows, box.left, box.bottom, box.right, box.top
-    )
-    left, top = transform @ (0, 0)
-    right, bottom = transform @ (width, height)
-    return MapBox(left, bottom, right, top), min(transform.a, -transform.e)
