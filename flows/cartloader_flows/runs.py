@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from cartloader.errors import ToolError
-from cartloader.jobs import ImageJob, gather, import_one
-from cartloader.params import FanOutOptions, ImportOptions
+from cartloader.jobs import gather, import_one
+from cartloader.mapping import Mapped
+from cartloader.params import FanOutOptions, ImportOptions, SharedOptions
 from cartloader.report import Report
 from cartloader.results import RunResult
 from cartloader_flows.commands import ImportCommand
@@ -28,7 +29,7 @@ QUIET_SETTINGS = {
 }
 
 
-def run_directly(jobs: list[ImageJob], n_jobs: int, report: Callable[[str], Report]) -> RunResult:
+def run_directly(asked: Mapped, n_jobs: int, report: Callable[[str], Report]) -> RunResult:
     """Run the actions themselves, ``n_jobs`` images at a time; Prefect is not even imported.
 
     Raises:
@@ -36,17 +37,18 @@ def run_directly(jobs: list[ImageJob], n_jobs: int, report: Callable[[str], Repo
     """
     from cartloader import actions  # noqa: PLC0415  (--help must not wait for numpy)
 
+    jobs, notes = asked
     attempts = [partial(import_one, job, actions, report(job.out.img_id)) for job in jobs]
     if min(n_jobs, len(jobs)) == 1:
-        return gather(jobs, attempts, actions)
+        return gather(jobs, attempts, actions, notes)
     with ThreadPoolExecutor(n_jobs, thread_name_prefix="image") as pool:
         try:
-            return gather(jobs, [pool.submit(attempt).result for attempt in attempts], actions)
+            return gather(jobs, [pool.submit(attempt).result for attempt in attempts], actions, notes)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def run_flow(command: ImportCommand, options: ImportOptions, report: Callable[[str], Report]) -> RunResult:
+def run_flow(command: ImportCommand, options: SharedOptions, report: Callable[[str], Report]) -> RunResult:
     """Run the flow that the command line asks for, on the configured Prefect server or a temporary one.
 
     Raises:
@@ -73,6 +75,7 @@ def run_flow(command: ImportCommand, options: ImportOptions, report: Callable[[s
                 spread = command.model_dump(include=set(FanOutOptions.model_fields))
                 result = import_images(command.in_json, command.out_dir, options, command.img_id or None, **spread)
             else:
+                assert isinstance(options, ImportOptions)
                 result = import_image(command.in_img, command.img_id[0], command.out_dir, options)
     except (RuntimeError, HTTPError, PrefectException) as error:
         # What the images raise arrives as a RunError; this is Prefect's own trouble.

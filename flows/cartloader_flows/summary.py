@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def summary(result: RunResult, sources: Mapping[str, str]) -> str:
     """All finished images and updated catalogs, one line or a small block each; ``sources`` are file names by id."""
     blocks = [image_lines(image, sources[image.img_id]) for image in result.images]
-    return "\n".join(line for block in [*blocks, map(catalog_line, result.catalogs)] for line in block)
+    blocks += [list(map(catalog_line, result.catalogs)), [f"note: {note}" for note in result.notes]]
+    return "\n".join(line for block in blocks for line in block)
 
 
 def image_lines(image: ImageResult, source: str) -> list[str]:

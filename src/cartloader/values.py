@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -95,8 +97,20 @@ def _check_address(text: str) -> str:
 
 
 def read_detect(value: Any) -> Any:
-    """The source in any case; ``true``, as a mapping or a bare ``--georef-detect`` may say it, is the default one."""
-    return "OME" if value is True else value.upper() if isinstance(value, str) else value
+    """The source in any case; true and false, as a mapping may say them, are the default one and none."""
+    if not isinstance(value, str | bool):
+        return value
+    said = str(value).strip().upper()
+    return {"TRUE": "OME", "YES": "OME", "ON": "OME", "FALSE": None, "NO": None, "OFF": None}.get(said, said)
+
+
+def at_home(path: Path) -> Path:
+    """The path with the home directory for ``~``, as a shell has it; other words with a tilde stay."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser fails for a user that is not there)
+
+
+def _program(text: str) -> str:
+    return os.path.expanduser(text)  # noqa: PTH111  (a bare name stays one)
 
 
 BoundsText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_bounds)]
@@ -104,6 +118,8 @@ PixelSizeText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_pi
 Colour = Annotated[str, BeforeValidator(joined), AfterValidator(_check_colour)]
 Nodata = Annotated[str, BeforeValidator(joined), AfterValidator(_check_nodata)]
 DaskAddress = Annotated[str, AfterValidator(_check_address)]
+FilePath = Annotated[Path, AfterValidator(at_home)]
+Program = Annotated[str, AfterValidator(_program)]
 ImageId = Annotated[str, AfterValidator(check_image_id)]
 Quantile = Annotated[float, Field(ge=0, le=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

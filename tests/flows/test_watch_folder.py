@@ -10,7 +10,8 @@ import pytest
 from support.maps import write_ome
 from support.rasters import smooth
 
-from cartloader.jobs import RunError, mapped_jobs, settled_images
+from cartloader.jobs import RunError
+from cartloader.mapping import mapped_jobs, settled_images
 from cartloader.params import ImportOptions
 from cartloader.results import RunResult
 from cartloader_flows.import_new import import_new
@@ -28,7 +29,7 @@ def test_images_that_are_there_and_complete_are_found(tmp_path: Path) -> None:
     mapping.write_text("a: a.ome.tif\nb: b.ome.tif\n")
 
     def found(settled: float) -> dict[str, str]:
-        return settled_images(mapped_jobs(mapping, out, ALL, None), settled)
+        return settled_images(mapped_jobs(mapping, out, ALL).jobs, settled)
 
     assert found(60) == {}
     image(tmp_path / "a.ome.tif", age=30)
