@@ -32,8 +32,8 @@ def notes(options: ImportOptions) -> Iterator[str]:
         tools = _given(options, TOOLS)
         selects, them = ("selects", "it") if len(tools) == 1 else ("select", "them")
         yield (
-            f"{_listed(tools)} {selects} --engine gdal; without {them} the tiles are made in this process, many times "
-            "as fast"
+            f"{_listed(tools)} {selects} --engine gdal; without {them}, tiles are made by cartloader itself, many "
+            "times as fast"
         )
 
 

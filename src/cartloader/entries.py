@@ -45,19 +45,34 @@ class Entry:
     """Options that are named and have no value."""
 
 
-def read_entries(file: Path) -> dict[str, Entry]:
-    """The entries of a mapping in JSON or YAML, or of a sample sheet in CSV or TSV, by id.
+def read_mapping(file: Path) -> dict[str, Value]:
+    """What a mapping in JSON or YAML, or a sample sheet in CSV or TSV, says of each image, by id.
 
     A text whose first line has the cells ``id`` and ``path`` is a sheet, one that is valid JSON is JSON, all else YAML.
 
     Raises:
         InputError: the file cannot be read.
-        UsageError: it is none of these, or an id or an option is there twice.
+        UsageError: it is none of these, or an id is there twice.
     """
     try:
-        return _entries(_read(file))
+        return _images(_read(file))
     except UsageError as error:
         raise UsageError(printable(f"{file}: {error}")) from None
+
+
+def read_entry(img_id: str, value: Value) -> Entry:
+    """What a mapping says of an image as a path and options.
+
+    Raises:
+        UsageError: it is no such thing, or an option is there twice.
+    """
+    pairs = value if isinstance(value, Pairs) else Pairs([("path", value)])
+    own = _once(pairs, f"{img_id}: ", _field)
+    if "path" not in own or not isinstance(path := own.pop("path"), str | None):
+        raise UsageError(f"{img_id} needs a path, or an object with a path and options")
+    empty = tuple(name for name, given in own.items() if given == "")
+    options = {name: _texts(img_id, name, given) for name, given in own.items() if given is not None and given != ""}
+    return Entry(path or None, options, empty)
 
 
 def printable(text: str) -> str:
@@ -182,27 +197,19 @@ def _check_columns(columns: list[str]) -> None:
         raise UsageError(f"the column {unknown[0]!r} is no option; see cartloader import_image --help")
 
 
-def _entries(value: Value) -> dict[str, Entry]:
-    """The entries by id, those of a top-level ``IMAGES`` where there is one."""
+def _images(value: Value) -> dict[str, Value]:
+    """What is said of each image, by id: what is in a top-level ``IMAGES`` where there is one."""
     if not isinstance(value, Pairs):
         raise UsageError(_NEEDED)
     entries = _once(value)
     images = entries.get("IMAGES")
     if isinstance(images, Pairs):
         entries = _once(images)
+        if "path" in entries:
+            raise UsageError("IMAGES holds the images by their ids and has no path of its own; choose another id")
     if not entries:
         raise UsageError(_NEEDED)
-    return {img_id: _entry(img_id, entry) for img_id, entry in entries.items()}
-
-
-def _entry(img_id: str, value: Value) -> Entry:
-    pairs = value if isinstance(value, Pairs) else Pairs([("path", value)])
-    own = _once(pairs, f"{img_id}: ", _field)
-    if "path" not in own or not isinstance(path := own.pop("path"), str | None):
-        raise UsageError(f"{img_id} needs a path, or an object with a path and options")
-    empty = tuple(name for name, given in own.items() if given == "")
-    options = {name: _texts(img_id, name, given) for name, given in own.items() if given is not None and given != ""}
-    return Entry(path or None, options, empty)
+    return entries
 
 
 def _texts(img_id: str, name: str, value: Value) -> str | list[str]:

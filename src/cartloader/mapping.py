@@ -10,7 +10,7 @@ from typing import NamedTuple, get_args
 
 from pydantic import ValidationError
 
-from cartloader.entries import Entry, printable, read_entries
+from cartloader.entries import Entry, Value, printable, read_entry, read_mapping
 from cartloader.errors import UsageError
 from cartloader.job import ImageJob, explain, single_job
 from cartloader.outputs import check_files
@@ -54,11 +54,12 @@ def mapped_jobs(
         UsageError: it is no such mapping, ids collide, an option in it is wrong, or the import would write over what
             it reads.
     """
-    entries = read_entries(in_json)
-    _check_ids(in_json, entries)
-    chosen = list(dict.fromkeys(img_ids or entries))
-    if unknown := [name for name in chosen if name not in entries]:
-        raise UsageError(f"--img-id {unknown[0]} is not in {in_json}; it has {_few(entries)}")
+    found = read_mapping(in_json)
+    _check_ids(in_json, found)
+    chosen = list(dict.fromkeys(img_ids or found))
+    if unknown := [name for name in chosen if name not in found]:
+        raise UsageError(f"--img-id {unknown[0]} is not in {in_json}; it has {_few(found)}")
+    entries = {name: _entry(in_json, name, found[name]) for name in chosen}
     lacking = [name for name in chosen if entries[name].path is None]
     if lacking and (img_ids or len(lacking) == len(chosen)):
         raise UsageError(f"{in_json}: {lacking[0]} has no path, so that there is nothing to import")
@@ -103,6 +104,13 @@ def _check_ids(in_json: Path, ids: Iterable[str]) -> None:
             raise UsageError(f"{in_json}: ids {other} and {name} differ only in case; rename one")
 
 
+def _entry(in_json: Path, img_id: str, value: Value) -> Entry:
+    try:
+        return read_entry(img_id, value)
+    except UsageError as error:
+        raise UsageError(printable(f"{in_json}: {error}")) from None
+
+
 def _few(names: Iterable[str]) -> str:
     """The names, as far as anybody wants to read them."""
     first, rest = list(names)[:20], list(names)[20:]
@@ -141,7 +149,7 @@ def _job(
 
 def _found(in_json: Path, text: str, elsewhere: Path | None) -> tuple[Path, list[str]]:
     """The file that a path in a mapping means, and a note where that is not the one beside the mapping."""
-    path = at_home(Path(text))
+    path = at_home(text)
     beside = in_json.parent / path
     if elsewhere is None or _is_there(beside) or not _is_there(other := elsewhere / path):
         return beside, []

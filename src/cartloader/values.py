@@ -104,13 +104,10 @@ def read_detect(value: Any) -> Any:
     return {"TRUE": "OME", "YES": "OME", "ON": "OME", "FALSE": None, "NO": None, "OFF": None}.get(said, said)
 
 
-def at_home(path: Path) -> Path:
-    """The path with the home directory for ``~``, as a shell has it; other words with a tilde stay."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser fails for a user that is not there)
-
-
-def _program(text: str) -> str:
-    return os.path.expanduser(text)  # noqa: PTH111  (a bare name stays one)
+def at_home(value: Any) -> Any:
+    """A path as it is typed, with the home directory for ``~``, as a shell has it."""
+    # Path.expanduser takes ./~ for ~, and fails for a user that is not there.
+    return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
 
 
 BoundsText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_bounds)]
@@ -118,8 +115,8 @@ PixelSizeText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_pi
 Colour = Annotated[str, BeforeValidator(joined), AfterValidator(_check_colour)]
 Nodata = Annotated[str, BeforeValidator(joined), AfterValidator(_check_nodata)]
 DaskAddress = Annotated[str, AfterValidator(_check_address)]
-FilePath = Annotated[Path, AfterValidator(at_home)]
-Program = Annotated[str, AfterValidator(_program)]
+FilePath = Annotated[Path, BeforeValidator(at_home)]
+Program = Annotated[str, BeforeValidator(at_home)]
 ImageId = Annotated[str, AfterValidator(check_image_id)]
 Quantile = Annotated[float, Field(ge=0, le=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

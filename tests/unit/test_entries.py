@@ -8,34 +8,32 @@ from typing import Any
 
 import pytest
 
-from cartloader.entries import Entry, read_entries
+from cartloader.entries import Entry, read_entry, read_mapping
 from cartloader.errors import UsageError
 
 
 def read(tmp_path: Path, content: str | bytes, name: str = "m.yaml") -> dict[str, Entry]:
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_entries(path)
+    return {img_id: read_entry(img_id, value) for img_id, value in read_mapping(path).items()}
 
 
 def refusal(tmp_path: Path, content: str | bytes, name: str = "m.yaml") -> str:
     with pytest.raises(UsageError) as caught:
         read(tmp_path, content, name)
-    assert name in str(caught.value)
     assert str(caught.value).isprintable()
     return str(caught.value)
 
 
 def test_ids_and_values_are_what_is_written(tmp_path: Path) -> None:
     words = ["010", "1.10", "no", "on", "1_2", "0x1F", "12:30", "1e3", "2024-01-01", "null", "true", "Y", ".5"]
-    for key in words:
-        for value in words:
-            expected = {key: Entry("a", {} if value == "null" else {"page": value})}
-            assert read(tmp_path, f"{key}: {{path: a, page: {value}}}") == expected
-            assert read(tmp_path, f"id,path,page\n{key},a,{value}\n") == {key: Entry("a", {"page": value})}
-            quoted = {key: Entry("a", {"page": value})}
-            assert read(tmp_path, f"'{key}': {{path: a, page: '{value}'}}") == quoted
-            assert read(tmp_path, json.dumps({key: {"path": "a", "page": value}})) == quoted
+    for key, value in zip(words, [*words[3:], *words[:3]], strict=True):
+        plain = {key: Entry("a", {} if value == "null" else {"page": value})}
+        assert read(tmp_path, f"{key}: {{path: a, page: {value}}}") == plain
+        quoted = {key: Entry("a", {"page": value})}
+        assert read(tmp_path, f"'{key}': {{path: a, page: '{value}'}}") == quoted
+        assert read(tmp_path, json.dumps({key: {"path": "a", "page": value}})) == quoted
+        assert read(tmp_path, f"id,path,page\n{key},a,{value}\n") == quoted
 
 
 def test_numbers_and_flags_of_json_keep_their_spelling(tmp_path: Path) -> None:
@@ -97,8 +95,8 @@ def test_aliases_of_aliases_cost_nothing(tmp_path: Path, merge: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: 1\nb: 2\na: 3\n", "m.yaml: a is there twice"),
-        ('{"a": "1", "\\u0061": "3"}', "m.yaml: a is there twice"),
+        ("a: 1\nb: 2\na: 3\n", "a is there twice"),
+        ('{"a": "1", "\\u0061": "3"}', "a is there twice"),
         ("IMAGES: {a: 1}\nIMAGES: {b: 1}", "IMAGES is there twice"),
         ("a: {path: 1, page: 1, page: 1}", "a: page is there twice"),
         ("a: {path: 1, georef-bounds: 1, georef_bounds: 1}", "a: georef_bounds is there twice"),
