@@ -31,6 +31,10 @@ def test_the_mapping_on_the_page_of_options_is_one(tmp_path: Path) -> None:
     assert (jobs["dapi"].options.page, jobs["membrane"].options.channel) == (0, "membrane")
     assert jobs["membrane"].options.colorize == "#ffaa00"
     assert (jobs["histology"].options.georef_bounds, jobs["histology"].options.rotate) == ("6690,6772,7367,7449", 90)
+    [sheet] = re.findall(r"<!-- test: sheet -->\n```csv\n(.*?)```", text, re.DOTALL)
+    mapping.write_text(sheet, encoding="utf-8")
+    same = mapped_jobs(mapping, tmp_path, ImportOptions(png2pmtiles=True)).jobs
+    assert same == list(jobs.values()), "the sample sheet says the same"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
