@@ -20,7 +20,7 @@ import numpy as np
 import tifffile
 from prefect.cache_policies import NO_CACHE
 
-from cartloader.jobs import mapped_jobs
+from cartloader.mapping import mapped_jobs
 from cartloader.params import ImportOptions
 from cartloader.report import quiet
 from cartloader_flows.import_images import import_images
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     def flow() -> None:
         import_images(mapping, out, OPTIONS, n_jobs=given.n_jobs)
 
-    jobs = mapped_jobs(mapping, out, OPTIONS, None)
+    jobs = mapped_jobs(mapping, out, OPTIONS)
     page = actions.record_image
     cached = {name: getattr(actions, name) for name in ("ome2png", "png2pmtiles")}
     print(f"{given.images} images of {given.size}² pixels, {given.n_jobs} at a time; ms an image")

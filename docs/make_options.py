@@ -55,11 +55,24 @@ and the digests of files that have not changed since, so that these are not read
 
 An image id names the output files and the basemap in the catalog. It has 1 to 128 characters: letters (A to Z without
 accents), digits, `.`, `-` and `_`; the first is a letter or a digit. White space is refused. In a mapping, two ids that
-differ only in case are refused, since some file systems cannot tell them apart.
+differ only in case are refused, since some file systems cannot tell them apart; and so are two whose files would
+collide, such as `a` and `a_assets` (`a_assets.json` would be a file of both).
+
+## What is refused, what is noted
+
+- A source that the run itself would write is refused, whatever links lead to it: the image, a file of `--georef-*` or
+  `--micron2pixel-csv`, and the mapping. So is a catalog or a Makefile in the place of an image's file.
+- An option that is given and does nothing in this import (`--tile-format` without `--png2pmtiles`, `--catalog-yaml`
+  without `--update-catalog`, `--tool-timeout` with `--engine native`) is named in a note, and the import goes on. Where
+  pixels or place would be others than asked, it is refused.
+- `--georeference` without a `--georef-*` source places the image by its own metadata, as without it; a PNG or JPEG that
+  has none is refused.
+- `~` at the beginning of a path is the home directory, on the command line as in a mapping.
 
 ## Many images: the mapping of `--in-json`
 
-A JSON or YAML file that maps each id to a path, or to an object with a `path` and options of that image:
+A JSON or YAML file that maps each id to a path, or to an object with a `path` and options of that image; or a sample
+sheet, see below:
 
 <!-- test: mapping -->
 ```yaml
@@ -80,17 +93,43 @@ histology:
 cartloader import_image --png2pmtiles --update-catalog --in-json images.yaml --out-dir map --n-jobs 2
 ```
 
-- An option is spelled as on the command line without `--`, or with `_` for `-`. A flag is `true` or `false`.
-- Options of an image win over those of the command line, which hold for all images. The two are checked together: with
-  `--page 1` on the command line, the `channel` of `membrane` would be refused, since they exclude each other.
-- Bounds and pixel sizes may be lists of numbers. Put a colour with `#` in quotes: in YAML, `#` starts a comment.
-- Relative paths are relative to the mapping file, those of `micron2pixel_csv`, `georef_bounds_tsv`, `georef_pixel_tsv`
-  and `catalog_yaml` too.
-- The ids may lie under a top-level key `IMAGES`; other keys beside it are then ignored.
+- An option is spelled as on the command line without `--`, or with `_` for `-`. A flag is `true` or `false`, `yes` or
+  `no`, `on` or `off`.
+- Ids and values are what is written: `010`, `1.10`, `no` and `1e3` are ids, `page: 010` is page 10, `colorize: 000777`
+  a dark blue. YAML's own numbers, times and truths are not looked for; only `null` and `~` say that there is nothing.
+- An id or an option that is there twice is refused, also `georef-bounds` beside `georef_bounds`.
+- Options of an image win over those of the command line, which hold for all images. The two are merged, then checked
+  together: `--tile-quality 70` may complete an image's `tile_format: jpeg`, and with `--page 1` the `channel` of
+  `membrane` would be refused, since they exclude each other.
+- Bounds and pixel sizes may be lists of numbers. Put a colour with `#` in quotes: in YAML, `#` starts a comment, and a
+  note says that the colour has no value.
+- An image whose entry or path is `null` or empty is left out, with a note; an option that is `null` is not given.
+- A relative path is looked for beside the mapping file and, where it is not there, in the working directory, with a
+  note. That goes for `path`, `micron2pixel_csv`, `georef_bounds_tsv`, `georef_pixel_tsv`, `catalog_yaml` and the paths
+  of tools. The run of a deployment looks beside the mapping only: a worker has a working directory of its own.
+- The ids may lie under a top-level key `IMAGES`; other keys beside it are then ignored. With `--img-id`, so is what is
+  said of other images.
+- Anchors, aliases and merge keys (`<<`) of YAML work.
+- What is valid JSON is read as JSON, whatever the file's name; all else as YAML. The text is in UTF-8, or in UTF-16 or
+  UTF-32.
 - `--img-id` selects images and may be repeated; without it all are imported.
 - The options of the command itself cannot be set for one image: CANNOT.
-- `--n-jobs` images are imported at a time. One that fails does not stop the others. The catalog is updated once, at
-  the end, with the images that succeeded.
+- What is wrong with the mapping ends the command with code 2 before anything is read. `--n-jobs` images are imported at
+  a time, and one that fails does not stop the others: a file that is missing, or a path that no file can have. The
+  catalog is updated once, at the end, with the images that succeeded. With `--update-catalog` alone, the archives that
+  are there are entered, and those that are missing are listed as failed.
+
+The same as a sample sheet, in CSV with commas or semicolons, or in TSV. The first line names the columns: `id`, `path`,
+and one for each option. An empty cell says nothing:
+
+<!-- test: sheet -->
+```csv
+id,path,page,channel,colorize,upper-thres-quantile,georef_bounds,rotate
+he,scans/he.ome.tif,,,,,,
+dapi,morphology.ome.tif,0,,,,,
+membrane,morphology.ome.tif,,membrane,#ffaa00,0.99,,
+histology,scans/histology.png,,,,,"6690,6772,7367,7449",90
+```
 
 ## Exit codes
 

@@ -8,7 +8,9 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from cartloader.errors import UsageError
-from cartloader.jobs import ImageJob, check_out_dir, mapped_jobs, single_job
+from cartloader.job import check_out_dir, single_job
+from cartloader.mapping import Mapped, mapped_jobs
+from cartloader.outputs import check_files
 from cartloader.params import (
     FanOutOptions,
     GeoreferenceParams,
@@ -17,10 +19,11 @@ from cartloader.params import (
     Options,
     OutputPrefix,
     Png2PmtilesParams,
+    SharedOptions,
     exclusive,
     in_group,
 )
-from cartloader.values import ImageId
+from cartloader.values import FilePath, ImageId, Program
 
 
 def _positional(metavar: str) -> dict[str, Any]:
@@ -30,24 +33,24 @@ def _positional(metavar: str) -> dict[str, Any]:
 class ImportCommand(FanOutOptions):
     """Which images are imported, where to, and how the command goes about it."""
 
-    in_img: Path | None = Field(None, **in_group("in/out"))
+    in_img: FilePath | None = Field(None, **in_group("in/out"))
     """Image to import: OME-TIFF, TIFF, PNG, JPEG or GeoTIFF."""
-    in_json: Path | None = Field(None, **in_group("in/out"))
+    in_json: FilePath | None = Field(None, **in_group("in/out"))
     """Images to import, instead of --in-img: a JSON or YAML mapping of ids to paths, or to objects of a path and
-    options of its own. Relative paths are relative to the mapping."""
+    options of their own; or a CSV or TSV sheet of them. Relative paths are relative to the mapping."""
     img_id: list[ImageId] = Field([], **in_group("in/out", "ID"))
     """Prefix of the output files and id of the basemap; with --in-json it selects an image, may be repeated, and
     without it all are imported."""
-    out_dir: Path = Field(**in_group("in/out"))
+    out_dir: FilePath = Field(**in_group("in/out"))
     """Directory of the output files; created when it is missing. Required."""
     direct: bool = Field(False, **in_group("run"))
     """Run without Prefect, in this process: no record of the run, the same files."""
     dry_run: bool = Field(False, **in_group("run"))
     """Print the plan: the steps and their files, zooms, number of tiles, disk and memory; write the Makefile; run
     nothing."""
-    makefn: Path | None = Field(None, **in_group("run"))
+    makefn: Program | None = Field(None, **in_group("run", "FILE"))
     """Makefile of the import of one image, written before it runs, or by --dry-run; unless given, --dry-run writes
-    OUT_DIR/ID.mk."""
+    OUT_DIR/ID.mk. A name without a directory lies in --out-dir."""
     debug: bool = Field(False, **in_group("run"))
     """Show tracebacks and verbose logs."""
 
@@ -67,8 +70,15 @@ class ImportCommand(FanOutOptions):
                 raise ValueError("--task-runner dask spreads the images of a mapping; name one with --in-json")
         return self
 
-    def jobs(self, options: ImportOptions) -> list[ImageJob]:
-        """The images to import.
+    @property
+    def makefile(self) -> Path | None:
+        """Where the Makefile goes, if it is asked for by name."""
+        if not self.makefn:
+            return None
+        return Path(self.makefn) if "/" in self.makefn else self.out_dir / self.makefn
+
+    def jobs(self, options: SharedOptions) -> Mapped:
+        """The images to import, and notes about the command as a whole.
 
         Raises:
             InputError: the mapping cannot be read.
@@ -76,20 +86,25 @@ class ImportCommand(FanOutOptions):
         """
         check_out_dir(self.out_dir)
         if not self.in_json:
-            return [single_job(self.in_img, self.img_id[0], self.out_dir, options)]
-        jobs = mapped_jobs(self.in_json, self.out_dir, options, list(self.img_id))
-        if self.makefn and len(jobs) > 1:
+            assert isinstance(options, ImportOptions)
+            job = single_job(self.in_img, self.img_id[0], self.out_dir, options)
+            check_files([job], makefile=self.makefile)
+            return Mapped([job], ("--n-jobs does nothing for one image",) if self.n_jobs > 1 else ())
+        asked = mapped_jobs(self.in_json, self.out_dir, options, self.img_id, Path.cwd())
+        if self.makefn and len(asked.jobs) > 1:
             raise UsageError(
-                f"--makefn {self.makefn}: is for one image, not for {len(jobs)}; choose one by --img-id, or leave "
-                "--makefn out: --dry-run writes a Makefile for each"
+                f"--makefn {self.makefn}: is for one image, not for {len(asked.jobs)}; choose one by --img-id, or "
+                "leave --makefn out: --dry-run writes a Makefile for each"
             )
-        return jobs
+        if self.makefile:
+            check_files(asked.jobs, self.in_json, self.makefile)
+        return asked
 
 
 class ActionCommand(Options):
     """One action by itself, on the files of one image."""
 
-    out_dir: Path = Field(**in_group("in/out"))
+    out_dir: FilePath = Field(**in_group("in/out"))
     """Directory of the output files; created when it is missing. Required."""
     img_id: ImageId = Field(**in_group("in/out", "ID"))
     """Prefix of the output files. Required."""
@@ -108,7 +123,7 @@ class ActionCommand(Options):
 class PictureCommand(ActionCommand):
     """The action that reads a plain picture."""
 
-    in_img: Path = Field(**in_group("in/out"))
+    in_img: FilePath = Field(**in_group("in/out"))
     """Image to read. Required."""
 
     def params(self, **given: Any) -> Options:

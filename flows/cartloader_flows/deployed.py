@@ -7,10 +7,10 @@ from pathlib import Path
 import prefect.runtime.deployment
 
 from cartloader.errors import UsageError
-from cartloader.params import TOOLS, ImportOptions, option
+from cartloader.params import TOOLS, SharedOptions, option
 
 
-def refuse_relative_paths(options: ImportOptions, **paths: Path | None) -> None:
+def refuse_relative_paths(options: SharedOptions, **paths: Path | None) -> None:
     """Make sure that a deployment's parameters mean the same files wherever its worker runs.
 
     Raises:
@@ -24,3 +24,8 @@ def refuse_relative_paths(options: ImportOptions, **paths: Path | None) -> None:
             raise UsageError(
                 f"{option(name)} {value}: a relative path means another file to each worker; give an absolute one"
             )
+
+
+def working_directory() -> Path | None:
+    """Where relative paths of a mapping may lead; a worker's own directory means nothing to whoever wrote them."""
+    return Path.cwd() if prefect.runtime.deployment.id is None else None

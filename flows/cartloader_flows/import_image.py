@@ -10,7 +10,9 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from cartloader.jobs import ImageJob, RunError, gather, single_job
+from cartloader.job import ImageJob, single_job
+from cartloader.jobs import RunError, gather
+from cartloader.outputs import check_files
 from cartloader.params import ImportOptions
 from cartloader.results import ImageResult, RunResult
 from cartloader_flows.deployed import refuse_relative_paths
@@ -31,17 +33,20 @@ def import_image(
     """
     refuse_relative_paths(options, in_img=in_img, out_dir=out_dir)
     job = single_job(in_img, img_id, out_dir, options)
+    check_files([job])
     with run_progress(1):
         return gathered([job], [partial(import_and_record, job)])
 
 
-def gathered(jobs: list[ImageJob], attempts: Iterable[Callable[[], ImageResult]]) -> RunResult | State[RunError]:
+def gathered(
+    jobs: list[ImageJob], attempts: Iterable[Callable[[], ImageResult]], notes: tuple[str, ...] = ()
+) -> RunResult | State[RunError]:
     """Wait for every image, update the catalogs, and leave a record of it.
 
     A part that failed fails the run: its message says which, the run's log and its table also why.
     """
     try:
-        result = gather(jobs, attempts, TaskActions())
+        result = gather(jobs, attempts, TaskActions(), notes)
     except RunError as failure:
         get_run_logger().error(failure.table())
         record_run(failure.result, failure.failures)

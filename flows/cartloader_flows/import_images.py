@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from pydantic import Field, ValidationError
 
 from cartloader.errors import UsageError
-from cartloader.jobs import RunError, explain, mapped_jobs
-from cartloader.params import FanOutOptions, ImportOptions
+from cartloader.job import explain
+from cartloader.jobs import RunError
+from cartloader.mapping import mapped_jobs
+from cartloader.params import FanOutOptions, SharedOptions
 from cartloader.results import RunResult
 from cartloader.values import DaskAddress
-from cartloader_flows.deployed import refuse_relative_paths
+from cartloader_flows.deployed import refuse_relative_paths, working_directory
 from cartloader_flows.import_image import gathered
 from cartloader_flows.runners import runner
 from cartloader_tasks import check_found, run_progress, stopping_together
@@ -24,7 +26,7 @@ from cartloader_tasks import check_found, run_progress, stopping_together
 def import_images(
     in_json: Path,
     out_dir: Path,
-    options: ImportOptions,
+    options: SharedOptions,
     img_ids: list[str] | None = None,
     n_jobs: Annotated[int, Field(ge=1)] = 1,
     task_runner: Literal["threads", "dask"] = "threads",
@@ -33,9 +35,10 @@ def import_images(
     """Import the images of a mapping; those that fail do not stop the others, and the catalog is updated once.
 
     Args:
-        in_json: JSON or YAML mapping of image ids to paths, or to objects of a path and options of its own.
+        in_json: mapping of image ids to paths, or to objects of a path and options of their own, in JSON or YAML; or a
+            sample sheet in CSV or TSV.
         out_dir: Directory of the output files; created when it is missing.
-        options: Everything else, for all images.
+        options: Everything else, for all images; their own options complete it.
         img_ids: The images to import; unless given, all.
         n_jobs: Images at a time.
         task_runner: Work on the images in threads of this process, or on the workers of a Dask cluster, which must see
@@ -50,6 +53,8 @@ def import_images(
         raise UsageError(explain(error)) from error
     if task_runner == "dask":  # its workers have other working directories
         in_json, out_dir, options = in_json.absolute(), out_dir.absolute(), options.absolute()
-    jobs = mapped_jobs(in_json, out_dir, options, img_ids)
+    jobs, notes = mapped_jobs(in_json, out_dir, options, img_ids, working_directory())
+    for note in notes:
+        get_run_logger().warning(note)
     with run_progress(len(jobs)), runner(spread) as submit, stopping_together():
-        return gathered(jobs, [submit(job) for job in jobs])
+        return gathered(jobs, [submit(job) for job in jobs], notes)

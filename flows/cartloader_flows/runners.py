@@ -13,7 +13,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from cartloader import __version__
 from cartloader.errors import ToolError, UsageError
-from cartloader.jobs import ImageJob
+from cartloader.job import ImageJob
 from cartloader.params import FanOutOptions
 from cartloader.results import ImageResult
 from cartloader_tasks import check_seen, import_job, import_job_elsewhere, run_report, size_of

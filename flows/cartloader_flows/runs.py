@@ -10,8 +10,9 @@ from types import SimpleNamespace
 from typing import cast
 
 from cartloader.errors import ToolError
-from cartloader.jobs import Actions, ImageJob, gather, import_one
-from cartloader.params import FanOutOptions, ImportOptions, UpdateCatalogParams
+from cartloader.jobs import Actions, gather, import_one
+from cartloader.mapping import Mapped
+from cartloader.params import FanOutOptions, ImportOptions, SharedOptions, UpdateCatalogParams
 from cartloader.report import Report
 from cartloader.results import CatalogResult, RunResult
 from cartloader_flows.commands import ImportCommand
@@ -30,7 +31,7 @@ QUIET_SETTINGS = {
 }
 
 
-def run_directly(jobs: list[ImageJob], n_jobs: int, report: Callable[[str], Report]) -> RunResult:
+def run_directly(asked: Mapped, n_jobs: int, report: Callable[[str], Report]) -> RunResult:
     """Run the actions themselves, ``n_jobs`` images at a time; Prefect is not even imported.
 
     Raises:
@@ -41,18 +42,19 @@ def run_directly(jobs: list[ImageJob], n_jobs: int, report: Callable[[str], Repo
     def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
         return actions.update_catalog(params, report(params.catalog_yaml.name))
 
+    jobs, notes = asked
     catalogs = cast("Actions", SimpleNamespace(update_catalog=update_catalog))
     attempts = [partial(import_one, job, actions, report(job.out.img_id)) for job in jobs]
     if min(n_jobs, len(jobs)) == 1:
-        return gather(jobs, attempts, catalogs)
+        return gather(jobs, attempts, catalogs, notes)
     with ThreadPoolExecutor(n_jobs, thread_name_prefix="image") as pool:
         try:
-            return gather(jobs, [pool.submit(attempt).result for attempt in attempts], catalogs)
+            return gather(jobs, [pool.submit(attempt).result for attempt in attempts], catalogs, notes)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def run_flow(command: ImportCommand, options: ImportOptions, report: Callable[[str], Report]) -> RunResult:
+def run_flow(command: ImportCommand, options: SharedOptions, report: Callable[[str], Report]) -> RunResult:
     """Run the flow that the command line asks for, on the configured Prefect server or a temporary one.
 
     Raises:
@@ -79,6 +81,7 @@ def run_flow(command: ImportCommand, options: ImportOptions, report: Callable[[s
                 spread = command.model_dump(include=set(FanOutOptions.model_fields))
                 result = import_images(command.in_json, command.out_dir, options, command.img_id or None, **spread)
             else:
+                assert isinstance(options, ImportOptions)
                 result = import_image(command.in_img, command.img_id[0], command.out_dir, options)
     except (RuntimeError, HTTPError, PrefectException) as error:
         # What the images raise arrives as a RunError; this is Prefect's own trouble.

@@ -8,7 +8,7 @@ from functools import partial
 from pydantic import ValidationError
 
 from cartloader.errors import UsageError
-from cartloader.jobs import check_out_dir, explain
+from cartloader.job import check_out_dir, explain
 from cartloader.memory import keep_freed_memory
 from cartloader.params import GeoreferenceParams, Ome2PngParams, Options, Png2PmtilesParams
 from cartloader_flows.commands import ActionCommand, PictureCommand, PlaneCommand

@@ -21,7 +21,8 @@ def summary(result: RunResult, sources: Mapping[str, str], width: int | None = N
         width: Of the terminal, where notes that are longer take several lines; None where each line stays whole.
     """
     blocks = [image_lines(image, sources[image.img_id], width) for image in result.images]
-    return "\n".join(line for block in [*blocks, map(catalog_line, result.catalogs)] for line in block)
+    blocks += [list(map(catalog_line, result.catalogs)), note_lines("note: ", result.notes, width)]
+    return "\n".join(line for block in blocks for line in block)
 
 
 def image_lines(image: ImageResult, source: str, width: int | None = None) -> list[str]:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from cartloader.errors import StoppedError, UsageError, sentence
-from cartloader.jobs import ImageJob, RunError, explain
+from cartloader.job import ImageJob, explain
+from cartloader.jobs import RunError
 from cartloader.memory import keep_freed_memory
-from cartloader.params import ImportOptions, Options, check_actions
+from cartloader.params import ImportOptions, Options, SharedOptions, check_actions
 from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.parser import Parser
 from cartloader_flows.runs import run_directly, run_flow
@@ -42,24 +43,28 @@ def import_image(argv: Sequence[str]) -> int:
     )
     given = parser.read(argv)
     own = {name: given.pop(name) for name in ImportCommand.model_fields if name in given}
-    options = checked(ImportOptions, given)
-    if "in_json" not in own:  # the entries of a mapping may name actions of their own
+    # The entries of a mapping may name actions of their own, and complete the options.
+    options = checked(SharedOptions if "in_json" in own else ImportOptions, given)
+    if "in_json" not in own:
         check_actions(options)
     command = checked(ImportCommand, own)
-    jobs = command.jobs(options)
+    asked = command.jobs(options)
+    jobs = asked.jobs
+    for note in asked.notes:
+        print(f"note: {note}", file=sys.stderr)
     keep_freed_memory()
     from cartloader.plan import plan_import  # noqa: PLC0415  (--help must not wait for numpy)
 
     with stopping():
         if command.dry_run:
-            return _show_plans(jobs, command.makefn)
-        if command.makefn:
-            _write_makefile(plan_import(jobs[0]), command.makefn)
+            return _show_plans(jobs, command.makefile)
+        if command.makefile:
+            _write_makefile(plan_import(jobs[0]), command.makefile)
     sources = {job.out.img_id: job.in_img.name if job.in_img else "" for job in jobs}
     try:
         with watching(sources, debug=command.debug, summed_up=True) as watch, stopping(watch):
             if command.direct:
-                result = run_directly(jobs, command.n_jobs, watch.report)
+                result = run_directly(asked, command.n_jobs, watch.report)
             else:
                 if len(jobs) == 1:
                     plan_import(jobs[0]).check_disk()  # not after 15 s of starting a server

@@ -12,15 +12,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cartloader import catalog
-from cartloader.assets import write_asset
+from cartloader.assets import write_assets
 from cartloader.engines import gdal, native
 from cartloader.errors import UsageError
 from cartloader.files import flush, publish, sha256, workspace, write_whole
 from cartloader.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp_digest
+from cartloader.images import inputs
 from cartloader.images.plane import Pixels, Plane, Window, full, windows
 from cartloader.images.source import Source, open_source
 from cartloader.images.spool import Spooled
 from cartloader.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
+from cartloader.outputs import raster_files, refuse_to_overwrite
 from cartloader.parallel import at_work, cores, in_order
 from cartloader.params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams, UpdateCatalogParams
 from cartloader.placement import Placement, place
@@ -73,7 +75,7 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
             publish(made, params.out.path(suffix))
     archive, *others = (params.out.path(suffix) for suffix in tiled.files)
     return TilesResult(
-        files=(archive, write_asset(params.out), *others),
+        files=(archive, *write_assets(params.out), *others),
         min_zoom=tiled.min_zoom,
         max_zoom=tiled.max_zoom,
         tiles=tiled.tiles,
@@ -105,10 +107,8 @@ def opened(params: GeoreferenceParams) -> Iterator[tuple[Source, Placement]]:
         CartloaderError: the input or the options are at fault.
     """
     with open_source(params) as source:
-        for suffix in (".geotif.tif", ".transform.png"):
-            final = params.out.path(suffix)
-            if final.exists() and final.samefile(params.in_img):
-                raise UsageError(f"{params.in_img}: is what this import writes; choose another --img-id or --out-dir")
+        png = isinstance(params, Ome2PngParams) and params.png
+        refuse_to_overwrite(inputs(params), raster_files(params.out, png=png))
         _check_layout(source.plane, params)
         yield source, place(source, params)
 

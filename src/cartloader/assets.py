@@ -6,18 +6,20 @@ import json
 from pathlib import Path
 
 from cartloader.files import write_whole
+from cartloader.outputs import asset_files
 from cartloader.params import OutputPrefix
 
 
-def write_asset(out: OutputPrefix) -> Path:
-    """Write ``<img-id>.json``, which maps the id to the absolute path of its archive, and return its path.
+def write_assets(out: OutputPrefix) -> tuple[Path, ...]:
+    """Write what maps the id to the absolute path of its archive, under each name that is looked for; their paths.
 
     Catalog tools take exactly one key and refuse a bare file name.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: a file cannot be written.
     """
     archive = out.out_dir.resolve() / out.path(".pmtiles").name
-    asset = out.path(".json")
-    write_whole(asset, json.dumps({out.img_id: str(archive)}, indent=2) + "\n")
-    return asset
+    files = asset_files(out)
+    for file in files:
+        write_whole(file, json.dumps({out.img_id: str(archive)}, indent=2) + "\n")
+    return files

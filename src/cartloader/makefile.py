@@ -17,7 +17,8 @@ from cartloader import __version__
 from cartloader.errors import UsageError
 from cartloader.files import locked, publish
 from cartloader.images import inputs
-from cartloader.jobs import ImageJob, catalog_path, raster_params
+from cartloader.job import ImageJob
+from cartloader.jobs import raster_params
 from cartloader.params import (
     TOOLS,
     GeoreferenceParams,
@@ -175,7 +176,7 @@ def _catalog_rule(job: ImageJob) -> _Rule:
 
     The catalog's own time tells nothing of one image among others, so that a mark beside the Makefile stands for it.
     """
-    catalog, img_id = catalog_path(job), job.out.img_id
+    catalog, img_id = job.catalog, job.out.img_id
     recipe = _recipe("import_image", ["--direct", "--update-catalog", f"--catalog-yaml={catalog}", *_files(job.out)])
     needs = [f"{img_id}.pmtiles", "$(shell test -e $(CATALOG) || echo FORCE)"]
     comment = f"the catalog that lists it\nCATALOG = {_variable(catalog)}"

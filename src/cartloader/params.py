@@ -16,10 +16,12 @@ from cartloader.values import (
     BoundsText,
     Colour,
     DaskAddress,
+    FilePath,
     Finite,
     ImageId,
     Nodata,
     PixelSizeText,
+    Program,
     Quantile,
     joined,
     read_detect,
@@ -35,12 +37,32 @@ def _unset(value: object) -> bool:
 
 
 class Options(BaseModel):
-    """A frozen group of options; an unknown name is an error."""
+    """A frozen group of options; an unknown name is an error.
+
+    What is wrong with one option is refused at once. What is wrong between several, `fit_together` tells: options of a
+    command line may be completed by those of each image before they have to fit.
+    """
 
     # The form of the Prefect UI shows titles: the options' own names.
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, field_title_generator=lambda name, _: name
     )
+
+    def fit_together(self) -> None:
+        """Make sure that the options do not contradict each other.
+
+        Raises:
+            ValueError: they do.
+        """
+
+
+class Complete(Options):
+    """Options to which nothing will be added: they must fit together."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        self.fit_together()
+        return self
 
 
 def in_group(group: str, metavar: str | None = None) -> dict[str, Any]:
@@ -57,7 +79,7 @@ class ActionOptions(Options):
     png2pmtiles: bool = Field(False, **in_group("actions"))
     """Cut the image into map tiles: GeoTIFF, PMTiles and the asset JSON."""
     georeference: bool = Field(False, **in_group("actions"))
-    """Place the image by exactly one --georef-* source; any of them implies it."""
+    """Place the image by one --georef-* source, any of which implies it, or else by its own metadata."""
     update_catalog: bool = Field(False, **in_group("actions"))
     """Add the PMTiles to the catalog as a basemap, creating the catalog when it is missing."""
 
@@ -99,13 +121,13 @@ class PlaneOptions(Options):
     series: int = Field(0, ge=0, **in_group("ome2png"))
     """Index of the series (the OME Image)."""
 
-    @model_validator(mode="after")
-    def _one_choice_of_plane(self) -> Self:
+    def fit_together(self) -> None:
+        """Make sure that the plane is chosen in one way."""
+        super().fit_together()
         exclusive(self, "page", "channel")
         exclusive(self, "page", "z")
         exclusive(self, "page", "z_project")
         exclusive(self, "z", "z_project")
-        return self
 
 
 class BackgroundOptions(Options):
@@ -146,8 +168,9 @@ class PixelOptions(BackgroundOptions):
     rgba: bool = Field(False, **in_group("png2pmtiles"))
     """Insist that the image has colour and alpha; the layout is detected, a wrong claim is an error."""
 
-    @model_validator(mode="after")
-    def _thresholds_make_sense(self) -> Self:
+    def fit_together(self) -> None:
+        """Make sure that thresholds make sense, and that claims and looks do not contradict each other."""
+        super().fit_together()
         exclusive(self, "upper_thres_quantile", "upper_thres_intensity")
         exclusive(self, "lower_thres_quantile", "lower_thres_intensity")
         exclusive(self, "mono", "rgba")
@@ -157,13 +180,12 @@ class PixelOptions(BackgroundOptions):
             low, high = (getattr(self, f"{side}_thres_{kind}") for side in ("lower", "upper"))
             if low is not None and high is not None and high <= low:
                 raise ValueError(f"--upper-thres-{kind} {high:g} must be above --lower-thres-{kind} {low:g}")
-        return self
 
 
 class PlacementOptions(Options):
     """Where the image lies on the map."""
 
-    micron2pixel_csv: Path | None = Field(None, **in_group("ome2png"))
+    micron2pixel_csv: FilePath | None = Field(None, **in_group("ome2png"))
     """Vizgen's 3×3 matrix from µm to pixels (micron_to_mosaic_pixel_transform.csv)."""
     pixel_size: PixelSizeText | None = Field(None, **in_group("ome2png", "SIZE"))
     """Pixel size in µm, or x,y: when the metadata has none, or to overrule it."""
@@ -171,9 +193,9 @@ class PlacementOptions(Options):
     """Keep the plane's stage position as the corner instead of 0,0."""
     georef_bounds: BoundsText | None = Field(None, **in_group("georeference", "ULX,ULY,LRX,LRY"))
     """Map coordinates of the image's outer corners: ulx,uly,lrx,lry."""
-    georef_bounds_tsv: Path | None = Field(None, **in_group("georeference"))
+    georef_bounds_tsv: FilePath | None = Field(None, **in_group("georeference"))
     """File of one line with ulx,uly,lrx,lry, by tab or comma."""
-    georef_pixel_tsv: Path | None = Field(None, **in_group("georeference"))
+    georef_pixel_tsv: FilePath | None = Field(None, **in_group("georeference"))
     """FICTURE pixel TSV, gzip or plain, whose header holds OFFSET_X, OFFSET_Y, SIZE_X and SIZE_Y."""
     georef_detect: Annotated[Literal["OME"] | None, BeforeValidator(read_detect)] = Field(
         None, **in_group("georeference")
@@ -187,8 +209,9 @@ class PlacementOptions(Options):
     srs: str = Field("EPSG:3857", pattern=r"^\S(.*\S)?$", **in_group("png2pmtiles", "CODE"))
     """Spatial reference of the bounds; another one than EPSG:3857 is really reprojected."""
 
-    @model_validator(mode="after")
-    def _one_source_of_bounds(self) -> Self:
+    def fit_together(self) -> None:
+        """Make sure that there is one source of bounds at most."""
+        super().fit_together()
         sources = ("georef_bounds", "georef_bounds_tsv", "georef_pixel_tsv", "georef_detect")
         for index, first in enumerate(sources):
             for second in sources[index + 1 :]:
@@ -199,7 +222,6 @@ class PlacementOptions(Options):
         exclusive(self, "georef_detect", "micron2pixel_csv")
         exclusive(self, "micron2pixel_csv", "pixel_size")
         exclusive(self, "micron2pixel_csv", "stage_position")
-        return self
 
     @property
     def names_a_source(self) -> bool:
@@ -227,13 +249,13 @@ class TileOptions(BackgroundOptions):
     engine: Literal["native", "gdal"] | None = Field(None, **in_group("png2pmtiles"))
     """native works in this process and needs no tool; gdal runs the command-line tools. Unless given: native, or gdal
     where the path of a tool is given."""
-    pmtiles: str | None = Field(None, **in_group("tools", "PROGRAM"))
+    pmtiles: Program | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of the go-pmtiles program; selects --engine gdal."""
-    gdal_translate: str | None = Field(None, **in_group("tools", "PROGRAM"))
+    gdal_translate: Program | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of gdal_translate; selects --engine gdal."""
-    gdaladdo: str | None = Field(None, **in_group("tools", "PROGRAM"))
+    gdaladdo: Program | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of gdaladdo; selects --engine gdal."""
-    gdalinfo: str | None = Field(None, **in_group("tools", "PROGRAM"))
+    gdalinfo: Program | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of gdalinfo; selects --engine gdal."""
     tool_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, **in_group("tools", "SECONDS")
@@ -248,10 +270,13 @@ class TileOptions(BackgroundOptions):
             return {**values, "blocksize": int(size)}
         return values
 
-    @model_validator(mode="after")
-    def _zooms_and_quality_fit(self) -> Self:
+    def fit_together(self) -> None:
+        """Make sure that there is a zoom, and that the engine can write the tiles."""
+        super().fit_together()
         if self.min_zoom is not None and self.max_zoom is not None and self.min_zoom > self.max_zoom:
             raise ValueError(f"--min-zoom {self.min_zoom} must not be above --max-zoom {self.max_zoom}")
+        if not self.cuts_tiles:
+            return
         if self.chosen_engine == "gdal" and self.tile_format.startswith("webp"):
             raise ValueError(
                 f"--tile-format {self.tile_format}: the tools of --engine gdal write png or jpeg; choose one of them, "
@@ -259,7 +284,11 @@ class TileOptions(BackgroundOptions):
             )
         if self.tile_quality is not None and self.tile_format in {"png", "webp"}:
             raise ValueError(f"--tile-quality is for webp-lossy and jpeg; --tile-format {self.tile_format} is lossless")
-        return self
+
+    @property
+    def cuts_tiles(self) -> bool:
+        """Whether anything is cut."""
+        return True
 
     @property
     def chosen_engine(self) -> Literal["native", "gdal"]:
@@ -270,7 +299,7 @@ class TileOptions(BackgroundOptions):
 class CatalogOptions(Options):
     """Where the catalog is."""
 
-    catalog_yaml: Path | None = Field(None, **in_group("in/out"))
+    catalog_yaml: FilePath | None = Field(None, **in_group("in/out"))
     """Catalog to update; unless given, catalog.yaml in --out-dir."""
 
 
@@ -301,7 +330,7 @@ class FanOutOptions(Options):
         return self
 
 
-class ImportOptions(
+class SharedOptions(
     RunOptions,
     CatalogOptions,
     TileOptions,
@@ -311,16 +340,12 @@ class ImportOptions(
     OrientationOptions,
     ActionOptions,
 ):
-    """Everything that can be asked for one image, but for the image itself, its id and the output directory."""
+    """Everything that can be asked for all images of a mapping; the options of an image itself complete it."""
 
-    @model_validator(mode="after")
-    def _georeference_has_a_source(self) -> Self:
-        if self.georeference and not self.names_a_source:
-            raise ValueError(
-                "--georeference: name where the bounds come from with --georef-bounds, --georef-bounds-tsv, "
-                "--georef-pixel-tsv or --georef-detect"
-            )
-        return self
+    @property
+    def cuts_tiles(self) -> bool:
+        """Whether the image becomes tiles."""
+        return self.png2pmtiles
 
     @property
     def orients(self) -> bool:
@@ -340,6 +365,10 @@ class ImportOptions(
         return self.model_copy(update=files | programs)
 
 
+class ImportOptions(Complete, SharedOptions):
+    """Everything that can be asked for one image, but for the image itself, its id and the output directory."""
+
+
 class OutputPrefix(Options):
     """Where the files of one image go: ``<out_dir>/<img_id>`` and a suffix."""
 
@@ -351,7 +380,7 @@ class OutputPrefix(Options):
         return self.out_dir / f"{self.img_id}{suffix}"
 
 
-class GeoreferenceParams(PlacementOptions, PixelOptions, OrientationOptions):
+class GeoreferenceParams(Complete, PlacementOptions, PixelOptions, OrientationOptions):
     """A PNG, JPEG or other plain picture → a placed 8-bit GeoTIFF."""
 
     in_img: Path
@@ -364,7 +393,7 @@ class Ome2PngParams(GeoreferenceParams, PlaneOptions):
     png: bool = True
 
 
-class Png2PmtilesParams(TileOptions):
+class Png2PmtilesParams(Complete, TileOptions):
     """The placed GeoTIFF of one image → its PMTiles archive and asset JSON."""
 
     out: OutputPrefix
@@ -400,7 +429,7 @@ def subset(kind: type[OptionsT], options: ImportOptions, **more: Any) -> Options
     return kind(**(shared | more))
 
 
-def check_actions(options: ImportOptions) -> None:
+def check_actions(options: SharedOptions) -> None:
     """Make sure that something is asked for.
 
     Raises:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from cartloader.catalog import check_archive
 from cartloader.engines import gdal
 from cartloader.engines.common import plan as plan_tiles
 from cartloader.engines.toolbox import toolbox
-from cartloader.errors import DiskError
+from cartloader.errors import BoundsError, DiskError, InputError, UsageError
 from cartloader.footprint import PROCESS, Looks, Range, Shares, memory, spooled_bytes, tool_memory, usual_shares
 from cartloader.geotiff import pixel_bytes
 from cartloader.intensity import rescaled_bands
-from cartloader.jobs import ImageJob, catalog_path, raster_params
+from cartloader.job import ImageJob
+from cartloader.jobs import raster_params
+from cartloader.outputs import asset_files, raster_files
 from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, subset
 from cartloader.placement import Placement
 from cartloader.report import Report, quiet
@@ -98,13 +101,21 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
     Raises:
         CartloaderError: the input or the options are at fault.
     """
+    if job.fault:
+        raise InputError(job.fault)
     params = raster_params(job)
-    catalog = [Step("update_catalog", ((catalog_path(job), None),))] if job.options.update_catalog else []
+    catalog = [Step("update_catalog", ((job.catalog, None),))] if job.options.update_catalog else []
     if params is None:
         if look:
             check_archive(job.out.path(".pmtiles"))
         return ImportPlan(job, tuple(catalog), notes=job.notes)
-    with actions.opened(params) as (source, placement):
+    with ExitStack() as opened:
+        try:
+            source, placement = opened.enter_context(actions.opened(params))
+        except BoundsError as error:
+            if not job.options.georeference or job.options.names_a_source or isinstance(params, Ome2PngParams):
+                raise
+            raise UsageError(f"--georeference: {error}") from None
         params = actions.coloured(params, source.plane)
         plane, size = source.plane, (source.plane.height, source.plane.width)
         looks = Looks(plane, params) if look else None
@@ -160,7 +171,7 @@ def _tiling(
     shares = looks.tiles(cut, pyramid, size) if looks else usual_shares(cut.tile_format)
     pixels = sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms)
     archive, scratch = Range.of(bands * pixels, shares, pyramid.tile_count()), kept_pixels(pyramid) * bands
-    files = ((job.out.path(".pmtiles"), archive), (job.out.path(".json"), None))
+    files = ((job.out.path(".pmtiles"), archive), *((file, None) for file in asset_files(job.out)))
     if cut.chosen_engine == "gdal":
         # A missing tool is told before the picture is decoded.
         tools = toolbox(cut)
@@ -196,13 +207,8 @@ def _first_step(
     params: GeoreferenceParams, size: tuple[int, int], bands: int, png_shares: Shares
 ) -> tuple[Step, Range]:
     """The action that writes the GeoTIFF, and the disk that its files take."""
-    out, tif = params.out, Range.of(pixel_bytes(*size, bands))
-    files: list[tuple[Path, Range | None]] = [(out.path(".geotif.tif"), tif)]
-    if not isinstance(params, Ome2PngParams):
-        return Step("georeference", tuple(files)), tif
-    if not params.png:
-        return Step("ome2png", tuple(files)), tif
-    png = Range.of(math.prod(size) * bands, png_shares)
-    files += [(out.path(".transform.png"), png)]
-    files += [(out.path(f".transform.{name}.csv"), None) for name in ("bounds", "color")]
-    return Step("ome2png", tuple(files)), tif + png
+    with_png = isinstance(params, Ome2PngParams) and params.png
+    tif = Range.of(pixel_bytes(*size, bands))
+    png = Range.of(math.prod(size) * bands, png_shares) if with_png else _NOTHING
+    files = tuple(zip(raster_files(params.out, png=with_png), (tif, png, None, None), strict=False))
+    return Step("ome2png" if isinstance(params, Ome2PngParams) else "georeference", files), tif + png

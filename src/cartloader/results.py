@@ -113,3 +113,5 @@ class RunResult(Result):
 
     images: tuple[ImageResult, ...]
     catalogs: tuple[CatalogResult, ...]
+    notes: tuple[str, ...] = ()
+    """What a person should know of how the run was understood, such as an entry of a mapping that was left out."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -95,8 +97,17 @@ def _check_address(text: str) -> str:
 
 
 def read_detect(value: Any) -> Any:
-    """The source in any case; ``true``, as a mapping or a bare ``--georef-detect`` may say it, is the default one."""
-    return "OME" if value is True else value.upper() if isinstance(value, str) else value
+    """The source in any case; true and false, as a mapping may say them, are the default one and none."""
+    if not isinstance(value, str | bool):
+        return value
+    said = str(value).strip().upper()
+    return {"TRUE": "OME", "YES": "OME", "ON": "OME", "FALSE": None, "NO": None, "OFF": None}.get(said, said)
+
+
+def at_home(value: Any) -> Any:
+    """A path as it is typed, with the home directory for ``~``, as a shell has it."""
+    # Path.expanduser takes ./~ for ~, and fails for a user that is not there.
+    return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
 
 
 BoundsText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_bounds)]
@@ -104,6 +115,8 @@ PixelSizeText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_pi
 Colour = Annotated[str, BeforeValidator(joined), AfterValidator(_check_colour)]
 Nodata = Annotated[str, BeforeValidator(joined), AfterValidator(_check_nodata)]
 DaskAddress = Annotated[str, AfterValidator(_check_address)]
+FilePath = Annotated[Path, BeforeValidator(at_home)]
+Program = Annotated[str, BeforeValidator(at_home)]
 ImageId = Annotated[str, AfterValidator(check_image_id)]
 Quantile = Annotated[float, Field(ge=0, le=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

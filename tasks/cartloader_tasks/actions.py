@@ -12,7 +12,8 @@ from prefect.runtime import flow_run
 from prefect.transactions import CommitMode, transaction
 
 from cartloader import actions
-from cartloader.jobs import ImageJob, import_one
+from cartloader.job import ImageJob
+from cartloader.jobs import import_one
 from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
 from cartloader.report import Report
 from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult

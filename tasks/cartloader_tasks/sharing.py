@@ -8,7 +8,7 @@ from pathlib import Path
 import prefect.runtime.deployment
 
 from cartloader.errors import InputError
-from cartloader.jobs import ImageJob
+from cartloader.job import ImageJob
 from cartloader.results import ImageResult
 
 

@@ -245,7 +245,7 @@ def test_a_lasting_failure_has_one_attempt_and_loses_nothing(tmp_path: Path, pla
         actions.png2pmtiles(Png2PmtilesParams(out=placed, gdaladdo=str(fake)))
     assert len(calls_of(fake)) == 1
     assert placed.path(".pmtiles").read_bytes() == before
-    assert names(placed) == {"a.pmtiles", "a.json", "a.geotif.tif"}
+    assert names(placed) == {"a.pmtiles", "a.json", "a_assets.json", "a.geotif.tif"}
 
 
 @pytest.mark.usefixtures("fast")
@@ -308,10 +308,10 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, placed: OutputPrefix,
     assert process.returncode == 130
     assert errors.splitlines()[-1] == "interrupted"
     assert all_ended(f"sleep {mark}")
-    assert names(placed) == {"a.pmtiles", "a.json", "a.geotif.tif"}
+    assert names(placed) == {"a.pmtiles", "a.json", "a_assets.json", "a.geotif.tif"}
     assert placed.path(".pmtiles").read_bytes() == before
     subprocess.run(argv, check=True, capture_output=True)
-    assert names(placed) == {"a.pmtiles", "a.json", "a.geotif.tif", "a.pmtiles.mbtiles"}
+    assert names(placed) == {"a.pmtiles", "a.json", "a_assets.json", "a.geotif.tif", "a.pmtiles.mbtiles"}
     assert all_ended(f"sleep {mark}")
 
 

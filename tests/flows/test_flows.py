@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -24,7 +25,7 @@ from support.processes import eventually
 from cartloader import actions
 from cartloader.errors import UsageError
 from cartloader.jobs import RunError
-from cartloader.params import ImportOptions, Ome2PngParams
+from cartloader.params import ImportOptions, Ome2PngParams, SharedOptions
 from cartloader.report import Quiet, Report
 from cartloader.results import RasterResult, RunResult
 from cartloader_flows.deployed import refuse_relative_paths
@@ -152,6 +153,46 @@ def test_many_images_at_a_time_of_which_one_fails(
         assert logged(client, run, f"b  {tmp_path}/none.tif: cannot be read")
 
 
+def test_a_mapping_completes_the_options_and_one_bad_entry_stops_no_other(slide: Path, tmp_path: Path) -> None:
+    many, out = tmp_path / "many.json", tmp_path / "map"
+    path = {"path": slide.name, "tile_format": "webp-lossy"}
+    bad = {"nul": "a\0b", "half": "\ud800.tif", "below": "many.json/x"}
+    entries = {"a": path, "lacking": None} | {name: path | {"path": given} for name, given in bad.items()}
+    many.write_text(json.dumps(entries))
+    # Only together with what the images say are they complete; from a deployment they come as JSON.
+    options = SharedOptions.model_validate_json('{"png2pmtiles": true, "tile_quality": 70, "georeference": true}')
+    with pytest.raises(RunError) as caught:
+        import_images(many, out, options, n_jobs=2)
+    assert str(caught.value) == "3 of 4 images failed: nul, half, below"
+    assert r"'a\x00b' holds a NUL character" in caught.value.table()
+    assert caught.value.result.notes == ("many.json: lacking left out, without a path",)
+    assert [image.img_id for image in caught.value.result.images] == ["a"]
+    with get_client(sync_client=True) as client:
+        run = latest_run(client)
+        assert logged(client, run, "lacking left out, without a path")
+        assert logged(client, run, r"'\ud800.tif' holds half of a surrogate pair")
+
+    (out / "none.pmtiles").write_bytes(b"none")
+    (out / "folder.pmtiles").mkdir()
+    many.write_text(json.dumps(dict.fromkeys(["missing", "a", "none", "folder"], slide.name)))
+    with pytest.raises(RunError, match="3 of 4 images failed: missing, none, folder") as caught:
+        import_images(many, out, ImportOptions(update_catalog=True))
+    assert [catalog.added for catalog in caught.value.result.catalogs] == [("a",)]
+
+
+def test_a_worker_looks_beside_the_mapping_only(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "maps").mkdir()
+    monkeypatch.chdir(tmp_path)
+    many = tmp_path / "maps" / "many.yaml"
+    many.write_text(f"a: {slide.name}\n")
+    result = import_images(many, tmp_path / "map", ImportOptions(png2pmtiles=True))
+    assert isinstance(result, RunResult)
+    assert "taken from the working directory" in result.images[0].asked[0]
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "some-deployment")
+    with pytest.raises(RunError, match=r"maps/slide\.ome\.tif"):
+        import_images(many, tmp_path / "map", ImportOptions(png2pmtiles=True))
+
+
 def test_ids_select_images(mapping: Path, tmp_path: Path) -> None:
     result = import_images(mapping, tmp_path / "map", ImportOptions(png2pmtiles=True), img_ids=["d"])
     assert isinstance(result, RunResult)
@@ -172,7 +213,7 @@ def test_a_deployment_takes_absolute_paths_only(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_form_of_a_deployment_knows_every_option() -> None:
-    properties = import_images.parameters.definitions["ImportOptions"]["properties"]
+    properties = import_images.parameters.definitions["SharedOptions"]["properties"]
     assert properties.keys() == ImportOptions.model_fields.keys()
     assert all(field["description"] for field in properties.values())
     assert properties["blocksize"]["enum"] == [256, 512, 1024]

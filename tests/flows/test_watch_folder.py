@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from support.maps import write_ome
 from support.rasters import smooth
 
-from cartloader.jobs import RunError, mapped_jobs, settled_images
+from cartloader.jobs import RunError
+from cartloader.mapping import mapped_jobs, settled_images
 from cartloader.params import ImportOptions
 from cartloader.results import RunResult
 from cartloader_flows.import_new import import_new
@@ -28,7 +30,7 @@ def test_images_that_are_there_and_complete_are_found(tmp_path: Path) -> None:
     mapping.write_text("a: a.ome.tif\nb: b.ome.tif\n")
 
     def found(settled: float) -> dict[str, str]:
-        return settled_images(mapped_jobs(mapping, out, ALL, None), settled)
+        return settled_images(mapped_jobs(mapping, out, ALL).jobs, settled)
 
     assert found(60) == {}
     image(tmp_path / "a.ome.tif", age=30)
@@ -75,6 +77,25 @@ def test_a_look_imports_what_is_new_and_nothing_else(tmp_path: Path) -> None:
     assert idle()  # although no archive of a was written
     (out / "a.pmtiles").unlink()
     assert [found.img_id for found in import_new(mapping, out, ALL).images] == ["a"]
+
+
+@pytest.mark.usefixtures("server")
+def test_what_cannot_be_looked_at_fails_alone_and_each_time(tmp_path: Path) -> None:
+    mapping, out = tmp_path / "many.json", tmp_path / "map"
+    (tmp_path / "loop").symlink_to("loop")
+    bad = {"below": "many.json/x.tif", "long": "x" * 300, "loop": "loop", "nul": "a\0b"}
+    mapping.write_text(json.dumps({"a": "a.ome.tif", "gone": "gone.ome.tif", **bad}))
+    image(tmp_path / "a.ome.tif", age=90)
+    with pytest.raises(RunError) as caught:
+        import_new(mapping, out, ALL)
+    assert [one.img_id for one in caught.value.result.images] == ["a"]
+    assert set(caught.value.failures) == set(bad)
+    for words in ("Not a directory", "File name too long", "symbolic link", r"'a\x00b' holds a NUL"):
+        assert words in caught.value.table()
+    state = import_new(mapping, out, ALL, return_state=True)
+    assert state.type.value == "FAILED"
+    assert "4 of 4 images failed" in str(state.message), "a is remembered, the others are tried each time"
+    assert all(name in str(state.message) for name in bad)
 
 
 def failed(mapping: Path, out: Path) -> dict[str, Exception]:

@@ -135,7 +135,6 @@ def test_the_name_of_a_source_of_bounds_has_no_case() -> None:
         (["import_image", "--qwxz"], "--qwxz is no option; see cartloader import_image --help"),
         (["import-image", "--png2pmtiles"], "--out-dir is missing"),
         (["import_image", "--png2pmtiles", "a.tif"], "a.tif belongs to no option"),
-        (["import_image", "--georeference"], "--georeference: name where the bounds come from"),
         (["import_image", "--georef-detect", "NDPI"], "--georef-detect NDPI: should be 'OME'"),
         (["import_image", "--lower-thres-intensity", "-5", "--upper-thres-intensity", "-6"], "must be above"),
         (["import_image", "--georef-bounds", "-1,2,3,nan"], "four numbers are needed"),
@@ -263,7 +262,7 @@ def test_a_direct_import_ends_with_a_summary(slide: Path, capsys: pytest.Capture
     assert lines[1].startswith("  shown 0 … ")
     assert re.fullmatch(r"  map/dapi\.pmtiles  [\d,.]+ \w+, z\d+–\d+, \d+ tiles, verified", lines[2])
     assert lines[3].startswith("  map/dapi.geotif.tif, dapi.transform.png, ")
-    assert lines[3].endswith("dapi.json")
+    assert lines[3].endswith("dapi.json, dapi_assets.json")
     assert re.fullmatch(r"  done in [\d.]+ s \(ome2png [\d.]+ s, png2pmtiles [\d.]+ s\)", lines[4])
     assert lines[5:] == ["catalog  map/catalog.yaml  + basemap dapi"]
     stages = re.findall(r"^dapi  (\w+)  [\d.]+ s$", err, re.MULTILINE)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cartloader.jobs import mapped_jobs
+from cartloader.mapping import mapped_jobs
 from cartloader.params import ImportOptions
 
 ROOT = Path(__file__).parents[2]
@@ -25,12 +25,16 @@ def test_the_mapping_on_the_page_of_options_is_one(tmp_path: Path) -> None:
     [example] = re.findall(r"<!-- test: mapping -->\n```yaml\n(.*?)```", text, re.DOTALL)
     mapping = tmp_path / "images.yaml"
     mapping.write_text(example, encoding="utf-8")
-    jobs = {job.out.img_id: job for job in mapped_jobs(mapping, tmp_path, ImportOptions(png2pmtiles=True), None)}
+    jobs = {job.out.img_id: job for job in mapped_jobs(mapping, tmp_path, ImportOptions(png2pmtiles=True)).jobs}
     assert list(jobs) == ["he", "dapi", "membrane", "histology"]
     assert jobs["he"].in_img == tmp_path / "scans" / "he.ome.tif"
     assert (jobs["dapi"].options.page, jobs["membrane"].options.channel) == (0, "membrane")
     assert jobs["membrane"].options.colorize == "#ffaa00"
     assert (jobs["histology"].options.georef_bounds, jobs["histology"].options.rotate) == ("6690,6772,7367,7449", 90)
+    [sheet] = re.findall(r"<!-- test: sheet -->\n```csv\n(.*?)```", text, re.DOTALL)
+    mapping.write_text(sheet, encoding="utf-8")
+    same = mapped_jobs(mapping, tmp_path, ImportOptions(png2pmtiles=True)).jobs
+    assert same == list(jobs.values()), "the sample sheet says the same"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

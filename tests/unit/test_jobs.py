@@ -13,8 +13,10 @@ from PIL import Image
 from pydantic import ValidationError
 from support.maps import write_ome
 
-from cartloader.errors import InputError, UsageError
-from cartloader.jobs import ImageJob, RunError, check_out_dir, explain, gather, import_one, mapped_jobs, single_job
+from cartloader.errors import CatalogError, InputError, UsageError
+from cartloader.job import ImageJob, check_out_dir, explain, single_job
+from cartloader.jobs import RunError, gather, import_one
+from cartloader.mapping import mapped_jobs
 from cartloader.params import (
     GeoreferenceParams,
     ImportOptions,
@@ -64,7 +66,7 @@ def mapping(tmp_path: Path, content: object, name: str = "images.json") -> Path:
 
 
 def jobs_of(path: Path, options: ImportOptions = OPTIONS, img_ids: list[str] | None = None) -> dict[str, ImageJob]:
-    return {job.out.img_id: job for job in mapped_jobs(path, Path("out"), options, img_ids)}
+    return {job.out.img_id: job for job in mapped_jobs(path, Path("out"), options, img_ids).jobs}
 
 
 def test_tools_in_a_mapping_are_relative_to_it(tmp_path: Path) -> None:
@@ -122,12 +124,14 @@ def test_an_action_may_be_asked_for_in_the_mapping_alone(tmp_path: Path) -> None
         ({"../a": "a.tif"}, "cannot be an image id"),
         ({}, "a mapping of image ids to paths is needed"),
         (["a.tif"], "a mapping of image ids to paths is needed"),
-        ({"a": None}, "a needs a path"),
+        ({"a": None, "b": {"path": ""}}, "a has no path, so that there is nothing to import"),
+        ({"a": ["a.tif"]}, "a needs a path"),
+        ({"a": {"path": {"a": "b"}}}, "a needs a path"),
         ({"a": {"colorize": "red"}}, "a needs a path"),
         ({"a": {"path": "a.tif", "colour": "red"}}, "a: --colour is no option"),
         ({"a": {"path": "a.tif", "page": -1}}, "a: --page -1: should be greater than or equal to 0"),
         ({"a": {"path": "a.tif", "mono": True, "rgba": True}}, "a: --mono and --rgba exclude each other"),
-        ("a: [b", "neither JSON nor YAML (line 1)"),
+        ("a: [b", "neither JSON nor YAML (line 1: expected ',' or ']'"),
     ],
 )
 def test_a_wrong_mapping_is_refused(tmp_path: Path, content: object, words: str) -> None:
@@ -190,9 +194,15 @@ def test_an_out_dir_that_may_not_be_written_is_refused(tmp_path: Path, monkeypat
         check_out_dir(tmp_path / "new")
 
 
-def test_the_catalog_alone_needs_no_image() -> None:
-    job = single_job(None, "a", Path("out"), ImportOptions(update_catalog=True))
+def test_the_catalog_alone_needs_no_image_but_its_archive(tmp_path: Path) -> None:
+    job = single_job(None, "a", tmp_path, ImportOptions(update_catalog=True))
     recorder = Recorder()
+    with pytest.raises(CatalogError, match=r"a\.pmtiles: there is no such archive"):
+        import_one(job, recorder)
+    (tmp_path / "a.pmtiles").write_bytes(b"PMTiles")
+    with pytest.raises(CatalogError, match=r"a\.pmtiles: not a PMTiles archive of version 3"):
+        import_one(job, recorder)
+    (tmp_path / "a.pmtiles").write_bytes(b"PMTiles\3")
     assert import_one(job, recorder) == ImageResult(img_id="a")
     assert gather([job], [lambda: ImageResult(img_id="a")], recorder).catalogs[0].added == ("a",)
     with pytest.raises(UsageError, match="--in-img is missing"):

@@ -19,7 +19,7 @@ from support.rasters import noise
 from support.tools import require_tools
 
 from cartloader.errors import UsageError
-from cartloader.jobs import single_job
+from cartloader.job import single_job
 from cartloader.makefile import arguments, inputs, makefile
 from cartloader.params import GeoreferenceParams, ImportOptions, Ome2PngParams, Options, OutputPrefix, Png2PmtilesParams
 from cartloader.plan import plan_import
@@ -81,7 +81,7 @@ def test_make_writes_the_same_bytes(slide: Path, tmp_path: Path, engine: str) ->
     argv = ["import_image", "--direct", *IMPORT, "--in-img", str(slide), "--out-dir", str(out), "--img-id", "a"]
     assert main([*argv, "--engine", engine, "--colorize", "cyan", "--rotate", "90"]) == 0
     assert contents(out) == made
-    assert len(made) == (7 if engine == "native" else 8)
+    assert len(made) == (8 if engine == "native" else 9)
 
 
 def test_a_picture_by_bounds_and_an_existing_archive(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ STAND_IN = r"""#!/bin/sh
 for word; do printf '%s\0' "$word" >> said; done
 case "$1" in
     ome2png) touch a.geotif.tif;;
-    png2pmtiles) touch a.pmtiles a.json;;
+    png2pmtiles) touch a.pmtiles a.json a_assets.json;;
 esac
 """
 
@@ -180,10 +180,17 @@ def test_what_make_cannot_name_is_refused(slide: Path, tmp_path: Path) -> None:
 
 def test_no_other_file_is_overwritten(slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = slide.read_bytes()
+    (tmp_path / "notes.mk").write_text("all:\n")
     argv = ["import_image", "--dry-run", "--png2pmtiles", "--in-img", str(slide), "--out-dir", str(tmp_path / "map")]
-    assert main([*argv, "--img-id", "a", "--makefn", str(slide)]) == 2
-    assert "is no Makefile of cartloader" in capsys.readouterr().err
+    for name, words in (
+        (tmp_path / "notes.mk", "is no Makefile of cartloader"),
+        (slide, "slide.ome.tif: is what this import writes, as the Makefile"),
+        ("a.json", "a.json: would be a file of a and the Makefile; choose other names"),
+    ):
+        assert main([*argv, "--img-id", "a", "--makefn", str(name)]) == 2
+        assert words in capsys.readouterr().err
     assert slide.read_bytes() == before
+    assert (tmp_path / "notes.mk").read_text() == "all:\n"
 
 
 def test_each_image_enters_a_shared_catalog(slide: Path, tmp_path: Path) -> None:
@@ -221,8 +228,10 @@ def test_a_relative_path_holds_in_any_directory(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     argv = ["import_image", "--direct", "--png2pmtiles", "--in-img", slide.name, "--out-dir", "map", "--img-id", "a"]
-    assert main([*argv, "--makefn", "mine.mk"]) == 0, "the Makefile is written, and the import runs"
+    assert main([*argv, "--makefn", "beside.mk"]) == 0, "the Makefile is written, and the import runs"
     assert (tmp_path / "map" / "a.pmtiles").exists()
+    assert (tmp_path / "map" / "beside.mk").exists(), "a name without a directory lies in the output directory"
+    assert main([*argv, "--makefn", "./mine.mk"]) == 0
     shutil.rmtree("map")
     make(tmp_path / "mine.mk")
     assert (tmp_path / "map" / "a.pmtiles").exists()

@@ -17,7 +17,8 @@ from support.rasters import noise
 
 from cartloader import actions, footprint
 from cartloader.errors import DiskError
-from cartloader.jobs import import_one, single_job
+from cartloader.job import single_job
+from cartloader.jobs import import_one
 from cartloader.params import ImportOptions
 from cartloader.plan import ImportPlan, plan_import
 from cartloader.report import Quiet
