@@ -186,7 +186,7 @@ class _Reader:
         """The planes that an image has, in whatever file."""
         order = pixels.get("DimensionOrder", "XYCZT")
         if sorted(order) != sorted("XYCZT") or order[:2] != "XY":
-            raise MetadataError(f'{self.path}: its OME-XML has DimensionOrder="{order}", which is no order of XYZCT')
+            raise MetadataError(f'{self.path}: its OME-XML has DimensionOrder="{order[:40]}", which is no order of XYZCT')
         sizes = {axis: self._number(pixels, f"Size{axis}", 1, least=1) for axis in "XYZCT"}
         told = [self._number(channel, "SamplesPerPixel", 1, least=1) for channel in _children(pixels, "Channel")]
         blocks = [self._block(element, order[2:]) for element in _children(pixels, "TiffData")]
@@ -241,7 +241,7 @@ class _Reader:
             return default
         if not re.fullmatch(r"\s*\+?[0-9]{1,18}\s*", text) or int(text) < least:
             raise MetadataError(
-                f'{self.path}: its OME-XML has {name}="{text}", which is no whole number of at least {least}'
+                f'{self.path}: its OME-XML has {name}="{text[:40]}", which is no whole number of at least {least}'
             )
         return int(text)
 
@@ -252,11 +252,11 @@ def _length(element: Element, name: str, default: str = "µm") -> tuple[float | 
     if text is None:
         return None, f"{name} is missing"
     if unit not in MICROMETRES:
-        return None, f"{name} is in {unit}, which is no unit of length"
+        return None, f"{name} is in {unit[:40]}, which is no unit of length"
     try:
         value = float(text) * MICROMETRES[unit]
     except ValueError:
-        return None, f"{name} is {text!r}, which is no number"
+        return None, f"{name} is {text[:40]!r}, which is no number"
     return (value, "") if math.isfinite(value) else (None, f"{name} is {text}")
 
 

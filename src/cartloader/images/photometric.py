@@ -20,15 +20,15 @@ from cartloader.images.plane import Pixels
 
 Converter = Callable[[Pixels], Pixels]
 
-_MINISWHITE, _MINISBLACK, RGB, _PALETTE, _MASK, _SEPARATED, YCBCR, _CIELAB = 0, 1, 2, 3, 4, 5, 6, 8
+_MINISWHITE, MINISBLACK, RGB, _PALETTE, _MASK, _SEPARATED, YCBCR, _CIELAB = 0, 1, 2, 3, 4, 5, 6, 8
 _NAMES = {
     9: "ICCLAB", 10: "ITULAB", 32803: "CFA", 32844: "LOGL",
     32845: "LOGLUV", 34892: "LINEAR_RAW", 51177: "DEPTH_MAP", 52527: "SEMANTIC_MASK",
 }  # fmt: skip
 _BASE_SAMPLES = {
-    _MINISWHITE: 1, _MINISBLACK: 1, RGB: 3, _PALETTE: 1, _MASK: 1, _SEPARATED: 4, YCBCR: 3, _CIELAB: 3,
+    _MINISWHITE: 1, MINISBLACK: 1, RGB: 3, _PALETTE: 1, _MASK: 1, _SEPARATED: 4, YCBCR: 3, _CIELAB: 3,
 }  # fmt: skip
-_GREY = {_MINISWHITE, _MINISBLACK, _MASK}
+_GREY = {_MINISWHITE, MINISBLACK, _MASK}
 JPEG = {6, 7, 34892, 33007}
 """Codecs that hand out RGB where the file says YCbCr, if the three samples lie together."""
 _JPEG_2000_OF_APERIO = {33003: YCBCR, 33005: RGB}
@@ -184,7 +184,7 @@ def scheme_of(page: TiffPage) -> Scheme:
     tint = _ramp(page) if kind == _PALETTE and page.dtype is not None and np.dtype(page.dtype).kind in "bu" else None
     return Scheme(
         page=page,
-        kind=_MINISBLACK if tint else kind,
+        kind=MINISBLACK if tint else kind,
         alpha=alpha,
         associated=alpha is not None and extra[alpha - base] == _ASSOCIATED,
         separate=separate,
@@ -197,14 +197,15 @@ def _kind_of(page: TiffPage, count: int) -> tuple[int, tuple[str, ...]]:
     """What the samples are once they are decoded, and a note where that had to be guessed."""
     kind = int(page.photometric)
     if page.compression in _JPEG_2000_OF_APERIO:
-        if count == 3:
-            aperio = page.description.startswith("Aperio") and page.planarconfig != SEPARATE
-            return _JPEG_2000_OF_APERIO[page.compression] if aperio else RGB, ()
-        return _MINISBLACK if kind in {RGB, YCBCR} else kind, ()
+        if count == 3 and page.description.startswith("Aperio") and page.planarconfig != SEPARATE:
+            return _JPEG_2000_OF_APERIO[page.compression], ()
+        if count == 3 or kind in {RGB, YCBCR}:
+            return (RGB if count >= 3 else MINISBLACK), ()
+        return kind, ()
     if kind == RGB and count == 3 and _by_libvips(page):
         return YCBCR, ("its JPEG 2000 tiles are taken for YCbCr, as libvips writes them",)
     if _PHOTOMETRIC not in page.tags and page.compression != _OLD_JPEG:
-        kind = RGB if count == 3 else _MINISBLACK
+        kind = RGB if count == 3 else MINISBLACK
         name = "RGB" if kind == RGB else "grey, 0 is black"
         return kind, (f"its PhotometricInterpretation is missing; taken for {name}",)
     decoded = page.compression in JPEG and page.planarconfig != SEPARATE and not page.extrasamples

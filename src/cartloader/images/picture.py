@@ -13,8 +13,9 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window as GdalWindow
 
@@ -54,8 +55,11 @@ def open_dataset(path: Path, inside: str | None = None) -> Iterator[DatasetReade
             dataset = rasterio.open(inside or path)
         except RasterioIOError as error:
             raise InputError(f"{path}: is no picture that can be read; TIFF, PNG and JPEG are") from error
-        with dataset:
-            yield dataset
+        try:
+            with dataset:
+                yield dataset
+        except (RasterioError, CPLE_BaseError) as error:  # any look at a damaged file may raise them
+            raise InputError(f"{path}: is no picture that can be read ({' '.join(str(error).split())})") from error
 
 
 def georeference_of(dataset: DatasetReader) -> tuple[Affine, str | None] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, TiffPage
 
 from cartloader.errors import InputError
-from cartloader.images.photometric import JPEG
+from cartloader.images.photometric import JPEG, MINISBLACK, SEPARATE
 from cartloader.images.plane import COPIES, Pixels, Window
 from cartloader.images.tiff import Tiff
 from cartloader.params import PixelOptions
@@ -21,6 +22,7 @@ BLOCK_BYTES = 4 << 20
 SEGMENT_BYTES = 256 << 20
 """A compressed strip or tile that decodes to more than this needs ``--high-memory``."""
 _CODECS = {int(codec): codec.name for codec in COMPRESSION}
+Decoder = Callable[..., Any]
 _JPEG_2000 = {33003, 33004, 33005, 34712}
 
 
@@ -58,6 +60,24 @@ def check_segment_size(tiff: Tiff, size: int, options: PixelOptions) -> None:
             f"{tiff.path}: stores its pixels in compressed pieces of {size >> 20:,} MB each; "
             "add --high-memory to allow for them"
         )
+
+
+def decoder_of(page: TiffPage) -> Decoder | None:
+    """What decodes the strips or tiles of a page; None where tifffile has nothing for them.
+
+    imagecodecs is thread-safe, tifffile's building of the decoder on first use is not.
+    """
+    kind = page.photometric
+    if page.compression in JPEG and page.planarconfig == SEPARATE:
+        page.photometric = MINISBLACK  # a separate plane is grey, whatever all of them are together
+    try:
+        decode: Decoder = page.decode
+        decode(None, 0)
+    except ValueError:
+        return None
+    finally:
+        page.photometric = kind
+    return decode
 
 
 def _check_extent(tiff: Tiff, offset: int, size: int) -> None:
@@ -118,7 +138,7 @@ class SegmentSamples:
 
     concurrent, stored = True, False
 
-    def __init__(self, tiff: Tiff, page: TiffPage, options: PixelOptions) -> None:
+    def __init__(self, tiff: Tiff, page: TiffPage, options: PixelOptions, decode: Decoder) -> None:
         """Look at the list of strips or tiles.
 
         Raises:
@@ -137,8 +157,7 @@ class SegmentSamples:
         check_segment_size(tiff, size, options)
         strips = max(BLOCK_BYTES // size, 1) if columns >= self._width else 1
         self.block = (min(self._segment[0] * strips, self._height), min(columns, self._width))
-        # imagecodecs is thread-safe, tifffile's building of the decoder on first use is not.
-        self._decode = page.decode
+        self._decode = decode
         # OpenJPEG works in 32 bits a sample.
         self.copies = COPIES + 5 if page.compression in _JPEG_2000 else COPIES
         tables = page.compression in JPEG

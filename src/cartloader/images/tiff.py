@@ -11,8 +11,9 @@ import logging
 import math
 import os
 import re
+import struct
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -123,6 +124,7 @@ def open_tiff(path: Path) -> Iterator[Tiff]:
     with ExitStack() as stack:
         with parsing(path):
             file = stack.enter_context(tifffile.TiffFile(path, is_ome=False))
+            _check_chain(path, file)
             first = page_at(file, 0)
             ome = Ome()
             if is_ome(first.description):
@@ -134,6 +136,25 @@ def open_tiff(path: Path) -> Iterator[Tiff]:
         stack.callback(os.close, descriptor)
         size = os.fstat(descriptor).st_size
         yield Tiff(path, file, first, series, descriptor, size, stack, ome.notes if ome.images else (), ome.lost)
+
+
+def _check_chain(path: Path, file: tifffile.TiffFile) -> None:
+    """Make sure that the directories end: tifffile would follow a circle forever.
+
+    Raises:
+        InputError: one of them leads back to another.
+    """
+    handle, form = file.filehandle, file.tiff
+    seen: set[int] = set()
+    handle.seek(4 if form.version == 42 else 8)
+    with suppress(struct.error):  # a file that is cut off
+        while offset := struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]:
+            if offset in seen:
+                raise InputError(f"{path}: is damaged; its directories lead in a circle")
+            seen.add(offset)
+            handle.seek(offset)
+            count = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0]
+            handle.seek(offset + form.tagnosize + count * form.tagsize)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from cartloader.images.gdal_samples import GdalSamples
 from cartloader.images.nodata import NONE, has_no_data, nodata_value
 from cartloader.images.photometric import scheme_of
 from cartloader.images.plane import Masked, Pixels, Plane, Window, full, hidden
-from cartloader.images.samples import Samples, SegmentSamples, StoredSamples
+from cartloader.images.samples import Samples, SegmentSamples, StoredSamples, decoder_of
 from cartloader.images.tiff import PlaneRef, Tiff, open_tiff, parsing
 from cartloader.params import PixelOptions
 
@@ -115,8 +115,5 @@ def _samples(tiff: Tiff, ref: PlaneRef, page: TiffPage, options: PixelOptions, *
         return GdalSamples(tiff, page, options)
     if stored:
         return StoredSamples(tiff, page, ref.offset)
-    try:
-        page.decode(None, 0)
-    except ValueError:  # tifffile has no decoder
-        return GdalSamples(tiff, page, options)
-    return SegmentSamples(tiff, page, options)
+    decode = decoder_of(page)
+    return SegmentSamples(tiff, page, options, decode) if decode else GdalSamples(tiff, page, options)
