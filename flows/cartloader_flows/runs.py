@@ -9,10 +9,10 @@ from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
-from cartloader.errors import ToolError
+from cartloader.errors import ToolError, UsageError
 from cartloader.jobs import Actions, gather, import_one
 from cartloader.mapping import Mapped
-from cartloader.params import FanOutOptions, ImportOptions, SharedOptions, UpdateCatalogParams
+from cartloader.params import FanOutOptions, ImportOptions, SharedOptions, UpdateCatalogParams, option
 from cartloader.report import Report
 from cartloader.results import CatalogResult, RunResult
 from cartloader_flows.commands import ImportCommand
@@ -60,7 +60,9 @@ def run_flow(command: ImportCommand, options: SharedOptions, report: Callable[[s
     Raises:
         RunError: an image or a catalog failed.
         ToolError: Prefect or its server fails.
+        UsageError: a path is none that Prefect can record.
     """
+    _refuse_odd_paths(command, options)
     for name, value in (PREFECT_SETTINGS | ({} if command.debug else QUIET_SETTINGS)).items():
         os.environ.setdefault(name, value)
     from httpx import HTTPError  # noqa: PLC0415  (Prefect takes 2 s, which only a flow should pay)
@@ -91,3 +93,15 @@ def run_flow(command: ImportCommand, options: SharedOptions, report: Callable[[s
         ) from error
     assert isinstance(result, RunResult)
     return result
+
+
+def _refuse_odd_paths(command: ImportCommand, options: ImportOptions) -> None:
+    """Make sure that all paths are texts: a file system takes any bytes, but Prefect's records do not."""
+    for name, value in [*command, *options]:
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{option(name)} {ascii(str(value))[1:-1]}: is not in UTF-8, which Prefect's records need; rename it, "
+                "or go without Prefect by --direct"
+            ) from None

@@ -88,6 +88,9 @@ def sentence(error: BaseException, where: str = "") -> str:
     text = " ".join(str(error).split())
     if isinstance(error, CartloaderError):
         return text
-    if isinstance(error, OSError) and error.strerror:
-        return ": ".join(str(part) for part in (error.filename or where, error.strerror) if part)
+    if isinstance(error, OSError):
+        return ": ".join(str(part) for part in (error.filename or where, error.strerror or text) if part)
+    if isinstance(error, MemoryError):
+        less = "import fewer images at a time (--n-jobs), leave --high-memory out, or use a larger machine"
+        return ": ".join(part for part in (where, f"the memory is not enough; {less}") if part)
     return f"{type(error).__name__}: {text}; this is a bug of cartloader: --debug shows where it happens"

@@ -315,6 +315,8 @@ def test_wrong_use_that_only_the_image_tells_is_exit_2(slide: Path, capsys: pyte
     [
         (OSError(errno.ENOSPC, "No space left on device", "map/a.tmp"), 1, "map/a.tmp: No space left on device"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "a: No space left on device"),
+        (OSError("cannot identify\nthis"), 1, "a: cannot identify this"),
+        (MemoryError(), 1, "a: the memory is not enough; import fewer images at a time (--n-jobs)"),
         (
             ZeroDivisionError("by\nzero"),
             1,
@@ -343,6 +345,14 @@ def test_what_goes_wrong_is_one_line(
     if code == 1:
         assert import_slide(slide, "--debug") == 1
         assert "Traceback" in capsys.readouterr().err
+
+
+def test_prefect_records_no_path_that_is_no_text(slide: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["import_image", "--png2pmtiles", "--img-id", "a", "--out-dir", "map", "--in-img"]
+    odd = slide.rename(os.fsdecode(b"l\xff.ome.tif"))
+    assert main([*argv, str(odd)]) == 2
+    assert r"--in-img l\udcff.ome.tif: is not in UTF-8, which Prefect's records need" in capsys.readouterr().err
+    assert main([*argv, str(odd), "--direct"]) == 0
 
 
 def test_ctrl_c_stops_the_images_in_other_threads(

@@ -156,8 +156,8 @@ def test_what_is_no_picture(tmp_path: Path, data: bytes) -> None:
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.png", tmp_path):
-        with pytest.raises(InputError, match="cannot be read"):
+    for path, words in ((tmp_path / "none.png", "cannot be read"), (tmp_path, "is a directory")):
+        with pytest.raises(InputError, match=words):
             read_image(path)
 
 

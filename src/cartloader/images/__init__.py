@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from cartloader.errors import InputError
+from cartloader.images.kinds import TIFF, beginning
 from cartloader.params import GeoreferenceParams
-
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def is_tiff(path: Path) -> bool:
     """Whether the file starts as a TIFF or BigTIFF does, whatever its name says.
 
     Raises:
-        InputError: the file cannot be read, or is empty.
+        InputError: the file cannot be read, or is of a kind that is known not to be (see `cartloader.images.kinds`).
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); --in-img takes a TIFF, PNG or JPEG file"
-        ) from None
-    if not start:
-        raise InputError(f"{path}: is empty; --in-img takes a TIFF, PNG or JPEG file")
-    return start in _TIFF_STARTS
+    return beginning(path).startswith(TIFF)
 
 
 def world_files(path: Path) -> list[Path]:
     """The world files that stand beside an image: ``.tfw``, ``.tifw`` or ``.wld`` for a ``.tif``."""
     suffix = path.suffix or "."
     names = {f"{suffix[:2]}{suffix[-1]}w", f"{suffix}w", ".wld"}
-    return [beside for name in sorted(names) if (beside := path.with_name(path.stem + name)).is_file()]
+    return [beside for name in sorted(names) if _is_file(beside := path.parent / (path.stem + name))]
 
 
 def inputs(params: GeoreferenceParams) -> list[Path]:
@@ -43,5 +33,15 @@ def inputs(params: GeoreferenceParams) -> list[Path]:
 
 def companions(path: Path) -> list[Path]:
     """The files beside an image that its size, place or meaning may be read from."""
-    others = [path.with_name(f"{path.name}.aux.xml"), *sorted(path.parent.glob("*.companion.ome"))]
-    return [*world_files(path), *(other for other in others if other.is_file())]
+    others = [path.parent / f"{path.name}.aux.xml"]
+    with suppress(OSError, ValueError):  # a directory that may be entered, but not listed
+        others += sorted(path.parent.glob("*.companion.ome"))
+    return [*world_files(path), *filter(_is_file, others)]
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that is too long, or may not be looked at, is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
