@@ -12,7 +12,8 @@ from tifffile import TiffPage
 from cartloader.errors import InputError, UsageError
 from cartloader.images import is_tiff, world_files
 from cartloader.images.calibration import detectable
-from cartloader.images.plane import Plane, Projected, Shrunk
+from cartloader.images.plane import Plane, Projected
+from cartloader.images.shrunk import Shrunk
 from cartloader.images.tiff import PlaneRef, Series, Tiff, TiffPlane, open_tiff
 from cartloader.params import GeoreferenceParams, Ome2PngParams, PlaneOptions, option
 
