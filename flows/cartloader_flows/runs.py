@@ -95,7 +95,7 @@ def run_flow(command: ImportCommand, options: SharedOptions, report: Callable[[s
     return result
 
 
-def _refuse_odd_paths(command: ImportCommand, options: ImportOptions) -> None:
+def _refuse_odd_paths(command: ImportCommand, options: SharedOptions) -> None:
     """Make sure that all paths are texts: a file system takes any bytes, but Prefect's records do not."""
     for name, value in [*command, *options]:
         try:

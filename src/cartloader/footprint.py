@@ -13,6 +13,7 @@ from PIL import Image
 
 from cartloader.errors import UsageError
 from cartloader.images.plane import Pixels, Plane, Window
+from cartloader.images.shrunk import Shrunk
 from cartloader.intensity import Rescale, find_thresholds, needs_statistics
 from cartloader.parallel import cores
 from cartloader.params import PixelOptions, TileOptions
@@ -86,6 +87,8 @@ def memory(plane: Plane, options: PixelOptions, bands: int, pyramid: Pyramid | N
     threads = cores()
     blocks = math.ceil(plane.height / plane.block[0]) * math.ceil(plane.width / plane.block[1])
     decoding = min(threads, blocks) * plane.copies * math.prod(plane.block) * _pixel_bytes(plane)
+    if isinstance(plane, Shrunk):
+        decoding += (min(threads, blocks) if plane.concurrent else 1) * plane.working_bytes
     if options.high_memory:
         decoding += spooled_bytes(plane, options)
     writing = threads * _BAND_COPIES * min(BAND_BYTES, plane.height * plane.width * bands)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support.rasters import ArrayPlane, noise, read_whole
 
-from cartloader.images.plane import Projected, Shrunk, Window
+from cartloader.images.plane import Projected, Window
+from cartloader.images.shrunk import Shrunk
 
 factors = st.one_of(st.sampled_from([1.0, 2.0, 3.0, 4.0, 1000.0]), st.floats(1, 20))
 

@@ -186,7 +186,9 @@ class _Reader:
         """The planes that an image has, in whatever file."""
         order = pixels.get("DimensionOrder", "XYCZT")
         if sorted(order) != sorted("XYCZT") or order[:2] != "XY":
-            raise MetadataError(f'{self.path}: its OME-XML has DimensionOrder="{order[:40]}", which is no order of XYZCT')
+            raise MetadataError(
+                f'{self.path}: its OME-XML has DimensionOrder="{order[:40]}", which is no order of XYZCT'
+            )
         sizes = {axis: self._number(pixels, f"Size{axis}", 1, least=1) for axis in "XYZCT"}
         told = [self._number(channel, "SamplesPerPixel", 1, least=1) for channel in _children(pixels, "Channel")]
         blocks = [self._block(element, order[2:]) for element in _children(pixels, "TiffData")]

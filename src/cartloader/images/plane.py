@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -149,80 +148,3 @@ class Projected:
             share = pixels[..., -1] / full(plane.dtype)
             result[..., -1] = share * full(self.dtype) if self.dtype.kind == "f" else np.rint(share * full(self.dtype))
         return result
-
-
-class Shrunk:
-    """A plane downsampled by area average: each new pixel is the mean of the source area that it covers.
-
-    The new size is ``round(size / factor)``, at least 1. Integers are rounded to nearest, ties to even. Colour is
-    weighted with alpha, and pixels that are not finite do not count.
-    """
-
-    stored, copies = False, COPIES
-
-    def __init__(self, plane: Plane, factor: float) -> None:
-        self.plane = plane
-        self.height = max(round(plane.height / factor), 1)
-        self.width = max(round(plane.width / factor), 1)
-        self.colours, self.alpha, self.dtype = plane.colours, plane.alpha, plane.dtype
-        self.masked, self.tint = plane.masked, plane.tint
-        self.concurrent = plane.concurrent
-        rows, columns = plane.block
-        whole_width = columns >= plane.width
-        self.block = (
-            max(math.floor(rows / factor), 64),
-            self.width if whole_width else max(math.floor(columns / factor), 64),
-        )
-
-    def read(self, window: Window) -> Pixels:
-        """The mean of each new pixel's area."""
-        rows = _coverage(window.row0, window.row1, self.height, self.plane.height)
-        columns = _coverage(window.column0, window.column1, self.width, self.plane.width)
-        stored = self.plane.read(Window(rows.start, rows.stop, columns.start, columns.stop))
-        values, weight = stored.astype(np.float64), None
-        if self.dtype.kind == "f":
-            weight = np.isfinite(values).astype(np.float64)
-            values[weight == 0] = 0
-        if self.alpha:
-            weight = values[..., -1:] * (1 if weight is None else weight[..., :-1].min(axis=-1, keepdims=True))
-            values[..., :-1] *= weight
-        mean = columns.average(rows.average(values, axis=0), axis=1)
-        if weight is not None:
-            weight = columns.average(rows.average(weight, axis=0), axis=1)
-            colours = mean[..., : self.colours]
-            np.divide(colours, weight, out=colours, where=weight > 0)
-            colours[np.broadcast_to(weight == 0, colours.shape)] = 0 if self.alpha else np.nan
-        return (np.rint(mean) if self.dtype.kind in "iu" else mean).astype(self.dtype)
-
-
-@dataclass(frozen=True)
-class _Coverage:
-    """How a run of new pixels covers the source pixels ``start … stop - 1`` along one axis.
-
-    The outer edges of the new pixels are ``whole + part`` source pixels from ``start``.
-    """
-
-    start: int
-    stop: int
-    whole: NDArray[np.int64]
-    part: NDArray[np.float64]
-    factor: float
-    """Source pixels to a new one."""
-
-    def average(self, values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-        """The mean over each new pixel: its whole pixels, without what lies before its first edge, with the last part.
-
-        Nothing beyond a new pixel's own area enters its sum, so it is the same in whatever block it is computed.
-        """
-        values = np.moveaxis(values, axis, 0)
-        part = self.part.reshape(-1, *[1] * (values.ndim - 1))
-        cut = part * values[np.minimum(self.whole, len(values) - 1)]
-        sums = np.add.reduceat(values[: self.whole[-1]], self.whole[:-1], axis=0)
-        return np.moveaxis((sums - cut[:-1] + cut[1:]) / self.factor, 0, axis)
-
-
-def _coverage(start: int, stop: int, size: int, source: int) -> _Coverage:
-    edges = np.arange(start, stop + 1, dtype=np.int64) * source
-    whole, part = edges // size, (edges % size) / size
-    first, last = int(whole[0]), int(whole[-1]) + bool(part[-1])
-    return _Coverage(first, last, whole - first, part, source / size)

@@ -14,7 +14,8 @@ from cartloader.errors import InputError, UsageError
 from cartloader.images import is_tiff, world_files
 from cartloader.images.calibration import detectable
 from cartloader.images.photometric import scheme_of
-from cartloader.images.plane import Plane, Projected, Shrunk
+from cartloader.images.plane import Plane, Projected
+from cartloader.images.shrunk import Shrunk
 from cartloader.images.tiff import PlaneRef, Series, Tiff, open_tiff
 from cartloader.images.tiff_plane import open_plane
 from cartloader.params import GeoreferenceParams, Ome2PngParams, PlaneOptions, option
