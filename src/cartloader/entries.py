@@ -92,7 +92,9 @@ def _text(file: Path) -> str:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); --in-json takes a JSON or YAML file") from None
+        raise InputError(
+            f"{file}: cannot be read ({error.strerror}); --in-json takes a mapping in JSON or YAML"
+        ) from None
     try:
         return data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
