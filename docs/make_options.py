@@ -101,14 +101,14 @@ cartloader import_image --png2pmtiles --update-catalog --in-json images.yaml --o
 - Options of an image win over those of the command line, which hold for all images. The two are merged, then checked
   together: `--tile-quality 70` may complete an image's `tile_format: jpeg`, and with `--page 1` the `channel` of
   `membrane` would be refused, since they exclude each other.
-- Bounds and pixel sizes may be lists of numbers. Put a colour with `#` in quotes: in YAML, `#` starts a comment, and a
-  note says that the colour has no value.
+- Bounds and pixel sizes may be lists of numbers. Put a colour with `#` in quotes: in YAML, `#` starts a comment, and an
+  option without a value is refused.
 - An image whose entry or path is `null` or empty is left out, with a note; an option that is `null` is not given.
 - A relative path is looked for beside the mapping file and, where it is not there, in the working directory, with a
   note. That goes for `path`, `micron2pixel_csv`, `georef_bounds_tsv`, `georef_pixel_tsv`, `catalog_yaml` and the paths
   of tools. The run of a deployment looks beside the mapping only: a worker has a working directory of its own.
-- The ids may lie under a top-level key `IMAGES`; other keys beside it are then ignored. With `--img-id`, so is what is
-  said of other images.
+- The ids may lie under a top-level key `IMAGES`, unless one of them is `path`; other keys beside it are then ignored.
+  With `--img-id`, so is what is said of other images.
 - Anchors, aliases and merge keys (`<<`) of YAML work.
 - What is valid JSON is read as JSON, whatever the file's name; all else as YAML. The text is in UTF-8, or in UTF-16 or
   UTF-32.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
@@ -15,13 +14,14 @@ from cartloader.jobs import RunError, gather
 from cartloader.outputs import check_files
 from cartloader.params import ImportOptions
 from cartloader.results import ImageResult, RunResult
+from cartloader.values import FilePath
 from cartloader_flows.deployed import refuse_relative_paths
 from cartloader_tasks import TaskActions, import_and_record, record_run, run_progress
 
 
 @flow(name="import-image", flow_run_name="{img_id}", persist_result=False)
 def import_image(
-    in_img: Path | None, img_id: str, out_dir: Path, options: ImportOptions
+    in_img: FilePath | None, img_id: str, out_dir: FilePath, options: ImportOptions
 ) -> RunResult | State[RunError]:
     """Import one image: its GeoTIFF, its tiles and its place in the catalog, as the options ask.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from prefect import flow, get_run_logger
@@ -15,7 +14,7 @@ from cartloader.jobs import RunError
 from cartloader.mapping import mapped_jobs
 from cartloader.params import FanOutOptions, SharedOptions
 from cartloader.results import RunResult
-from cartloader.values import DaskAddress
+from cartloader.values import DaskAddress, FilePath
 from cartloader_flows.deployed import refuse_relative_paths, working_directory
 from cartloader_flows.import_image import gathered
 from cartloader_flows.runners import runner
@@ -24,8 +23,8 @@ from cartloader_tasks import check_found, run_progress, stopping_together
 
 @flow(name="import-images", flow_run_name="{in_json.name}", persist_result=False)
 def import_images(
-    in_json: Path,
-    out_dir: Path,
+    in_json: FilePath,
+    out_dir: FilePath,
     options: SharedOptions,
     img_ids: list[str] | None = None,
     n_jobs: Annotated[int, Field(ge=1)] = 1,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from prefect import flow, get_run_logger
@@ -14,7 +13,7 @@ from cartloader.jobs import RunError
 from cartloader.mapping import mapped_jobs, settled_images
 from cartloader.params import SharedOptions
 from cartloader.results import RunResult
-from cartloader.values import DaskAddress
+from cartloader.values import DaskAddress, FilePath
 from cartloader_flows.deployed import refuse_relative_paths, working_directory
 from cartloader_flows.import_images import import_images
 from cartloader_tasks import Remembered, check_found
@@ -22,8 +21,8 @@ from cartloader_tasks import Remembered, check_found
 
 @flow(name="import-new", flow_run_name="{in_json.name}", persist_result=False)
 def import_new(
-    in_json: Path,
-    out_dir: Path,
+    in_json: FilePath,
+    out_dir: FilePath,
     options: SharedOptions,
     settled: Annotated[float, Field(ge=0)] = 60.0,
     n_jobs: Annotated[int, Field(ge=1)] = 1,

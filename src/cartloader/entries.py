@@ -41,8 +41,6 @@ class Entry:
     """None where it has none, so that the image is left out."""
     options: dict[str, str | list[str]]
     """By the names of the models' fields."""
-    empty: tuple[str, ...] = ()
-    """Options that are named and have no value."""
 
 
 def read_mapping(file: Path) -> dict[str, Value]:
@@ -64,15 +62,14 @@ def read_entry(img_id: str, value: Value) -> Entry:
     """What a mapping says of an image as a path and options.
 
     Raises:
-        UsageError: it is no such thing, or an option is there twice.
+        UsageError: it is no such thing, an option is there twice, or one has no value.
     """
     pairs = value if isinstance(value, Pairs) else Pairs([("path", value)])
     own = _once(pairs, f"{img_id}: ", _field)
     if "path" not in own or not isinstance(path := own.pop("path"), str | None):
         raise UsageError(f"{img_id} needs a path, or an object with a path and options")
-    empty = tuple(name for name, given in own.items() if given == "")
-    options = {name: _texts(img_id, name, given) for name, given in own.items() if given is not None and given != ""}
-    return Entry(path or None, options, empty)
+    options = {name: _texts(img_id, name, given) for name, given in own.items() if given is not None}
+    return Entry(path or None, options)
 
 
 def printable(text: str) -> str:
@@ -92,7 +89,9 @@ def _text(file: Path) -> str:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); --in-json takes a JSON or YAML file") from None
+        raise InputError(
+            f"{file}: cannot be read ({error.strerror}); --in-json takes a mapping in JSON or YAML"
+        ) from None
     try:
         return data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -214,6 +213,9 @@ def _images(value: Value) -> dict[str, Value]:
 
 def _texts(img_id: str, name: str, value: Value) -> str | list[str]:
     """The value of an option: a text, or a list of them such as bounds."""
+    if value == "":
+        # In YAML, `colorize: #ff0000` says nothing: a comment starts there.
+        raise UsageError(f"{img_id}: {option(name)} has no value; write null for none, and one with a # in quotes")
     if isinstance(value, str):
         return value
     texts = [part for part in value or () if isinstance(part, str)]

@@ -55,8 +55,9 @@ def explain(error: ValidationError) -> str:
     if not name or message.startswith("--"):
         return message
     value = first["input"]
-    shown = f" {value}" if isinstance(value, (str, int, float)) and str(value) not in message else ""
-    return f"{name}{shown}: {message}"
+    if not isinstance(value, (str, int, float, Path)) or str(value) in message:
+        return f"{name}: {message}"
+    return f"{name} {value if str(value).isprintable() else repr(str(value))}: {message}"
 
 
 def single_job(

@@ -121,7 +121,7 @@ def _job(
     in_json: Path, img_id: str, entry: Entry, out_dir: Path, options: SharedOptions, elsewhere: Path | None
 ) -> ImageJob:
     """The job of one entry; one with a path that cannot be has a fault, so that the others go on."""
-    notes = [f"{option(name)} has no value in {in_json.name} and is left out" for name in entry.empty]
+    notes: list[str] = []
     own: dict[str, object] = {}
     faults: dict[str, str] = {}
     try:

@@ -104,6 +104,17 @@ def read_detect(value: Any) -> Any:
     return {"TRUE": "OME", "YES": "OME", "ON": "OME", "FALSE": None, "NO": None, "OFF": None}.get(said, said)
 
 
+def _nameable(path: Path) -> Path:
+    """The path, if the system can be asked for it at all."""
+    if "\0" in str(path):
+        raise ValueError("a path has no NUL character in it")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError("a path has no half of a surrogate pair in it") from None
+    return path
+
+
 def at_home(value: Any) -> Any:
     """A path as it is typed, with the home directory for ``~``, as a shell has it."""
     # Path.expanduser takes ./~ for ~, and fails for a user that is not there.
@@ -115,7 +126,7 @@ PixelSizeText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_pi
 Colour = Annotated[str, BeforeValidator(joined), AfterValidator(_check_colour)]
 Nodata = Annotated[str, BeforeValidator(joined), AfterValidator(_check_nodata)]
 DaskAddress = Annotated[str, AfterValidator(_check_address)]
-FilePath = Annotated[Path, BeforeValidator(at_home)]
+FilePath = Annotated[Path, BeforeValidator(at_home), AfterValidator(_nameable)]
 Program = Annotated[str, BeforeValidator(at_home)]
 ImageId = Annotated[str, AfterValidator(check_image_id)]
 Quantile = Annotated[float, Field(ge=0, le=1)]

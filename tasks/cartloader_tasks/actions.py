@@ -102,7 +102,7 @@ class TaskActions:
 
 def import_and_record(job: ImageJob) -> ImageResult:
     """All actions of one image as task runs, and the page about it."""
-    check_found(job.in_img)
+    check_found(job.in_img if job.options.reads_the_image else None)
     image = import_one(job, TaskActions(job.options.restart), run_report(job.out.img_id))
     record_image(image)
     return image

@@ -58,11 +58,14 @@ def test_texts_in_each_encoding_of_unicode(tmp_path: Path, encoding: str) -> Non
 
 
 def test_what_has_no_value_is_told_from_null(tmp_path: Path) -> None:
-    text = "a: {path: a.tif, page: null, z: ~, colorize: }\nb: null\nc: ~\nd:\ne: {path: }\n"
-    assert read(tmp_path, text) == {
-        "a": Entry("a.tif", {}, ("colorize",)),
-        **{name: Entry(None, {}) for name in "bcde"},
-    }
+    text = "a: {path: a.tif, page: null, z: ~}\nb: null\nc: ~\nd:\ne: {path: }\n"
+    assert read(tmp_path, text) == {"a": Entry("a.tif", {}), **{name: Entry(None, {}) for name in "bcde"}}
+    for text in (
+        "a: {path: a, colorize: }",
+        "a:\n path: a\n colorize: #ff0000\n",
+        '{"a": {"path": "a", "colorize": ""}}',
+    ):
+        assert "a: --colorize has no value; write null for none, and one with a # in quotes" in refusal(tmp_path, text)
 
 
 def test_merge_keys_and_aliases(tmp_path: Path) -> None:

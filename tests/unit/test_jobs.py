@@ -169,6 +169,8 @@ def test_a_mapping_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
             "--colorize: 'rainbow' is no colour; use RRGGBB, #RRGGBB, #RGB or a CSS name such as cyan",
         ),
         ({"min_zoom": 9, "max_zoom": 8}, "--min-zoom 9 must not be above --max-zoom 8"),
+        ({"catalog_yaml": "a\0b"}, r"--catalog-yaml 'a\x00b': a path has no NUL character in it"),
+        ({"catalog_yaml": "\ud800"}, r"--catalog-yaml '\ud800': a path has no half of a surrogate pair in it"),
         ({"gdal_translate": 3}, "--gdal_translate 3: should be a valid string"),
     ],
 )
