@@ -39,6 +39,12 @@ one the command ends with code 2 and lists them. What the options do to pixels, 
 [what is read, placed and written](formats.md) and in [how orientation works](orientation.md).
 """
 
+_PREVIEW = """\
+Draws an archive's whole image as one PNG picture, as the map shows it: a raster archive (PMTiles 3) of any program,
+with tiles in PNG, JPEG, WebP or AVIF. Where it tells no bounds that can be true, the picture is that of its tiles. It
+takes little memory also where the archive has fine zooms only; of more than 32,768 tiles one in four, 16, … is drawn
+then."""
+
 _REST = """\
 What the tools do, and the Makefile, is described
 [on a page of their own](gdal.md).
@@ -162,7 +168,7 @@ def page() -> str:
     parts.append(_REST.replace("CANNOT", command))
     for name, model, words in (
         ("sample", SampleCommand, "Writes a sample image to try the import with."),
-        ("preview", PreviewCommand, "Draws an archive's whole image as one PNG picture, as the map shows it."),
+        ("preview", PreviewCommand, _PREVIEW),
     ):
         rows = [_row(field_name, field) for field_name, field in _fields(model)]
         parts.append(_table(f"## `cartloader {name}`\n\n{words}", rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -14,7 +15,7 @@ _CHUNK = 8 << 20
 _SETTLED = 0.1
 """Seconds that a file must have been left alone: a change within one tick of a file system's clock leaves no trace."""
 _TABLE = """CREATE TABLE IF NOT EXISTS digests (
-    path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, digest TEXT
+    path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, digest TEXT
 ) WITHOUT ROWID"""
 
 
@@ -35,16 +36,17 @@ class DigestMemory:
         """
         path = path.absolute()
         before = _state(path)
+        name = os.fsencode(path)  # a path need not be a text
         query = "SELECT size, mtime, ctime, inode, digest FROM digests WHERE path = ?"
-        *known, digest = self._ask(query, str(path)) or (None,)
+        *known, digest = self._ask(query, name) or (None,)
         if known == before:
             return str(digest)
         found = _read(path)
         if _state(path) == before and time.time_ns() - max(before[1:3]) > _SETTLED * 1e9:
-            self._ask("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", str(path), *before, found)
+            self._ask("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", name, *before, found)
         return found
 
-    def _ask(self, query: str, *values: str | int) -> tuple[Any, ...] | None:
+    def _ask(self, query: str, *values: str | bytes | int) -> tuple[Any, ...] | None:
         """The first row that answers; none from a database that fails, as it only saves time."""
         try:
             self._database.parent.mkdir(parents=True, exist_ok=True)
