@@ -12,6 +12,7 @@ from tifffile import TiffPage
 from cartloader.errors import InputError, UsageError
 from cartloader.images import is_tiff, world_files
 from cartloader.images.calibration import detectable
+from cartloader.images.ome import OmeImage
 from cartloader.images.plane import Plane, Projected
 from cartloader.images.shrunk import Shrunk
 from cartloader.images.tiff import PlaneRef, Series, Tiff, TiffPlane, open_tiff
@@ -102,7 +103,7 @@ def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
     plane = planes[0] if len(planes) == 1 else Projected(planes)
     finest = chosen[0].levels[0]
     ome = series.ome
-    position = ome.positions.get((chosen[0].z, chosen[0].c, chosen[0].t)) if ome else None
+    position = _stage_position(ome, chosen) if ome else None
     return Source(
         plane=plane,
         full_size=(finest.imagelength, finest.imagewidth),
@@ -110,10 +111,23 @@ def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
         pixel_size=ome.pixel_size if ome else None,
         pixel_size_problem=ome.pixel_size_problem if ome else "",
         stage_position=None if isinstance(position, str) else position,
-        stage_position_problem=f"its stage position is no length ({position})" if isinstance(position, str) else "",
+        stage_position_problem=position if isinstance(position, str) else "",
         georeference=_georeference(tiff, finest),
         detectable=detectable(tiff.first.description, finest, params.series),
     )
+
+
+def _stage_position(ome: OmeImage, chosen: list[PlaneRef]) -> tuple[float, float] | str | None:
+    """Where the planes lie, in µm, or why that cannot be told; None where nothing is said of them."""
+    found = [ome.positions.get((plane.z, plane.c, plane.t)) for plane in chosen]
+    places = [place for place in found if isinstance(place, tuple)]
+    if len(places) < len(found):
+        problem = next((place for place in found if isinstance(place, str)), None)
+        return f"its stage position is no length ({problem})" if problem else None
+    spread = [max(axis) - min(axis) for axis in zip(*places, strict=True)]
+    if ome.pixel_size and any(far > size for far, size in zip(spread, ome.pixel_size, strict=True)):
+        return "the stage positions of the planes that are projected differ by more than a pixel"
+    return places[0]
 
 
 def _which(series: Series, chosen: list[PlaneRef], level: int) -> str:
