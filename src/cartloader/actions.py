@@ -231,6 +231,8 @@ def _check_layout(plane: Plane, params: GeoreferenceParams) -> None:
         raise UsageError(f"--rgba: {params.in_img} is {found}; leave --rgba out")
     if params.colorize and plane.colours != 1:
         raise UsageError(f"--colorize is for mono images; {params.in_img} is {found}; leave --colorize out")
+    if params.alpha and plane.colours != 1:
+        raise UsageError(f"--alpha {params.alpha} is for mono images; {params.in_img} is {found}; leave --alpha out")
 
 
 def described(source: Source, placement: Placement) -> str:
@@ -257,6 +259,7 @@ def _origin(
         "thresholds": {"low": thresholds.low.value, "high": thresholds.high.value, "dtype": str(plane.dtype)},
         "colorize": params.colorize,
         "transparent_below": params.transparent_below,
+        "alpha": params.alpha,
         "input_sha256": UNKNOWN_DIGEST,
         "orientation": {
             "rotate": params.rotate or 0,

@@ -194,7 +194,7 @@ def _from_ordered(ordered: int, dtype: np.dtype[Any]) -> float:
 
 def rescaled_bands(colours: int, alpha: bool, options: PixelOptions) -> int:
     """Bands of the 8-bit picture of a plane: 1 (mono), 3 (RGB) or 4 (RGBA)."""
-    if alpha or options.transparent_below is not None:
+    if alpha or options.transparent_below is not None or options.alpha:
         return 4
     return 3 if options.colorize or colours == 3 else 1
 
@@ -217,6 +217,7 @@ class Rescale:
         self._dtype, self._colours, self._alpha = dtype, colours, alpha
         self._low, self._high = thresholds.low.value, thresholds.high.value
         self._below = options.transparent_below
+        self._fades = options.alpha == "intensity"
         self._tint = bytes.fromhex(options.colorize[1:]) if options.colorize else None
         self.bands = rescaled_bands(colours, alpha, options)
         # 8- and 16-bit integers are looked up, mono ones with all their bands at once.
@@ -241,11 +242,15 @@ class Rescale:
             result = self._paint(stored)
         if self._alpha:
             alpha = pixels[..., -1]
-            result[..., 3] &= _opacity(alpha) if self._shades is None else _look_up(self._opacities, alpha)
+            opacity = _opacity(alpha) if self._shades is None else _look_up(self._opacities, alpha)
+            if self._fades:
+                result[..., 3] = (result[..., 3].astype(np.uint16) * opacity + 127) // 255
+            else:  # all or nothing so far
+                result[..., 3] &= opacity
         return result
 
     def _paint(self, stored: Pixels) -> NDArray[np.uint8]:
-        """All bands that follow from the colours alone; alpha is 0 where nothing is to be seen, else 255."""
+        """All bands that follow from the colours alone; alpha is 0 where nothing is seen, else 255 or the shade."""
         shades = self._shade(stored) if self._shades is None else _look_up(self._shades, stored)
         colours = shades
         if self._tint:
@@ -254,7 +259,7 @@ class Rescale:
             return colours
         result = np.empty((*stored.shape[:2], 4), np.uint8)
         result[..., :3] = colours
-        result[..., 3] = 255
+        result[..., 3] = shades[..., 0] if self._fades else 255
         if self._below is not None:
             result[functools.reduce(np.maximum, np.moveaxis(shades, -1, 0)) < self._below, 3] = 0
         if self._dtype.kind == "f":

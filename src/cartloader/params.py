@@ -175,7 +175,6 @@ class PixelOptions(BackgroundOptions):
         exclusive(self, "lower_thres_quantile", "lower_thres_intensity")
         exclusive(self, "mono", "rgba")
         exclusive(self, "rgba", "colorize")
-        exclusive(self, "alpha", "transparent_below")
         for kind in ("quantile", "intensity"):
             low, high = (getattr(self, f"{side}_thres_{kind}") for side in ("lower", "upper"))
             if low is not None and high is not None and high <= low:
@@ -281,6 +280,16 @@ class TileOptions(BackgroundOptions):
             raise ValueError(
                 f"--tile-format {self.tile_format}: the tools of --engine gdal write png or jpeg; choose one of them, "
                 "or --engine native"
+            )
+        if self.tile_format == "jpeg" and self.background == "transparent":
+            raise ValueError(
+                "--background transparent: JPEG tiles have no transparency beyond the picture's edge; choose white or "
+                "black, or --tile-format png or webp"
+            )
+        if self.tile_format == "jpeg" and self.background == "white" and self.chosen_engine == "gdal":
+            raise ValueError(
+                "--background white: JPEG tiles of --engine gdal are black beyond the picture's edge; choose --engine "
+                "native, or --background black"
             )
         if self.tile_quality is not None and self.tile_format in {"png", "webp"}:
             raise ValueError(f"--tile-quality is for webp-lossy and jpeg; --tile-format {self.tile_format} is lossless")

@@ -19,6 +19,9 @@ from cartloader.params import GeoreferenceParams, OrientationOptions, PlacementO
 
 ASPECT_TOLERANCE = 0.02
 """Pixels that are less far from square than this are square."""
+_TOLD_APART = 2**-50
+"""Share of a coordinate below which two pixels have the same one."""
+_LEAST = 1e-300
 _HALF_TURN = 180
 """Degrees."""
 _INSTEAD = "mend it, or give --georef-bounds, or the pixel size in µm with --pixel-size"
@@ -81,9 +84,10 @@ def place(source: Source, params: GeoreferenceParams) -> Placement:
 def _check_area(params: GeoreferenceParams, bounds: Bounds, source: Source) -> None:
     """Refuse bounds between which there is nothing, or whose numbers are beyond all measure."""
     pixel = bounds.width / source.full_size[1], bounds.height / source.full_size[0]
-    if not all(map(math.isfinite, (*pixel, bounds.ulx, bounds.uly, bounds.lrx, bounds.lry))):
+    edges = [abs(edge) for edge in (bounds.ulx, bounds.uly, bounds.lrx, bounds.lry)]
+    if not all(map(math.isfinite, (*pixel, *edges))):
         raise BoundsError(f"{params.in_img}: the bounds {bounds} are beyond all measure; check where they come from")
-    if min(pixel) == 0:
+    if min(pixel) <= max(_LEAST, max(edges) * _TOLD_APART):
         raise BoundsError(f"{params.in_img}: the bounds {bounds} have no area; ulx and lrx, uly and lry must differ")
 
 
@@ -161,6 +165,7 @@ def _georeferenced(source: Source, georeference: tuple[Affine, str | None], para
         orientation = _in_image_frame(params, bounds.lrx < bounds.ulx, bounds.lry > bounds.uly)
         finished = bounds.turned() if orientation.transpose else bounds
         placed = finished.affine(*orientation.size(height, width)) @ orientation.affine(height, width)
+    _check_area(params, bounds, source)
     _check_wrap(params, bounds, frame)
     placement = Placement(placed, frame, bounds, orientation, (note,) if note else ())
     return _with_notes(placement) if crs is None or params.srs == "EPSG:3857" else placement

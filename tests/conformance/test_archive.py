@@ -19,6 +19,7 @@ from support.maps import HALF_MAP, import_picture, look, psnr, write_ome
 from cartloader import actions
 from cartloader.engines import native
 from cartloader.errors import ArchiveError, BoundsError, UsageError
+from cartloader.tiles.archive import read_archive
 
 RNG = np.random.default_rng(11)
 
@@ -300,3 +301,63 @@ def test_lossless_webp_shows_the_same_pixels_and_jpeg_refuses_transparency(tmp_p
         whole = import_picture(opaque, tmp_path / "whole", georef_bounds="0,0,180,180")
         core = look(whole, zoom).rgba[..., 3] == 255
         assert psnr(look(lossy, zoom).rgba[core], look(whole, zoom).rgba[core]) > 28
+
+
+@pytest.mark.parametrize(("background", "value"), [(None, 255), ("white", 255), ("black", 0)])
+def test_what_jpeg_tiles_show_beyond_the_picture(tmp_path: Path, background: str | None, value: int) -> None:
+    picture = save(tmp_path / "picture.png", np.full((300, 300, 1), 128, np.uint8))
+    archive = import_picture(
+        picture, tmp_path / "out", georef_bounds="3,203,203,3", tile_format="jpeg", background=background
+    )
+    zoom = read(archive)[0]["max_zoom"]
+    view = look(archive, zoom)
+    png = look(import_picture(picture, tmp_path / "png", georef_bounds="3,203,203,3"), zoom)
+    far = ndimage.binary_erosion(png.rgba[..., 3] == 0, iterations=16)
+    assert far.any()
+    assert np.abs(view.rgba[far][:, :3].astype(int) - value).max() <= 2
+    inner = ndimage.binary_erosion(png.rgba[..., 3] > 0, iterations=16)
+    assert np.abs(view.rgba[inner][:, :3].astype(int) - 128).max() <= 2
+
+
+def test_a_png_is_transparent_beyond_the_picture_whatever_the_background(tmp_path: Path) -> None:
+    picture = save(tmp_path / "picture.png", np.full((300, 300, 1), 128, np.uint8))
+    found = [
+        import_picture(picture, tmp_path / str(background), georef_bounds="3,203,203,3", background=background)
+        for background in (None, "white", "black", "transparent")
+    ]
+    assert len({path.read_bytes() for path in found}) == 1
+
+
+@pytest.mark.parametrize("colour", [None, "lime", "#20c060"])
+def test_alpha_of_the_intensity_keeps_colours_at_every_zoom(tmp_path: Path, colour: str | None) -> None:
+    """Bright stripes on nothing: averaging lessens their alpha, and never darkens their colour."""
+    stripes = np.zeros((600, 600, 1), np.uint8)
+    stripes[:, ::7] = stripes[:, 1::7] = 255
+    stripes[400:] = 180  # and an even part
+    picture = save(tmp_path / "picture.png", stripes)
+    archive = import_picture(
+        picture, tmp_path / "out", georef_bounds="0,600,600,0", alpha="intensity", colorize=colour, resample="bilinear"
+    )
+    header = read(archive)[0]
+    shown = np.array([255] * 3 if colour is None else {"lime": [0, 255, 0], "#20c060": [32, 192, 96]}[colour])
+    for zoom in range(header["min_zoom"], header["max_zoom"] + 1):
+        view = look(archive, zoom)
+        y = np.arange(view.row, view.row + len(view.rgba))[:, None] + np.zeros((1, view.rgba.shape[1]))
+        north = HALF_MAP - (y + 0.5) * view.resolution  # in map units
+        upper = (north > 200 + 6 * view.resolution) & (view.rgba[..., 3] > 60)
+        assert upper.any()
+        assert np.abs(view.rgba[upper][:, :3].astype(int) - shown).max() <= 4
+        even = (north < 200 - 6 * view.resolution) & (north > 6 * view.resolution)
+        even[:, :4] = False
+        seen = even & (view.rgba[..., 3] > 175)
+        if seen.any():
+            assert np.abs(view.rgba[seen][:, :3].astype(int) - shown * 180 // 255).max() <= 2
+            assert view.rgba[seen][:, 3].max() <= 181
+    told = read_archive(archive).metadata["cartloader"]
+    assert (told["alpha"], told["color_mode"]) == ("intensity", "rgba")
+
+
+def test_alpha_of_the_intensity_is_for_mono_pictures(tmp_path: Path) -> None:
+    picture = save(tmp_path / "picture.png", np.zeros((30, 30, 3), np.uint8))
+    with pytest.raises(UsageError, match=r"--alpha intensity is for mono images; .* is RGB; leave --alpha out"):
+        import_picture(picture, tmp_path / "out", georef_bounds="0,0,1,1", alpha="intensity")

@@ -317,3 +317,26 @@ def test_the_marks_of_the_tiles_are_json(tmp_path: Path) -> None:
         rows = dict(database.execute("SELECT name, value FROM metadata"))
     assert json.loads(rows["json"])["cartloader"]["engine"] == "gdal"
     assert rows["name"] == "picture"
+
+
+def test_alpha_of_the_intensity_in_both_engines(tmp_path: Path) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
+    more = {"alpha": "intensity", "colorize": "red"}
+    told, view = imported(path, tmp_path / "gdal", engine="gdal", **more)[1:]
+    plain, native = imported(path, tmp_path / "native", **more)[1:]
+    assert zooms(told) == zooms(plain)
+    box = [edge + MARGIN * way for edge, way in zip(extent(native), (1, -1, 1, -1), strict=True)]
+    found, expected = view.window(*box).astype(int), native.window(*box).astype(int)
+    assert (np.abs(found[..., 3] - expected[..., 3]) <= 12).mean() > 0.99
+    seen = (found[..., 3] > 60) & (expected[..., 3] > 60)
+    assert seen.any()
+    assert np.abs(found - expected)[seen].max() <= 24
+
+
+def test_what_the_tools_cannot_do_is_said_at_once(tmp_path: Path) -> None:
+    path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.005)
+    with pytest.raises(UsageError, match="needs zoom 24, and GDAL's MBTiles end at zoom 22; use --engine native"):
+        import_picture(path, tmp_path / "out", engine="gdal")
+    for background, why in (("white", "are black beyond"), ("transparent", "have no transparency")):
+        with pytest.raises(ValueError, match=f"--background {background}: JPEG tiles .*{why}"):
+            import_picture(path, tmp_path / "out", engine="gdal", tile_format="jpeg", background=background)

@@ -91,7 +91,10 @@ def test_rescaling_is_the_formula(dtype: str, data: st.DataObject) -> None:
     low, high = sorted(data.draw(st.tuples(*[st.floats(-300, 70000, allow_nan=False, width=32)] * 2)))
     below = data.draw(st.one_of(st.none(), st.integers(0, 255)))
     colour = data.draw(st.one_of(st.none(), st.binary(min_size=3, max_size=3))) if colours == 1 else None
-    options = PixelOptions(transparent_below=below, colorize=colour and colour.hex())
+    fades = colours == 1 and data.draw(st.booleans())
+    options = PixelOptions(
+        transparent_below=below, colorize=colour and colour.hex(), alpha="intensity" if fades else None
+    )
     pixels = plane
     if alpha:
         opacity = data.draw(arrays.arrays(plane.dtype, (*plane.shape[:2], 1)))
@@ -111,12 +114,12 @@ def test_rescaling_is_the_formula(dtype: str, data: st.DataObject) -> None:
     bands = [v8[..., band] for band in range(colours)]
     if colour:
         bands = [np.trunc(part * f[..., 0]).astype(np.uint8) for part in colour]
-    if alpha or below is not None:
-        opaque = np.full(plane.shape[:2], 255.0)
+    if alpha or below is not None or fades:
+        opaque = v8[..., 0].astype(np.float64) if fades else np.full(plane.shape[:2], 255.0)
         if alpha:
             top = 1.0 if plane.dtype.kind == "f" else np.iinfo(plane.dtype).max
             share = opacity[..., 0].astype(np.float64) / top
-            opaque = np.rint(255 * np.where(np.isnan(share), 0, share).clip(0, 1))
+            opaque = np.rint(opaque * np.rint(255 * np.where(np.isnan(share), 0, share).clip(0, 1)) / 255)
         if below is not None:
             opaque[(v8 < below).all(axis=-1)] = 0
         opaque[missing.any(axis=-1)] = 0

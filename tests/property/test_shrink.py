@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support.rasters import ArrayPlane, noise, read_whole
 
-from cartloader.images.plane import Projected, Window
+from cartloader.images.plane import Pixels, Projected, Window
 from cartloader.images.shrunk import Shrunk
 
 factors = st.one_of(st.sampled_from([1.0, 2.0, 3.0, 4.0, 1000.0]), st.floats(1, 20))
@@ -83,6 +85,46 @@ def test_a_hot_pixel_spoils_nothing_but_its_own() -> None:
     pixels = np.ones((1, 64, 1), np.float64)
     pixels[0, 0] = 1e300
     assert (read_whole(Shrunk(ArrayPlane(pixels), 4))[0, 1:] == 1).all()
+
+
+@pytest.mark.parametrize("factor", [1.5, 20, 700])
+@pytest.mark.parametrize(("dtype", "alpha"), [("u1", False), ("u1", True), ("f4", False)])
+def test_what_is_held_is_a_few_blocks_however_wide_the_picture(factor: float, dtype: str, alpha: bool) -> None:
+    """Beside the picture itself and the result, as `Shrunk.working_bytes` says."""
+    source = ArrayPlane(noise((1500, 4000, 2), dtype), (256, 4000), alpha=alpha)
+    if not alpha:
+        source = ArrayPlane(source.pixels[..., :1], (256, 4000))
+    plane = Shrunk(source, factor)
+    window = Window(0, plane.block[0], 0, plane.width)
+    tracemalloc.start()
+    plane.read(window)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= plane.working_bytes + 2 * np.prod(window.shape) * source.pixels[0, 0].nbytes + (1 << 16)
+
+
+@settings(max_examples=40, deadline=None, database=None)
+@given(st.integers(1, 1500), st.sampled_from([50.0, 128.0, 255.5, 256.7, 300.0, 999.0]), st.integers(1, 700))
+def test_tall_pixels_are_added_exactly(rows: int, factor: float, block: int) -> None:
+    pixels = noise((rows, 7, 1), "u2")
+    found = read_whole(Shrunk(ArrayPlane(pixels, (block, 5)), factor))
+    expected = averaged(pixels.astype(float), *found.shape[:2])
+    assert np.abs(found - expected).max() <= 0.5 + 1e-6
+
+
+def test_each_block_of_a_plane_is_read_once_by_a_window() -> None:
+    asked = []
+
+    class Counting(ArrayPlane):
+        def read(self, window: Window) -> Pixels:
+            asked.append(window)
+            return super().read(window)
+
+    plane = Shrunk(Counting(noise((2000, 3000, 1)), (64, 3000)), 7.3)
+    plane.read(Window(0, plane.height, 0, plane.width))
+    assert [window.row0 for window in asked[1:]] == [window.row1 for window in asked[:-1]]
+    assert all(window.row0 % 64 == 0 for window in asked)
+    assert (asked[0].row0, asked[-1].row1) == (0, 2000)
 
 
 def test_the_maximum_of_planes() -> None:

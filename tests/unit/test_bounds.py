@@ -17,6 +17,7 @@ from support.rasters import noise, params_for, write_pages
 
 from cartloader import actions
 from cartloader.bounds import Bounds, bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
+from cartloader.crs import crs_name
 from cartloader.errors import BoundsError, InputError, UsageError
 from cartloader.images.source import open_source
 from cartloader.placement import Placement, place
@@ -139,6 +140,9 @@ def test_vizgen(tmp_path: Path, separator: str, end: str) -> None:
         ("1 0 0\n0 one 0\n0 0 1", "'one'"),
         ("1 0 0\n0 inf 0\n0 0 1", "finite numbers"),
         ("1 2e-9 0\n0 1 0\n0 0 1", "turns or shears the image"),
+        ("1 0 0\n1e-3 1 0\n0 0 1", "turns or shears the image"),
+        ("1 0 0\n0 1 0\n1e-9 0 1", "turns or shears the image"),
+        ("1 0 0\n0 1 0\n0 0 2", "turns or shears the image"),
         ("1 0 0\n0 1 0\n0 1 1", "turns or shears the image"),
         ("0 0 5\n0 1 0\n0 0 1", "a scale of 0"),
     ],
@@ -148,6 +152,12 @@ def test_what_is_no_vizgen_matrix(tmp_path: Path, text: str, what: str) -> None:
         bounds_from_vizgen(written(tmp_path / "a.csv", text), 10, 10)
     assert str(error.value).startswith(f"{tmp_path}/a.csv: ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("share", [0, 1e-16, -3e-17, 1e-9, -1e-9])
+def test_vizgen_rounding_is_no_shear(tmp_path: Path, share: float) -> None:
+    path = written(tmp_path / "a.csv", f"9.25 {8 * share!r} -100\n{9.25 * share!r} 8 16\n0 0 1")
+    assert values(bounds_from_vizgen(path, 80, 60)) == values(Bounds(100 / 9.25, -2, 160 / 9.25, 8))
 
 
 def test_vizgen_keeps_the_extent_at_lower_levels(tmp_path: Path) -> None:
@@ -308,6 +318,134 @@ def test_a_world_file(tmp_path: Path, name: str, world: str) -> None:
     assert placed(tmp_path / name, srs="EPSG:32633").crs == "EPSG:32633"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1\n0\n0\nnan\n10\n20", "inf\n0\n0\n-1\n10\n20", "1\n0\n0\n-1\n10\n1e999", "0\n0\n0\n0\n0\n0",
+        "1\n0\n0\n0\n10\n20", "1\n1\n1\n1\n10\n20", "", "1\n2\n3", "1\n0\n0\n-1\n10\ntwenty", "1 0 0 -1 10 20 30",
+        "\xff\xfe\n0\n0\n-1\n10\n20", "hello",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("name", "world"), [("a.png", "a.pgw"), ("a.tif", "a.tfw"), ("a.tif", "a.TFW")])
+def test_a_world_file_that_is_no_place(tmp_path: Path, name: str, world: str, text: str) -> None:
+    Image.fromarray(noise((20, 40))).save(tmp_path / name)
+    (tmp_path / world).write_bytes(text.encode("latin-1"))
+    with pytest.raises(BoundsError, match=f"{world}: is no world file of six finite numbers.*--georef-bounds"):
+        placed(tmp_path / name)
+    assert values(placed(tmp_path / name, pixel_size="1").bounds) == (0, 0, 40, 20)
+    assert values(placed(tmp_path / name, georef_bounds="0,0,4,2").bounds) == (0, 0, 4, 2)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e308", "0"])
+@pytest.mark.parametrize("at", range(6))
+def test_a_georeference_that_is_no_place(tmp_path: Path, number: str, at: int) -> None:
+    """All six of GDAL's numbers beside a picture, one of them senseless."""
+    Image.fromarray(noise((20, 40))).save(tmp_path / "a.png")
+    numbers = ["5", "1", "0", "7", "0", "-1"]
+    numbers[at] = number
+    text = f"<PAMDataset><GeoTransform>{','.join(numbers)}</GeoTransform></PAMDataset>"
+    (tmp_path / "a.png.aux.xml").write_text(text)
+    if at in {0, 2, 3, 4} and number == "0":
+        assert np.isfinite(placed(tmp_path / "a.png").affine[:6]).all()
+    else:
+        with pytest.raises(
+            BoundsError, match=r"a\.png: (its georeference \(a\.png\.aux\.xml\) .*--georef|.* have no area)"
+        ):
+            placed(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"georef_bounds": "-1e308,0,1e308,1"}, {"pixel_size": "1e308"}, {"pixel_size": "1e-323"},
+        {"georef_bounds": "0,0,1e-323,1"},
+    ],
+)  # fmt: skip
+def test_numbers_beyond_all_measure(picture: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(BoundsError, match=r"beyond all measure|have no area"):
+        placed(picture, **options)
+
+
+# Local spatial references
+
+UNITS = {
+    'UNIT["metre",1]': 1e6, 'UNIT["Meter",1]': 1e6, 'UNIT["micrometre",1e-6]': 1, 'UNIT["µm",1e-6]': 1,
+    'UNIT["millimetre",0.001]': 1e3, 'UNIT["nanometre",1e-9]': 1e-3, 'UNIT["inch",0.0254]': 25_400,
+    'UNIT["US survey foot",0.304800609601219]': 304_800.609601219, 'UNIT["unknown",1e-6]': 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("kind", ["local", "engineering", "file"])
+def test_a_local_frame_with_a_length_is_in_micrometres(tmp_path: Path, unit: str, kind: str) -> None:
+    crs, size = f'LOCAL_CS["slide",{unit}]', UNITS[unit]
+    if kind == "engineering":
+        length = unit.replace("UNIT", "LENGTHUNIT")
+        crs = f'ENGCRS["slide",EDATUM["glass"],CS[Cartesian,2],AXIS["x",east],AXIS["y",south],{length}]'
+    expected = pytest.approx((10 * size, 50 * size, 90 * size, 10 * size), rel=1e-9)
+    if kind == "file":
+        path = geotiff(tmp_path / "a.tif", Affine(2, 0, 10, 0, -2, 50), crs)
+        found = placed(path)
+        assert values(placed(path, georef_offset_x=3).bounds)[0] == pytest.approx(10 * size + 3)
+        assert values(placed(path, pixel_size="0.5").bounds) == (0, 0, 20, 10)
+    else:
+        path = tmp_path / "a.png"
+        Image.fromarray(noise((20, 40))).save(path)
+        found = placed(path, srs=crs, georef_bounds="10,50,90,10")
+        assert values(placed(path, srs=crs, pixel_size="0.5").bounds) == (0, 0, 20, 10)
+    assert found.crs == "EPSG:3857"
+    assert values(found.bounds) == expected
+    assert "taken as the map's own frame" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("crs", "why"),
+    [
+        ('LOCAL_CS["s",UNIT["unknown",1]]', r"without a unit of length \(unknown\)"),
+        ('LOCAL_CS["s",UNIT["pixel",1]]', "without a unit of length"),
+        ('LOCAL_CS["s",UNIT["pixel",0.5]]', "without a unit of length"),
+        ('LOCAL_CS["s",UNIT["degree",0.0174532925199433]]', "without a unit of length"),
+        ('LOCAL_CS["s",UNIT["micrometre",1]]', "whose micrometre is 1 m long"),
+        ('LOCAL_CS["s",UNIT["mystery",0]]', "without a unit of length"),
+        ('LOCAL_CS["s"]', "without a unit of length"),
+        ('ENGCRS["s",EDATUM["d"],CS[ordinal,2],AXIS["x",east],AXIS["y",south]]', "without a unit of length"),
+        ("EPSG:5703", "is one of heights"), ("EPSG:4978", "is a geocentric one"),
+        ("moon", "no spatial reference that PROJ knows"), ("[1]", "no spatial reference that PROJ knows"),
+    ],
+)  # fmt: skip
+def test_references_in_which_no_picture_lies(picture: Path, tmp_path: Path, crs: str, why: str) -> None:
+    with pytest.raises(BoundsError, match=why) as error:
+        placed(picture, srs=crs, georef_bounds="0,0,4,2")
+    assert str(error.value).startswith("--srs ")
+
+
+@pytest.mark.parametrize("keys", [[], [3076, 0, 1, 32767, 3077, 34736, 1, 0]])
+def test_a_file_in_a_local_frame_without_a_length(tmp_path: Path, keys: list[int]) -> None:
+    """By its GeoTIFF keys: a citation, and at most a unit that is 1 of nothing."""
+    directory = [1, 1, 0, 2 + len(keys) // 4, 1025, 0, 1, 1, 1026, 34737, 6, 0, *keys]
+    tags = [
+        (33550, "d", 3, (1.0, 1.0, 0.0)), (33922, "d", 6, (0.0, 0.0, 0.0, 10.0, 50.0, 0.0)),
+        (34735, "H", len(directory), directory), (34736, "d", 1, (1.0,)), (34737, "s", 0, "stage|"),
+    ]  # fmt: skip
+    path = write_pages(tmp_path / "a.tif", [noise((20, 40))], extratags=tags)
+    with pytest.raises(BoundsError, match=r"a\.tif: its spatial reference is a local .*--georef-bounds.*--pixel-size"):
+        placed(path)
+    assert values(placed(path, pixel_size="0.5").bounds) == (0, 0, 20, 10)
+    assert values(placed(path, georef_bounds="0,0,4,2").bounds) == (0, 0, 4, 2)
+
+
+def test_of_a_compound_reference_the_horizontal_part_counts(picture: Path) -> None:
+    found = placed(picture, srs="EPSG:7415", georef_bounds="155000,463000,155100,462950")
+    assert crs_name(found.crs) == "EPSG:28992"
+
+
+def test_longitudes_that_cross_the_antimeridian_eastwards(picture: Path) -> None:
+    with pytest.raises(BoundsError, match="longitudes from 170 to -170 cross the antimeridian"):
+        placed(picture, srs="EPSG:4326", georef_bounds="170,3,-170,-7")
+    placed(picture, srs="EPSG:4326", georef_bounds="17,3,-17,-14")  # mirrored
+    placed(picture, georef_bounds="170,3,-170,-167")
+
+
 # Resolution that is believed only when asked to
 
 
@@ -318,9 +456,42 @@ def test_a_world_file(tmp_path: Path, name: str, world: str) -> None:
         ({"resolution": (25_400, 12_700), "resolutionunit": "INCH"}, (1, 2)),
         ({"imagej": True, "resolution": (4, 2), "metadata": {"unit": "micron"}}, (0.25, 0.5)),
         ({"imagej": True, "resolution": (4, 2), "metadata": {"unit": "um"}}, (0.25, 0.5)),
+        *[
+            ({"imagej": True, "resolution": (4, 2), "metadata": {"unit": unit}}, (size / 4, size / 2))
+            for unit, size in (
+                ("microns", 1),
+                ("Micron", 1),
+                ("micrometer", 1),
+                ("micrometres", 1),
+                ("\\u00B5m", 1),
+                ("\\u03bcm", 1),
+                ("nm", 1e-3),
+                ("mm", 1e3),
+                ("MM", 1e3),
+                ("millimeters", 1e3),
+                ("cm", 1e4),
+                ("inch", 25_400),
+                ("Inches", 25_400),
+                ('"', 25_400),
+            )
+        ],
+        ({"imagej": True, "resolution": (4, 2), "metadata": {"unit": "um", "yunit": "nm"}}, (0.25, 0.0005)),
+        *[
+            ({"imagej": True, "resolution": (5, 5), "resolutionunit": 3, "metadata": {"unit": unit}}, (2e3, 2e3))
+            for unit in ("", "pixel")
+        ],
+        *[
+            ({"description": f"Aperio Image Library\r\n40x|AppMag = 40{mpp}", "metadata": None}, (size, size))
+            for mpp, size in (
+                ("|MPP = 0.2498|X = 1", 0.2498),
+                ("|MPP=0.25", 0.25),
+                ("|MPP = 2.5e-1|", 0.25),
+                ("|MPP = 0,25|", 0.25),
+            )
+        ],
         (
-            {"description": "Aperio Image Library\r\n40x|AppMag = 40|MPP = 0.2498|X = 1", "metadata": None},
-            (0.2498,) * 2,
+            {"description": "notes: MPP = 5 marker", "metadata": None, "resolution": (2e4, 2e4), "resolutionunit": 3},
+            (0.5,) * 2,
         ),
     ],
 )
@@ -332,14 +503,32 @@ def test_resolution_needs_detection(tmp_path: Path, how: dict[str, Any], microme
     assert found == pytest.approx((0, 0, 40 * micrometres[0], 20 * micrometres[1]), rel=1e-6)
 
 
-def test_no_resolution_to_detect(tmp_path: Path) -> None:
-    for description in (None, "MPP = 0", "MPP = .", "MPP = 1.2.3.4"):
-        path = write_pages(tmp_path / "a.tif", [noise((20, 40))], description)
-        if description == "MPP = 1.2.3.4":
-            assert values(placed(path, georef_detect="OME").bounds) == pytest.approx((0, 0, 48, 24))
-        else:
-            with pytest.raises(BoundsError, match="does not say where it lies"):
-                placed(path, georef_detect="OME")
+@pytest.mark.parametrize(
+    "description",
+    [
+        None, "MPP = 0.5", "|MPP = 0.5|", "Aperio\n|MPP = 0|", "Aperio\n|MPP = -1|", "Aperio\n|MPP = nan|",
+        "Aperio\n|MPP = 1e999|", "Aperio\n|MPP = .|", "Aperio\n|MPP = 1.2.3.4|", "Aperio\n|MPP = 0.5 (old)|",
+        "Aperio\nMPP = 0.5",
+    ],
+)  # fmt: skip
+def test_no_resolution_to_detect(tmp_path: Path, description: str | None) -> None:
+    path = write_pages(tmp_path / "a.tif", [noise((20, 40))], description)
+    with pytest.raises(BoundsError, match="does not say where it lies"):
+        placed(path, georef_detect="OME")
+
+
+@pytest.mark.parametrize("unit", ["pixel", "pixels", "", "wavelength"])
+def test_pixels_per_pixel_are_no_resolution(tmp_path: Path, unit: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise((20, 40)), imagej=True, resolution=(4, 4), metadata={"unit": unit})
+    with pytest.raises(BoundsError, match="does not say where it lies"):
+        placed(tmp_path / "a.tif", georef_detect="OME")
+
+
+def test_what_aperio_does_not_know_is_not_taken_from_its_tags(tmp_path: Path) -> None:
+    more = {"resolution": (30, 30), "resolutionunit": "CENTIMETER"}
+    write_pages(tmp_path / "a.tif", [noise((20, 40))], "Aperio\n|MPP = 0|", **more)
+    with pytest.raises(BoundsError, match="does not say where it lies"):
+        placed(tmp_path / "a.tif", georef_detect="OME")
 
 
 @pytest.mark.parametrize("fraction", [(0, 0), (0, 1)])

@@ -114,7 +114,8 @@ def test_transparency_never_darkens() -> None:
     [
         (1, False, {}, "mono"), (1, False, {"colorize": "cyan"}, "rgb"), (1, True, {}, "rgba"),
         (1, False, {"transparent_below": 0}, "rgba"), (3, False, {}, "rgb"), (3, True, {}, "rgba"),
-        (3, False, {"transparent_below": 9}, "rgba"),
+        (3, False, {"transparent_below": 9}, "rgba"), (1, False, {"alpha": "intensity"}, "rgba"),
+        (1, True, {"alpha": "intensity", "colorize": "red"}, "rgba"),
     ],
 )  # fmt: skip
 def test_colour_modes(colours: int, alpha: bool, options: dict[str, Any], mode: str) -> None:

@@ -97,13 +97,53 @@ def test_no_size_is_guessed(tmp_path: Path, attributes: str, what: str) -> None:
 
 def test_the_stage_position_is_the_corner_when_asked_for(tmp_path: Path) -> None:
     planes = '<Plane TheZ="0" TheC="0" TheT="0" PositionX="1.5" PositionXUnit="mm" PositionY="-2000" '
-    planes += 'PositionYUnit="nm"/><Plane TheZ="1" TheC="0" TheT="0" PositionX="7" PositionY="8"/>'
+    planes += 'PositionYUnit="nm"/><Plane TheZ="1" TheC="0" TheT="0" PositionX="7" '
+    planes += 'PositionXUnit="µm" PositionY="8" PositionYUnit="μm"/>'
     path = written(tmp_path / "a.ome.tif", ome_xml(planes, size_attributes(1, 1), SizeZ=3), 3)
     assert bounds_of(path, page=0) == (0, 0, 8, 6)
     assert bounds_of(path, page=0, stage_position=True) == (1500, -2, 1508, 4)
     assert bounds_of(path, z=1, stage_position=True) == (7, 8, 15, 14)
     with pytest.raises(MetadataError, match="no stage position for this plane"):
         bounds_of(path, page=2, stage_position=True)
+
+
+def test_projected_planes_lie_at_one_place(tmp_path: Path) -> None:
+    unit = 'PositionXUnit="mm" PositionYUnit="mm"'
+    for step, found in ((0, (1000, 2000, 1008, 2006)), (0.0005, (1000, 2000, 1008, 2006)), (0.01, None)):
+        planes = "".join(
+            f'<Plane TheZ="{z}" TheC="0" TheT="0" PositionX="{1 + z * step}" PositionY="2" {unit}/>' for z in (0, 1)
+        )
+        path = written(tmp_path / "a.ome.tif", ome_xml(planes, size_attributes(1, 1), SizeZ=2), 2)
+        if found:
+            assert bounds_of(path, z_project="max", stage_position=True) == pytest.approx(found)
+        else:
+            with pytest.raises(
+                MetadataError, match="projected differ by more than a pixel; leave --stage-position out"
+            ):
+                bounds_of(path, z_project="max", stage_position=True)
+        assert bounds_of(path, z=1, stage_position=True) == pytest.approx(
+            (1000 + 1000 * step, 2000, 1008 + 1000 * step, 2006)
+        )
+
+
+@pytest.mark.parametrize(
+    ("position", "why"),
+    [
+        ('PositionX="7" PositionY="8"', "PositionX is in reference frame, which is no unit of length"),
+        ('PositionX="7" PositionXUnit="µm" PositionY="8"', "PositionY is in reference frame"),
+        ('PositionX="7" PositionXUnit="pixel" PositionY="8" PositionYUnit="pixel"', "PositionX is in pixel"),
+        ('PositionX="7" PositionXUnit="µm"', "PositionY is missing"),
+        ('PositionY="7" PositionYUnit="µm"', "PositionX is missing"),
+        ('PositionX="a" PositionXUnit="mm" PositionY="8" PositionYUnit="mm"', "PositionX is 'a'"),
+        ('PositionX="nan" PositionXUnit="mm" PositionY="8" PositionYUnit="mm"', "PositionX is nan"),
+    ],
+)
+def test_a_stage_position_that_is_no_length_is_refused(tmp_path: Path, position: str, why: str) -> None:
+    plane = f'<Plane TheZ="0" TheC="0" TheT="0" {position}/>'
+    path = written(tmp_path / "a.ome.tif", ome_xml(plane, size_attributes(1, 1)))
+    assert bounds_of(path) == (0, 0, 8, 6)
+    with pytest.raises(MetadataError, match=f"its stage position is no length .{why}.*--georef-offset-x"):
+        bounds_of(path, stage_position=True)
 
 
 def test_the_extent_is_that_of_level_0_of_the_same_series(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
         level = Resampled(placed, pyramid, params.resample, primary)
     else:
         level, primary = Warped(placed, pyramid, params.resample), None
-    encode = encoding(params.tile_format, params.tile_quality, primary)
+    encode = encoding(params.tile_format, params.tile_quality, primary, params.background)
     cutter = Cutter(level, pyramid, encode, scratch, threads=cores(), nearest=params.resample == "near")
     writer, total = ArchiveWriter(scratch), pyramid.tile_count()
     try:

@@ -19,9 +19,10 @@ def is_tiff(path: Path) -> bool:
 
 
 def world_files(path: Path) -> list[Path]:
-    """The world files that stand beside an image: ``.tfw``, ``.tifw`` or ``.wld`` for a ``.tif``."""
+    """The world files that stand beside an image: ``.tfw``, ``.tifw`` or ``.wld`` for a ``.tif``, or in capitals."""
     suffix = path.suffix or "."
     names = {f"{suffix[:2]}{suffix[-1]}w", f"{suffix}w", ".wld"}
+    names |= {name.lower() for name in names} | {name.upper() for name in names}
     return [beside for name in sorted(names) if _is_file(beside := path.parent / (path.stem + name))]
 
 

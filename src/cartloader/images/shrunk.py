@@ -53,8 +53,11 @@ class Shrunk:
         """Bytes that are held while a block is made, beside the block itself."""
         bands, columns = self.colours + self.alpha, math.ceil(self.block[1] * self.plane.width / self.width)
         wide = min(columns + self.plane.block[1], self.plane.width)
-        read = wide * min(self._band, self.plane.height) * bands * self.dtype.itemsize * (self.plane.copies + 1)
-        return read + 3 * 8 * (_VALUES + max(columns * bands, _VALUES))
+        read = wide * min(self._band, self.plane.height) * bands * self.dtype.itemsize
+        # None of the plane's copies is as 8-bit pixels on the way to the disk.
+        weights = bands if self.dtype.kind == "f" else int(self.alpha)
+        values = 8 * (2 * _VALUES + max(columns * bands, _VALUES)) * (bands + weights) // bands
+        return read * (self.plane.copies - 1) + values
 
     def read(self, window: Window) -> Pixels:
         """The mean of each new pixel's area."""

@@ -13,6 +13,7 @@ from tifffile import TiffPage
 from cartloader.errors import InputError, UsageError
 from cartloader.images import is_tiff, world_files
 from cartloader.images.calibration import detectable
+from cartloader.images.ome import OmeImage
 from cartloader.images.photometric import scheme_of
 from cartloader.images.plane import Plane, Projected
 from cartloader.images.shrunk import Shrunk
@@ -110,14 +111,14 @@ def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
         plane=plane,
         full_size=(finest.imagelength, finest.imagewidth),
         description=describe(plane) + _which(series, chosen, params.level),
-        **_told_by_ome(tiff, series, chosen[0], finest),
+        **_told_by_ome(tiff, series, chosen, finest),
         georeference=_georeference(tiff, finest),
         detectable=detectable(tiff.first.description, finest, params.series),
         notes=tuple(dict.fromkeys([*tiff.notes, *scheme_of(chosen[0].levels[params.level]).notes])),
     )
 
 
-def _told_by_ome(tiff: Tiff, series: Series, ref: PlaneRef, finest: TiffPage) -> dict[str, Any]:
+def _told_by_ome(tiff: Tiff, series: Series, chosen: list[PlaneRef], finest: TiffPage) -> dict[str, Any]:
     """Pixel size and stage position of a plane, in µm, and why there are none, by the names that `Source` has for them.
 
     Programs that crop or resize a picture often leave the metadata of the old one in it, of which nothing is true then.
@@ -128,14 +129,26 @@ def _told_by_ome(tiff: Tiff, series: Series, ref: PlaneRef, finest: TiffPage) ->
     if (ome.width, ome.height) != (finest.imagewidth, finest.imagelength):
         told, found = f"{ome.width:,} × {ome.height:,}", f"{finest.imagewidth:,} × {finest.imagelength:,}"
         return {"pixel_size_problem": f"its OME-XML describes a picture of {told} pixels, and it has {found}"}
-    position = ome.positions.get((ref.z, ref.c, ref.t))
-    problem = f"its stage position is no length ({position})" if isinstance(position, str) else ""
+    position = _stage_position(ome, chosen)
     return {
         "pixel_size": ome.pixel_size,
         "pixel_size_problem": ome.pixel_size_problem,
-        "stage_position": None if problem else position,
-        "stage_position_problem": problem,
+        "stage_position": None if isinstance(position, str) else position,
+        "stage_position_problem": position if isinstance(position, str) else "",
     }
+
+
+def _stage_position(ome: OmeImage, chosen: list[PlaneRef]) -> tuple[float, float] | str | None:
+    """Where the planes lie, in µm, or why that cannot be told; None where nothing is said of them."""
+    found = [ome.positions.get((plane.z, plane.c, plane.t)) for plane in chosen]
+    places = [place for place in found if isinstance(place, tuple)]
+    if len(places) < len(found):
+        problem = next((place for place in found if isinstance(place, str)), None)
+        return f"its stage position is no length ({problem})" if problem else None
+    spread = [max(axis) - min(axis) for axis in zip(*places, strict=True)]
+    if ome.pixel_size and any(far > size for far, size in zip(spread, ome.pixel_size, strict=True)):
+        return "the stage positions of the planes that are projected differ by more than a pixel"
+    return places[0]
 
 
 def _which(series: Series, chosen: list[PlaneRef], level: int) -> str:

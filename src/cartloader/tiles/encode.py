@@ -29,8 +29,8 @@ class TileFormat:
     tile_type: TileType
     media: str
     """Name in the metadata: ``png``, ``webp`` or ``jpg``."""
-    encoder: Callable[[int | None], Encode]
-    """Makes the encoding function for a quality."""
+    encoder: Callable[[int | None, int], Encode]
+    """Makes the encoding function for a quality and the value of what lies beyond a picture that has no alpha."""
 
 
 def _picture(pixels: Bytes) -> Image.Image:
@@ -56,11 +56,11 @@ def _in_primary(shown: Shown, encode: Encode) -> Encode:
     return coloured
 
 
-def _png(_quality: int | None) -> Encode:
+def _png(_quality: int | None, _beyond: int) -> Encode:
     return encode_png
 
 
-def _webp(_quality: int | None) -> Encode:
+def _webp(_quality: int | None, _beyond: int) -> Encode:
     def encode(pixels: Bytes) -> bytes:
         buffer = BytesIO()
         _picture(pixels).save(buffer, "WEBP", lossless=True, method=0, quality=0, exact=True)
@@ -69,7 +69,7 @@ def _webp(_quality: int | None) -> Encode:
     return encode
 
 
-def _webp_lossy(quality: int | None) -> Encode:
+def _webp_lossy(quality: int | None, _beyond: int) -> Encode:
     def encode(pixels: Bytes) -> bytes:
         buffer = BytesIO()
         _picture(pixels).save(buffer, "WEBP", quality=quality or 80, method=0)
@@ -78,11 +78,11 @@ def _webp_lossy(quality: int | None) -> Encode:
     return encode
 
 
-def _jpeg(quality: int | None) -> Encode:
+def _jpeg(quality: int | None, beyond: int) -> Encode:
     def encode(pixels: Bytes) -> bytes:
-        if pixels.shape[2] in {2, 4}:  # JPEG has no alpha: white lies beyond the picture's edge
+        if pixels.shape[2] in {2, 4}:  # JPEG has no alpha
             alpha = pixels[..., -1:].astype(np.uint16)
-            pixels = ((pixels[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+            pixels = ((pixels[..., :-1] * alpha + beyond * (255 - alpha) + 127) // 255).astype(np.uint8)
         buffer = BytesIO()
         _picture(pixels).save(buffer, "JPEG", quality=quality or JPEG_QUALITY)
         return buffer.getvalue()
@@ -109,7 +109,10 @@ def primary_colour(colorize: str | None) -> Shown | None:
     return red > 0, green > 0, blue > 0
 
 
-def encoding(name: str, quality: int | None, primary: Shown | None = None) -> Encode:
-    """The encoding of tiles in a format; with a primary colour, of tiles that are grey or grey + alpha until then."""
-    encode = FORMATS[name].encoder(quality)
+def encoding(name: str, quality: int | None, primary: Shown | None = None, background: str | None = None) -> Encode:
+    """The encoding of tiles in a format; with a primary colour, of tiles that are grey or grey + alpha until then.
+
+    ``background`` is what JPEG tiles show beyond the picture: black, or white.
+    """
+    encode = FORMATS[name].encoder(quality, 0 if background == "black" else 255)
     return _in_primary(primary, encode) if primary else encode

@@ -106,7 +106,7 @@ def plan_pyramid(
     Raises:
         BoundsError: the picture is not on the map, or is smaller than a pixel of the finest zoom that there is.
     """
-    if not max(abs(edge) for edge in (box.left, box.right, box.bottom, box.top)) <= HALF_MAP * (1 + 1e-9):
+    if not all(abs(edge) <= HALF_MAP * (1 + 1e-9) for edge in (box.left, box.right, box.bottom, box.top)):
         raise BoundsError(
             f"{name}: lies outside the map, which ends at ±{HALF_MAP:,.0f} map units; check the bounds and --srs"
         )
