@@ -7,7 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from cartloader.errors import ToolError
+from cartloader.errors import ToolError, UsageError
+from cartloader.job import ImageJob
 from cartloader.jobs import gather, import_one
 from cartloader.mapping import Mapped
 from cartloader.params import FanOutOptions, ImportOptions, SharedOptions
@@ -46,6 +47,21 @@ def run_directly(asked: Mapped, n_jobs: int, report: Callable[[str], Report]) ->
             return gather(jobs, [pool.submit(attempt).result for attempt in attempts], actions, notes)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def check_recordable(command: ImportCommand, jobs: list[ImageJob]) -> None:
+    """Make sure that Prefect can record what it is to do, as text in UTF-8.
+
+    Raises:
+        UsageError: a path is none; the system takes any bytes for a name.
+    """
+    try:
+        for asked in (command, *jobs):
+            asked.model_dump_json()
+    except ValueError:
+        raise UsageError(
+            "a path of this import is not in UTF-8, and Prefect cannot record it; rename it, or use --direct"
+        ) from None
 
 
 def run_flow(command: ImportCommand, options: SharedOptions, report: Callable[[str], Report]) -> RunResult:
