@@ -54,15 +54,29 @@ def run_directly(asked: Mapped, n_jobs: int, report: Callable[[str], Report]) ->
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def check_recordable(command: ImportCommand, options: SharedOptions) -> None:
+    """Make sure that all paths are texts: a file system takes any bytes for a name, but Prefect's records do not.
+
+    Raises:
+        UsageError: one is none.
+    """
+    for name, value in [*command, *options]:
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{option(name)} {ascii(str(value))[1:-1]}: is not in UTF-8, which Prefect's records need; rename it, "
+                "or go without Prefect by --direct"
+            ) from None
+
+
 def run_flow(command: ImportCommand, options: SharedOptions, report: Callable[[str], Report]) -> RunResult:
     """Run the flow that the command line asks for, on the configured Prefect server or a temporary one.
 
     Raises:
         RunError: an image or a catalog failed.
         ToolError: Prefect or its server fails.
-        UsageError: a path is none that Prefect can record.
     """
-    _refuse_odd_paths(command, options)
     for name, value in (PREFECT_SETTINGS | ({} if command.debug else QUIET_SETTINGS)).items():
         os.environ.setdefault(name, value)
     from httpx import HTTPError  # noqa: PLC0415  (Prefect takes 2 s, which only a flow should pay)
@@ -93,15 +107,3 @@ def run_flow(command: ImportCommand, options: SharedOptions, report: Callable[[s
         ) from error
     assert isinstance(result, RunResult)
     return result
-
-
-def _refuse_odd_paths(command: ImportCommand, options: SharedOptions) -> None:
-    """Make sure that all paths are texts: a file system takes any bytes, but Prefect's records do not."""
-    for name, value in [*command, *options]:
-        try:
-            str(value).encode()
-        except UnicodeEncodeError:
-            raise UsageError(
-                f"{option(name)} {ascii(str(value))[1:-1]}: is not in UTF-8, which Prefect's records need; rename it, "
-                "or go without Prefect by --direct"
-            ) from None

@@ -19,7 +19,7 @@ from cartloader.memory import keep_freed_memory
 from cartloader.params import ImportOptions, Options, SharedOptions, check_actions
 from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.parser import Parser
-from cartloader_flows.runs import run_directly, run_flow
+from cartloader_flows.runs import check_recordable, run_directly, run_flow
 from cartloader_flows.summary import plan_lines, summary
 from cartloader_flows.watch import stopping, watching
 
@@ -66,6 +66,7 @@ def import_image(argv: Sequence[str]) -> int:
             if command.direct:
                 result = run_directly(asked, command.n_jobs, watch.report)
             else:
+                check_recordable(command, options)
                 if len(jobs) == 1:
                     plan_import(jobs[0]).check_disk()  # not after 15 s of starting a server
                 result = run_flow(command, options, watch.report)

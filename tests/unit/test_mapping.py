@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,28 @@ def test_a_path_that_cannot_be_is_the_failure_of_its_image(
     ]
     job = mapped_jobs(many, tmp_path, TILES).jobs[0]
     assert ImageJob.model_validate_json(job.model_dump_json()) == job, "it survives JSON, as Prefect has it"
+
+
+def test_a_name_that_is_no_text_is_for_runs_without_prefect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    slide = write_ome(folder / "a.ome.tif", np.arange(60 * 80, dtype=np.uint16).reshape(60, 80))
+    argv = [
+        "import_image",
+        "--png2pmtiles",
+        "--in-img",
+        str(slide),
+        "--img-id",
+        "a",
+        "--out-dir",
+        str(tmp_path / "map"),
+    ]
+    assert main(argv) == 2
+    assert (
+        "is not in UTF-8, which Prefect's records need; rename it, or go without Prefect by --direct"
+        in capsys.readouterr().err
+    )
+    assert main([*argv, "--direct"]) == 0
 
 
 def test_what_has_no_path_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
