@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cartloader import effects
-from cartloader.errors import UsageError
+from cartloader.errors import UsageError, did_you_mean
 from cartloader.params import CatalogOptions, ImportOptions, Options, OutputPrefix, check_actions, option
 from cartloader.values import check_image_id
 
@@ -51,7 +51,8 @@ def explain(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{name} is missing; see cartloader import_image --help"
     if first["type"] == "extra_forbidden":
-        return f"{name} is no option; see cartloader import_image --help"
+        near = did_you_mean(name, map(option, ImportOptions.model_fields))
+        return f"{name} is no option{near}; see cartloader import_image --help"
     if not name or message.startswith("--"):
         return message
     value = first["input"]

@@ -34,9 +34,13 @@ def inputs(params: GeoreferenceParams) -> list[Path]:
 
 def companions(path: Path) -> list[Path]:
     """The files beside an image that its size, place or meaning may be read from."""
-    others = [path.parent / f"{path.name}.aux.xml"]
+    others = [path.parent / f"{path.name}{suffix}" for suffix in (".aux.xml", ".msk")]
     with suppress(OSError, ValueError):  # a directory that may be entered, but not listed
         others += sorted(path.parent.glob("*.companion.ome"))
+    if _is_file(path) and is_tiff(path):
+        from cartloader.images.tiff import metadata_file  # noqa: PLC0415  (this module is there before tifffile)
+
+        others += [file for file in [metadata_file(path)] if file and file not in others]
     return [*world_files(path), *filter(_is_file, others)]
 
 

@@ -95,13 +95,25 @@ def read_ome(xml: str, path: Path, pages: int, shape_of: Callable[[int], PageSha
     binary_only = _child(root, "BinaryOnly")
     if binary_only is not None:
         name = _file_name(binary_only.get("MetadataFile", ""))
-        companion = path.with_name(name or "companion.ome")
-        if not name or not companion.is_file() or companion.name == path.name:
+        companion = named_in(xml, path)
+        if companion is None:
             return Ome(lost=name or "another file")
         root = _parse(_companion_text(companion), companion)
         if _child(root, "BinaryOnly") is not None:
             return Ome(lost=name)
     return _Reader(path, own_id, pages, shape_of).read(root)
+
+
+def named_in(xml: str, path: Path) -> Path | None:
+    """The file beside ``path`` that an OME-XML block names for its metadata; None where there is none.
+
+    Raises:
+        MetadataError: the block is no valid OME-XML.
+    """
+    binary_only = _child(_parse(xml, path), "BinaryOnly")
+    name = _file_name(binary_only.get("MetadataFile", "")) if binary_only is not None else ""
+    companion = path.with_name(name or path.name)
+    return companion if companion.name != path.name and companion.is_file() else None
 
 
 def _file_name(text: str) -> str:

@@ -53,8 +53,12 @@ def open_dataset(path: Path, inside: str | None = None) -> Iterator[DatasetReade
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(inside or path)
-        except RasterioIOError as error:
+        except (RasterioError, CPLE_BaseError) as error:
             raise InputError(f"{path}: is no picture that can be read; TIFF, PNG and JPEG are") from error
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{ascii(str(path))[1:-1]}: its name is not in UTF-8, as GDAL needs it; rename it"
+            ) from None
         try:
             with dataset:
                 yield dataset

@@ -24,7 +24,7 @@ import tifffile
 from tifffile import TiffPage
 
 from cartloader.errors import CartloaderError, InputError
-from cartloader.images.ome import Ome, OmeImage, PageShape, is_ome, read_ome
+from cartloader.images.ome import Ome, OmeImage, PageShape, is_ome, named_in, read_ome
 from cartloader.images.photometric import JPEG, RGB, SEPARATE, YCBCR, scheme_of
 
 # tifffile logs what it finds odd; a user gets our sentence, or a picture.
@@ -111,6 +111,14 @@ class Tiff:
                 if same or not kind & (_MASK | _REDUCED):
                     return None
         return None
+
+
+def metadata_file(path: Path) -> Path | None:
+    """The file beside a TIFF that it names for its OME metadata, if that is there; None also for a damaged TIFF."""
+    with suppress(CartloaderError), parsing(path), tifffile.TiffFile(path, is_ome=False) as file:
+        description = file.pages.first.description
+        return named_in(description, path) if is_ome(description) else None
+    return None
 
 
 @contextmanager
