@@ -279,9 +279,13 @@ def test_single_samples_are_planes_whatever_the_channel_says(tmp_path: Path, tol
         assert shows(path, number, page=number)
 
 
-@pytest.mark.parametrize("text", [" \n", "<!-- by hand -->", "\n<!-- a --><!-- b -->\n", "\0"])
+@pytest.mark.parametrize(
+    "text", [" \n", "<!-- by hand -->", "\n<!-- a --><!-- b -->\n", "\0", "</a>", "\nsaved by hand"]
+)
 def test_what_follows_the_document_is_no_matter(tmp_path: Path, text: str) -> None:
     xml = ome_xml("<TiffData/>", SIZE) + text
+    marked = write_pages(tmp_path / "b.ome.tif", [page(0)], b"\xef\xbb\xbf" + xml.encode())
+    assert bounds_of(marked) == (0, 0, 4, 3)
     assert bounds_of(write_pages(tmp_path / "a.ome.tif", [page(0)], xml.encode())) == (0, 0, 4, 3)
 
 

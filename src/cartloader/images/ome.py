@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import tifffile
 from defusedxml import DefusedXmlException, ElementTree, EntitiesForbidden
 
-from cartloader.errors import InputError, MetadataError
-from cartloader.images import is_tiff
+from cartloader.errors import MetadataError
+from cartloader.images.kinds import TIFF
 from cartloader.images.ome_planes import Block, OmePlane, Share, attribute, in_turn
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ MICROMETRES = {
     "pt": 25.4e3 / 72, "ua": 149597870700e6, "ly": 9460730472580800e6, "pc": 648000 / math.pi * 149597870700e6,
 }  # fmt: skip
 """µm per length unit of the OME data model; micro and ångström signs by both of their code points."""
+
+
+_MARKS = "\ufeff\xef\xbb\xbf"
+"""A byte order mark, as a character and as the bytes of UTF-8 read as Latin-1."""
 
 
 class PageShape(NamedTuple):
@@ -78,7 +82,7 @@ class Ome:
 
 def is_ome(description: str) -> bool:
     """Whether an ImageDescription is an OME-XML document; comments may stand before it and after it."""
-    return re.match(r"\s*<(\?xml|!--|(\w+:)?OME\b)", description) is not None and "OME>" in description
+    return re.match(r"\s*<(\?xml|!--|(\w+:)?OME\b)", description.lstrip(_MARKS)) is not None and "OME>" in description
 
 
 def read_ome(xml: str, path: Path, pages: int, shape_of: Callable[[int], PageShape]) -> Ome:
@@ -123,8 +127,7 @@ def _file_name(text: str) -> str:
 
 def _parse(xml: str | bytes, path: Path) -> Element:
     try:
-        text = xml.strip("\0") if isinstance(xml, str) else xml
-        root: Element = ElementTree.fromstring(text.strip())
+        root: Element = ElementTree.fromstring(_document(xml))
     except EntitiesForbidden:
         raise MetadataError(
             f"{path}: its OME-XML defines entities, which OME-XML never needs and may be harmful"
@@ -135,18 +138,29 @@ def _parse(xml: str | bytes, path: Path) -> Element:
     return root
 
 
+def _document(xml: str | bytes) -> str | bytes:
+    """The document alone: without a byte order mark before it, and without what follows its end."""
+    if isinstance(xml, bytes):
+        return xml.strip()
+    end = list(re.finditer(r"</(?:\w+:)?OME\s*>", xml))
+    return xml[: end[-1].end()].lstrip(_MARKS).strip() if end else xml.strip("\0").lstrip(_MARKS).strip()
+
+
 def _companion_text(path: Path) -> str | bytes:
     """The document in a companion file, or in the first page of another OME-TIFF.
 
     Text is UTF-8 whatever it declares, as some writers declare UTF-16 and write UTF-8; else what it declares.
     """
     try:
-        if is_tiff(path):
+        with path.open("rb") as raw:
+            data = raw.read(4)
+            if not data.startswith(TIFF):
+                data += raw.read()
+        if data.startswith(TIFF):
             with tifffile.TiffFile(path, is_ome=False) as file:
                 return file.pages.first.description
-        data = path.read_bytes()
-    except (OSError, InputError) as error:
-        raise MetadataError(f"{path}: the companion file cannot be read ({error})") from None
+    except OSError as error:
+        raise MetadataError(f"{path}: the companion file cannot be read ({error.strerror})") from None
     except Exception as error:  # whatever tifffile meets in a damaged file
         raise MetadataError(f"{path}: is no TIFF that can be read ({error})") from error
     try:

@@ -110,14 +110,15 @@ def in_turn(shares: Sequence[Share], pages: int, shape_of: ShapeOf) -> list[Shar
                 "what is what cannot be told"
             )
         shape = shape_of(start)
-        if (shape.width, shape.height) != (share.sizes["X"], share.sizes["Y"]):
+        lengths = share.lengths(shape)
+        last = shape_of(min(start + lengths["Z"] * lengths["C"] * lengths["T"], pages) - 1)
+        if {(page.width, page.height) for page in (shape, last)} != {(share.sizes["X"], share.sizes["Y"])}:
             told, found = f"{share.sizes['X']:,} × {share.sizes['Y']:,}", f"{shape.width:,} × {shape.height:,}"
             raise ValueError(
                 f"image {number} of its OME-XML is {told} pixels, and page {start} {found}; nothing else says which "
                 "page is which image"
             )
         placed.append(Share(share.axes, share.sizes, share.samples, (), start))
-        lengths = share.lengths(shape)
         start += lengths["Z"] * lengths["C"] * lengths["T"]
     return placed
 

@@ -197,7 +197,7 @@ def _kind_of(page: TiffPage, count: int) -> tuple[int, tuple[str, ...]]:
     """What the samples are once they are decoded, and a note where that had to be guessed."""
     kind = int(page.photometric)
     if page.compression in _JPEG_2000_OF_APERIO:
-        if count == 3 and page.description.startswith("Aperio") and page.planarconfig != SEPARATE:
+        if count == 3 and page.planarconfig != SEPARATE and _is_aperio(page):
             return _JPEG_2000_OF_APERIO[page.compression], ()
         if count == 3 or kind in {RGB, YCBCR}:
             return (RGB if count >= 3 else MINISBLACK), ()
@@ -205,11 +205,16 @@ def _kind_of(page: TiffPage, count: int) -> tuple[int, tuple[str, ...]]:
     if kind == RGB and count == 3 and _by_libvips(page):
         return YCBCR, ("its JPEG 2000 tiles are taken for YCbCr, as libvips writes them",)
     if _PHOTOMETRIC not in page.tags and page.compression != _OLD_JPEG:
-        kind = RGB if count == 3 else MINISBLACK
+        kind = RGB if count - len(page.extrasamples) == 3 else MINISBLACK
         name = "RGB" if kind == RGB else "grey, 0 is black"
         return kind, (f"its PhotometricInterpretation is missing; taken for {name}",)
     decoded = page.compression in JPEG and page.planarconfig != SEPARATE and not page.extrasamples
     return (RGB if kind == YCBCR and decoded else kind), ()
+
+
+def _is_aperio(page: TiffPage) -> bool:
+    """Whether a page, or the first one of its file, says that it is a scan of Aperio's."""
+    return page.description.startswith("Aperio") or page.parent.pages.first.description.startswith("Aperio")
 
 
 def _by_libvips(page: TiffPage) -> bool:

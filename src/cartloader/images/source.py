@@ -111,9 +111,9 @@ def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
         plane=plane,
         full_size=(finest.imagelength, finest.imagewidth),
         description=describe(plane) + _which(series, chosen, params.level),
-        **_told_by_ome(tiff, series, chosen, finest),
         georeference=_georeference(tiff, finest),
-        detectable=detectable(tiff.first.description, finest, params.series),
+        **{"detectable": detectable(tiff.first.description, finest, params.series)}
+        | _told_by_ome(tiff, series, chosen, finest),
         notes=tuple(dict.fromkeys([*tiff.notes, *scheme_of(chosen[0].levels[params.level]).notes])),
     )
 
@@ -121,14 +121,16 @@ def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
 def _told_by_ome(tiff: Tiff, series: Series, chosen: list[PlaneRef], finest: TiffPage) -> dict[str, Any]:
     """Pixel size and stage position of a plane, in µm, and why there are none, by the names that `Source` has for them.
 
-    Programs that crop or resize a picture often leave the metadata of the old one in it, of which nothing is true then.
+    Programs that crop or resize a picture often leave the metadata of the old one in it, of which nothing is true then,
+    its resolution tags included.
     """
     ome = series.ome
     if ome is None:
         return {"pixel_size_problem": f"its metadata are in {tiff.lost}, which is not beside it"} if tiff.lost else {}
     if (ome.width, ome.height) != (finest.imagewidth, finest.imagelength):
         told, found = f"{ome.width:,} × {ome.height:,}", f"{finest.imagewidth:,} × {finest.imagelength:,}"
-        return {"pixel_size_problem": f"its OME-XML describes a picture of {told} pixels, and it has {found}"}
+        problem = f"its OME-XML describes a picture of {told} pixels, and it has {found}"
+        return {"pixel_size_problem": problem, "detectable": None}
     position = _stage_position(ome, chosen)
     return {
         "pixel_size": ome.pixel_size,
