@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,74 @@ def test_a_damaged_picture_never_surprises(tmp_path: Path, kind: str) -> None:
             assert "\n" not in read
         elif kind == "PNG":  # every chunk that matters has its checksum
             np.testing.assert_array_equal(read, whole)
+
+
+# What every reader shows, whatever else is in the file
+
+
+def jpeg(path: Path, change: Callable[[bytes], bytes]) -> NDArray[np.uint8]:
+    """A JPEG with something odd in it, and the pixels that Pillow sees."""
+    data = io.BytesIO()
+    Image.fromarray(smooth(44, 60, 3)).save(data, "JPEG", quality=90, subsampling=0)
+    path.write_bytes(change(data.getvalue()))
+    with Image.open(path) as picture:
+        seen: NDArray[np.uint8] = np.asarray(picture.convert("RGB"))
+        return seen
+
+
+def behind_the_head(data: bytes, more: bytes) -> bytes:
+    """More bytes behind the first segment of a JPEG."""
+    return data[:20] + more + data[20:]
+
+
+def segment(marker: int, data: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2, "big") + data
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # of Pillow
+@pytest.mark.parametrize(
+    "exif", [b"", b"II*\0", b"II*\0\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff", b"\xff" * 24, b"no TIFF at all"]
+)
+def test_broken_exif_is_no_matter(tmp_path: Path, exif: bytes) -> None:
+    seen = jpeg(tmp_path / "a.jpg", lambda data: behind_the_head(data, segment(0xE1, b"Exif\0\0" + exif)))
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - seen).max() <= 4
+
+
+@pytest.mark.parametrize("stray", [b"\0", b"\0" * 40, b"\x12\xff\x00" * 3, b"ab\xff\xff"])
+def test_stray_bytes_between_segments_are_left_out(tmp_path: Path, stray: bytes) -> None:
+    seen = jpeg(tmp_path / "a.jpg", lambda data: behind_the_head(data, stray))
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - seen).max() <= 4
+    assert "stray bytes" in with_source(tmp_path / "a.jpg", lambda source: " ".join(source.notes))
+
+
+@pytest.mark.parametrize("padding", [b"\0", b"\0" * 100, b"\xff" * 5])
+def test_padding_before_the_end_is_no_matter(tmp_path: Path, padding: bytes) -> None:
+    seen = jpeg(tmp_path / "a.jpg", lambda data: data[:-2] + padding + data[-2:])
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - seen).max() <= 4
+
+
+def test_an_unknown_revision_is_no_matter(tmp_path: Path) -> None:
+    seen = jpeg(tmp_path / "a.jpg", lambda data: data.replace(b"JFIF\0\x01", b"JFIF\0\x09", 1))
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - seen).max() <= 4
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_data_that_end_too_early_are_damage(tmp_path: Path, share: float) -> None:
+    data = io.BytesIO()
+    Image.fromarray(noise((44, 60, 3))).save(data, "JPEG", quality=90)
+    kept = int(len(data.getvalue()) * share)
+    (tmp_path / "a.jpg").write_bytes(data.getvalue()[:kept] + b"\xff\xd9")
+    with pytest.raises(InputError, match="is damaged or cut off near row"):
+        read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("kind", ["end", "end and more", "middle"])
+def test_a_png_without_its_end(tmp_path: Path, kind: str) -> None:
+    Image.fromarray(noise((44, 60, 3))).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[: {"end": -12, "end and more": -16, "middle": len(data) // 2}[kind]])
+    if kind == "end":
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png"), noise((44, 60, 3)))
+    else:
+        with pytest.raises(InputError, match=r"a\.png: is cut off; it ends before byte"):
+            read_image(tmp_path / "a.png")

@@ -25,22 +25,22 @@ class Png:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Walk over the chunks to the last one.
+        """Walk over the chunks to the last one; the mark of the end itself may lack.
 
         Raises:
-            InputError: the file ends before that.
+            InputError: the file ends inside one of them.
         """
         bits = colour = 0
         key = None
+        end = path.stat().st_size
         with path.open("rb") as file:
             file.seek(8)
-            while True:
-                head = file.read(8)
-                if len(head) < 8:
-                    raise InputError(f"{path}: is cut off; it ends before its last chunk")
+            while len(head := file.read(8)) == 8:
                 size, kind = struct.unpack(">I4s", head)
                 if kind == b"IEND":
-                    return cls(key)
+                    break
+                if file.tell() + size + 4 > end:
+                    raise InputError(f"{path}: is cut off; it ends before byte {file.tell() + size + 4:,}")
                 if kind == b"IHDR":
                     bits, colour = file.read(10)[8:]
                     size -= 10
@@ -52,6 +52,7 @@ class Png:
                         key = tuple(value & ((1 << bits) - 1) for value in struct.unpack(f">{count}H", data))
                     size -= len(data)
                 file.seek(size + 4, 1)
+        return cls(key)
 
 
 @dataclass(frozen=True)
@@ -93,3 +94,7 @@ class Jpeg:
         if start < 2 or self.data[start:end].strip(b"\0"):
             return None
         return self.data[:start] + self.data[end:]
+
+    def of_known_revision(self) -> bytes:
+        """The file with the revision of JFIF that decoders know; it says nothing of the pixels."""
+        return self.data.replace(b"JFIF\0" + self.data[11:13], b"JFIF\0\x01\x02", 1)

@@ -89,6 +89,7 @@ class PicturePlane:
         self._path, self._dataset, self._opened = path, dataset, opened
         self.height, self.width = dataset.height, dataset.width
         self.block = (STRIP_ROWS, self.width)
+        self._mended = False
         self.notes: tuple[str, ...] = ()
         self.tint: str | None = None
         with _about(path):
@@ -152,16 +153,20 @@ class PicturePlane:
             found: NDArray[Any] = np.moveaxis(self._dataset.read(window=_box(window)), 0, -1)
         except RasterioIOError as error:
             why = str(error.__cause__ or error).rpartition(": ")[2]
-            padded = re.search(r"(\d+) extraneous bytes before marker 0xd9", why)
-            mended = Jpeg.read(self._path).without_padding(int(padded[1])) if padded else None
-            if mended is None:
+            mended = None
+            if padded := re.search(r"(\d+) extraneous bytes before marker 0xd9", why):
+                mended = Jpeg.read(self._path).without_padding(int(padded[1]))
+            elif "JFIF revision" in why:
+                mended = Jpeg.read(self._path).of_known_revision()
+            if mended is None or self._mended:
                 raise InputError(f"{self._path}: is damaged or cut off near row {window.row0:,} ({why})") from error
             self._read_from(mended)
             return self._bands(window)
         return found
 
     def _read_from(self, data: bytes) -> None:
-        """Go on with a mended copy of the file."""
+        """Go on with a mended copy of the file, which is the last one."""
+        self._mended = True
         memory = self._opened.enter_context(MemoryFile(data))
         self._dataset = self._opened.enter_context(memory.open())
 
