@@ -78,6 +78,7 @@ def test_boxes_that_the_map_does_not_hold(crs: str, bounds: tuple[float, ...], w
         ("EPSG:4326", (176, -15, 179.9, -18)), ("EPSG:4326", (-180, 85, 180, -85)), ("EPSG:4326", (176, 3, 180, 1)),
         ("EPSG:4326", (179.9, -15, 176, -18)), ("EPSG:32632", (499_000, 5_001_000, 501_000, 4_999_000)),
         ("EPSG:3031", (2e6, 2e6, 2.1e6, 1.9e6)), ("EPSG:2056", (2.6e6, 1.2e6, 2.601e6, 1.199e6)),
+        ("EPSG:28992", (155_000, 463_000, 155_000.05, 462_999.95)),
     ],
 )  # fmt: skip
 def test_every_pixel_of_a_box_lies_in_it(crs: str, bounds: tuple[float, ...]) -> None:
