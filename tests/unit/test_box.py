@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
+import tempfile
+from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from rasterio.crs import CRS
 from rasterio.warp import transform
+from support.rasters import params_for
 
 from cartloader.bounds import Bounds
 from cartloader.crs import crs_name
-from cartloader.errors import BoundsError
+from cartloader.engines.common import plan
+from cartloader.errors import BoundsError, CartloaderError
+from cartloader.images.source import open_source
+from cartloader.params import Png2PmtilesParams
+from cartloader.placement import place
 from cartloader.tiles.box import map_box
 from cartloader.tiles.grid import FINEST_ZOOM, HALF_MAP, MapBox, plan_pyramid, resolution
 
@@ -69,6 +78,7 @@ def test_boxes_that_the_map_does_not_hold(crs: str, bounds: tuple[float, ...], w
         ("EPSG:4326", (176, -15, 179.9, -18)), ("EPSG:4326", (-180, 85, 180, -85)), ("EPSG:4326", (176, 3, 180, 1)),
         ("EPSG:4326", (179.9, -15, 176, -18)), ("EPSG:32632", (499_000, 5_001_000, 501_000, 4_999_000)),
         ("EPSG:3031", (2e6, 2e6, 2.1e6, 1.9e6)), ("EPSG:2056", (2.6e6, 1.2e6, 2.601e6, 1.199e6)),
+        ("EPSG:28992", (155_000, 463_000, 155_000.05, 462_999.95)),
     ],
 )  # fmt: skip
 def test_every_pixel_of_a_box_lies_in_it(crs: str, bounds: tuple[float, ...]) -> None:
@@ -97,6 +107,34 @@ def test_the_name_of_a_reference() -> None:
         assert CRS.from_user_input(crs_name(crs)) == CRS.from_user_input(crs)
         assert crs_name(crs_name(crs)) == crs_name(crs)
         assert "[" in crs_name(crs)
+
+
+SENSELESS = [0.0, 1e308, -1e308, math.nan, math.inf, 5e-324, 1e-12, 1.0, -1.0, 1e7, 180.0, -190.0]
+REFERENCES = [
+    "", "garbage", "GEOGCS[", "EPSG:3857", "EPSG:4326", "EPSG:32660", "EPSG:3031", "EPSG:2193", "EPSG:4978",
+    "EPSG:5703", "EPSG:7415", "ESRI:54012", 'LOCAL_CS["s",UNIT["metre",1]]', 'LOCAL_CS["s"]',
+]  # fmt: skip
+
+
+@settings(deadline=None, database=None, max_examples=200)
+@given(st.sampled_from(REFERENCES), st.lists(st.sampled_from(SENSELESS) | st.floats(-200, 200), min_size=6, max_size=6))
+def test_whatever_a_file_says_of_its_place_it_lies_on_the_map_or_is_refused(crs: str, numbers: list[float]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.png"
+        Image.new("L", (40, 20)).save(path)
+        said = f"<SRS>{escape(crs)}</SRS><GeoTransform>{','.join(map(str, numbers))}</GeoTransform>"
+        path.with_name("a.png.aux.xml").write_text(f"<PAMDataset>{said}</PAMDataset>")
+        params = params_for(path)
+        try:
+            with open_source(params) as source:
+                found = place(source, params)
+            pyramid = plan((20, 40), found.affine, found.crs, 1, Png2PmtilesParams(out=params.out))
+        except CartloaderError:
+            return
+    assert pyramid.tile_count() > 0
+    assert min(pyramid.extent(pyramid.base_zoom).shape) > 0
+    for corner in ((0, 0), (40, 0), (0, 20), (40, 20)):
+        assert all(map(math.isfinite, found.affine @ corner))
 
 
 # Pixels too small for any zoom

@@ -13,8 +13,9 @@ from cartloader.tiles.grid import HALF_MAP, MapBox
 
 _STEPS = 32
 """Steps along each side of a box in which its way over the map is followed."""
-_THERE_AND_BACK = 1e-3
-"""Share of a box by which a point may come back elsewhere from the map."""
+_THERE_AND_BACK, _EXACT = 1e-3, 1.0
+"""Share of a box, or units of its reference, by which a point may come back elsewhere from the map: a datum is known to
+a metre or so, and what was wrapped around the globe comes back far away."""
 
 
 def map_box(size: tuple[int, int], affine: Affine, crs: str, name: str) -> tuple[MapBox, float]:
@@ -74,7 +75,8 @@ def _follow(box: MapBox, crs: str, name: str) -> None:
             "or check the bounds and --srs"
         )
     astray = np.abs(back - [xs, ys]).max(axis=1)
-    if not (astray <= _THERE_AND_BACK * np.array([box.right - box.left, box.top - box.bottom])).all():
+    size = np.array([box.right - box.left, box.top - box.bottom])
+    if not (astray <= np.maximum(_THERE_AND_BACK * size, _EXACT)).all():
         raise _beyond(name, box, crs)
 
 

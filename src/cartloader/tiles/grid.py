@@ -104,32 +104,32 @@ def plan_pyramid(
     changes none. Unless given, the coarsest zoom is one beyond the first at which the picture fits one tile's size.
 
     Raises:
-        BoundsError: the picture is not on the map, or is smaller than a pixel of the finest zoom that there is.
+        BoundsError: the picture is not on the map, or is smaller than a pixel of its zoom.
     """
     if not all(abs(edge) <= HALF_MAP * (1 + 1e-9) for edge in (box.left, box.right, box.bottom, box.top)):
         raise BoundsError(
             f"{name}: lies outside the map, which ends at ±{HALF_MAP:,.0f} map units; check the bounds and --srs"
         )
-    wanted = natural_zoom(pixel_size, tile)
-    natural = min(wanted, FINEST_ZOOM)
-    notes: tuple[str, ...] = ()
-    if wanted > natural:
-        finest_pixel = resolution(natural, tile)
-        if min(box.right - box.left, box.top - box.bottom) < finest_pixel:
-            raise BoundsError(
-                f"{name}: is {box.right - box.left:.3g} × {box.top - box.bottom:.3g} map units, less than a pixel of "
-                f"zoom {natural} ({finest_pixel:.3g}), the finest there is; check the bounds or the pixel size"
-            )
-        if max_zoom is None:
-            note = f"its pixels of {pixel_size:.3g} map units are too small for zoom {natural}, the finest there is: "
-            note += f"it is tiled there, with {finest_pixel:.3g} map units to a pixel; is the pixel size right?"
-            notes = (note,)
-    finest = natural if max_zoom is None else max_zoom
-    size = max(box.right - box.left, box.top - box.bottom)
+    too_small = pixel_size * (1 + ENOUGH) < resolution(FINEST_ZOOM, tile)
+    natural = FINEST_ZOOM if too_small else natural_zoom(pixel_size, tile)
+    finest, notes = natural if max_zoom is None else max_zoom, list[str]()
+    base = max(natural, finest)
+    level_pixel, width, height = resolution(base, tile), box.right - box.left, box.top - box.bottom
+    if min(width, height) * (1 + 2 * ENOUGH) < level_pixel:
+        raise BoundsError(
+            f"{name}: is {width:.3g} × {height:.3g} map units, less than a pixel of zoom {base} ({level_pixel:.3g}); "
+            "check the bounds or the pixel size"
+        )
+    if too_small and max_zoom is None:
+        notes.append(
+            f"its pixels of {pixel_size:.3g} map units are too small for zoom {natural}, the finest there is: it is "
+            f"tiled there, with {level_pixel:.3g} map units to a pixel; is the pixel size right?"
+        )
+    size = max(width, height)
     fits = natural
     while fits > 0 and round(size / resolution(natural, tile)) > tile << (natural - fits):
         fits -= 1
     coarsest = min(max(fits - 1, 0), finest) if min_zoom is None else min_zoom
     if coarsest > finest:
         raise BoundsError(f"{name}: has its finest tiles at zoom {finest}; --min-zoom {min_zoom} is beyond that")
-    return Pyramid(box, tile, max(natural, finest), coarsest, finest, notes)
+    return Pyramid(box, tile, base, coarsest, finest, tuple(notes))
