@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.mutants import ROUND, Seed
+from support.mutants import AS_IT_IS, ROUND, Seed
 from support.seeds import seeds
 from support.walk import walk
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
-QUICK, MANY = 4, 40
+QUICK, MANY = 6, 40
 """Mutants of each seed."""
 
 
@@ -33,12 +33,16 @@ def check(planted: list[Seed], numbers: range, at_least: int) -> None:
 
 
 def test_seeds_are_read(planted: list[Seed]) -> None:
+    """Else their mutants would be refused for nothing."""
     assert len({seed.name for seed in planted}) == len(planted)
     assert len(planted) > 60
+    found = walk([(seed, AS_IT_IS) for seed in planted])
+    assert not found.findings
+    assert set(found.never_read) <= {"png/sharp_truncated.png"}
 
 
 def test_some_mutants(planted: list[Seed]) -> None:
-    check(planted, range(QUICK), 250)
+    check(planted, range(QUICK), 400)
 
 
 @pytest.mark.slow
