@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from support.mutants import ROUND, Seed
+from support.mutants import AS_IT_IS, ROUND, Seed
+from support.rasters import read_whole, with_source
 from support.seeds import seeds
 from support.walk import walk
 
+from cartloader.errors import CartloaderError
+from cartloader.images import is_tiff
+from cartloader.images.plane import Pixels
+
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
-QUICK, MANY = 4, 40
+DAMAGED = {"png/sharp_truncated.png", "tiff/tm_zackthecat.tif"}
+"""Samples whose pixels cannot be read."""
+QUICK, MANY = 6, 40
 """Mutants of each seed."""
 
 
@@ -33,14 +41,52 @@ def check(planted: list[Seed], numbers: range, at_least: int) -> None:
 
 
 def test_seeds_are_read(planted: list[Seed]) -> None:
+    """Else their mutants would be refused for nothing."""
     assert len({seed.name for seed in planted}) == len(planted)
     assert len(planted) > 60
+    found = walk([(seed, AS_IT_IS) for seed in planted])
+    assert not found.findings
+    assert set(found.never_read) <= DAMAGED
 
 
 def test_some_mutants(planted: list[Seed]) -> None:
-    check(planted, range(QUICK), 250)
+    check(planted, range(QUICK), 400)
 
 
 @pytest.mark.slow
 def test_many_mutants(planted: list[Seed]) -> None:
     check(planted, range(QUICK, QUICK + MANY), 2000)
+
+
+CUTS = 9
+
+
+def test_a_file_that_is_cut_off_never_shows_other_pixels(planted: list[Seed], tmp_path: Path) -> None:
+    """It is refused, or whole but for what is not needed for this plane."""
+    refused = whole = 0
+    for index, seed in enumerate(planted):
+        (folder := tmp_path / f"{index}").mkdir()
+        for name, data in seed.files.items():
+            (folder / name).write_bytes(data)
+        path, data = folder / seed.picture, seed.files[seed.picture]
+        try:
+            wanted = first_plane(path)
+        except CartloaderError:
+            assert seed.name in DAMAGED
+            continue
+        for turn in range(1, CUTS + 1):
+            path.write_bytes(data[: len(data) * turn // (CUTS + 1)])
+            try:
+                found = first_plane(path)
+            except CartloaderError:
+                refused += 1
+                continue
+            np.testing.assert_array_equal(found, wanted, err_msg=f"{seed.name}, cut to {path.stat().st_size:,} bytes")
+            whole += 1
+    assert refused > 4 * whole
+
+
+def first_plane(path: Path) -> Pixels:
+    chosen = {"page": 0} if is_tiff(path) else {}
+    pixels: Pixels = with_source(path, lambda source: read_whole(source.plane), **chosen)
+    return pixels

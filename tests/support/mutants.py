@@ -39,8 +39,14 @@ class Seed:
         return next(iter(self.files))
 
 
+AS_IT_IS = -1
+"""The number of the mutant that is none."""
+
+
 def mutant(seed: Seed, number: int) -> dict[str, bytes]:
     """The files of one mutant: one of them is changed, once or a few times."""
+    if number == AS_IT_IS:
+        return seed.files
     random = Random(f"{ROUND} {seed.name} {number}")
     files = dict(seed.files)
     # mostly the picture, sometimes what lies beside it

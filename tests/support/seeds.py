@@ -19,7 +19,7 @@ from support.kinds import picture
 from support.matrix import combinations
 from support.mutants import Seed
 from support.pngs import pngs
-from support.rasters import NAMESPACE, noise, smooth, write_pages
+from support.rasters import NAMESPACE, noise, ome_xml, smooth, write_pages
 from support.writers import WRITERS
 
 EVERY = 19
@@ -75,6 +75,12 @@ def _ome(folder: Path) -> Iterator[Seed]:
     only = f'<OME {NAMESPACE} UUID="urn:uuid:a"><BinaryOnly MetadataFile="set.companion.ome" UUID="urn:uuid:c"/></OME>'
     write_pages(path, [noise((6, 8))], only)
     yield Seed("ome-companion", {"a.ome.tif": path.read_bytes(), "set.companion.ome": whole.encode()})
+    slave = write_pages(path, [noise((6, 8))], only.replace("set.companion.ome", "b.ome.tif")).read_bytes()
+    yield Seed("ome-master", {"a.ome.tif": slave, "b.ome.tif": write_pages(path, [noise((6, 8))], whole).read_bytes()})
+    finest = noise((48, 64))
+    told = ome_xml(SizeX=64, SizeY=48, PhysicalSizeX=0.5, PhysicalSizeY=0.5)
+    write_pages(path, [finest, finest[::2, ::2], finest[::4, ::4]], told, tile=(16, 16))
+    yield Seed("ome-levels", {"a.ome.tif": path.read_bytes()})
 
 
 def _plain(folder: Path) -> Iterator[Seed]:
@@ -111,6 +117,14 @@ def _placed(folder: Path) -> Iterator[Seed]:
         dataset.write(np.moveaxis(noise((29, 37, 3)), -1, 0))
         dataset.write_mask(noise((29, 37)) > 99)
     yield Seed("geotiff-mask", {"a.tif": path.read_bytes()})
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(
+        path, "w", count=1, dtype="uint8", transform=Affine(2, 0.5, 10, 0.5, -2, 20), crs=CRS.from_wkt(_LOCAL), **tiff
+    ) as dataset:  # fmt: skip
+        dataset.write(noise((29, 37)), 1)
+        dataset.write_mask(noise((29, 37)) > 99)
+    mask = path.with_name("geo.tif.msk")
+    yield Seed("geotiff-local", {"a.tif": path.read_bytes(), "a.tif.msk": mask.read_bytes()})
+    mask.unlink()
     corners = [GroundControlPoint(row, column, column * 2.0, row * 3.0) for row, column in ((0, 0), (0, 9), (9, 0))]
     with rasterio.open(
         path, "w", count=1, dtype="float32", gcps=corners, nodata=np.nan, crs="EPSG:4326", **tiff
@@ -121,6 +135,7 @@ def _placed(folder: Path) -> Iterator[Seed]:
     yield Seed("world-file", {"a.tif": path.read_bytes(), "a.tfw": _WORLD})
 
 
+_LOCAL = 'LOCAL_CS["slide",UNIT["micrometre",0.000001],AXIS["X",EAST],AXIS["Y",SOUTH]]'
 _WORLD = b"0.5\n0\n0\n-0.5\n100.25\n200.75\n"
 _AUX = """<PAMDataset><SRS>EPSG:3857</SRS><GeoTransform>10, 2, 0, 20, 0, -2</GeoTransform>
 <Metadata domain="IMAGE_STRUCTURE"><MDI key="NBITS">8</MDI></Metadata>

@@ -32,7 +32,7 @@ from cartloader.images.plane import windows
 from cartloader.images.source import open_source
 from cartloader.params import GeoreferenceParams, Ome2PngParams
 from cartloader.placement import place
-from support.mutants import Seed, mutant
+from support.mutants import AS_IT_IS, Seed, mutant
 from support.rasters import params_for
 
 MEMORY = 6 << 30
@@ -57,6 +57,8 @@ class Walk:
 
     read: int = 0
     refused: int = 0
+    never_read: list[str] = field(default_factory=list)
+    """The names of those that were refused."""
     findings: dict[str, list[str]] = field(default_factory=dict)
     """Which mutants, by what happened."""
     slowest: tuple[float, str] = (0.0, "")
@@ -64,6 +66,7 @@ class Walk:
     def add(self, name: str, answer: dict[str, Any]) -> None:
         self.read += bool(answer["read"])
         self.refused += not answer["read"]
+        self.never_read += [] if answer["read"] else [name]
         self.slowest = max(self.slowest, (answer["seconds"], name))
         for what in answer["findings"]:
             self.findings.setdefault(what, []).append(name)
@@ -83,6 +86,7 @@ def walk(jobs: Sequence[tuple[Seed, int]], children: int = 2) -> Walk:
     for share in shares:
         whole.read, whole.refused = whole.read + share.read, whole.refused + share.refused
         whole.slowest = max(whole.slowest, share.slowest)
+        whole.never_read += share.never_read
         for what, names in share.findings.items():
             whole.findings.setdefault(what, []).extend(names)
     return whole
@@ -97,7 +101,7 @@ def _walk_share(jobs: Sequence[tuple[Seed, int]]) -> Walk:
                 for name, data in mutant(seed, number).items():
                     (Path(folder) / name).write_bytes(data)
                 answer = child.ask(Path(folder) / seed.picture, number)
-            done.add(f"({seed.name!r}, {number})", answer)
+            done.add(seed.name if number == AS_IT_IS else f"({seed.name!r}, {number})", answer)
             if not answer["alive"]:
                 child = child.close()
     finally:
