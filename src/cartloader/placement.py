@@ -12,7 +12,7 @@ from affine import Affine
 from cartloader.bounds import Bounds, bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
 from cartloader.crs import is_in_degrees, map_frame
 from cartloader.errors import BoundsError, MetadataError, UsageError
-from cartloader.images import companions, world_files
+from cartloader.images import world_files
 from cartloader.images.source import Source
 from cartloader.orientation import Orientation
 from cartloader.params import GeoreferenceParams, OrientationOptions, PlacementOptions
@@ -202,7 +202,8 @@ def check_world_files(path: Path) -> None:
 
 def _georeference_files(path: Path) -> str:
     """What says where an image lies: the image itself, or the files beside it."""
-    beside = [file.name for file in companions(path) if not file.name.endswith(".companion.ome")]
+    aux = path.parent / f"{path.name}.aux.xml"
+    beside = [file.name for file in (*world_files(path), *([aux] if aux.is_file() else []))]
     return f"its georeference ({', '.join(beside)})" if beside else "its own georeference"
 
 

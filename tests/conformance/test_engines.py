@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
@@ -340,3 +341,15 @@ def test_what_the_tools_cannot_do_is_said_at_once(tmp_path: Path) -> None:
     for background, why in (("white", "are black beyond"), ("transparent", "have no transparency")):
         with pytest.raises(ValueError, match=f"--background {background}: JPEG tiles .*{why}"):
             import_picture(path, tmp_path / "out", engine="gdal", tile_format="jpeg", background=background)
+
+
+def test_what_has_no_data_is_transparent_in_both_engines(tmp_path: Path) -> None:
+    picture = np.full((200, 300), 180, np.uint8)
+    picture[:, 150:] = 7
+    tifffile.imwrite(tmp_path / "a.tif", picture, extratags=[(42113, 2, 2, "7", True)])
+    for engine in ("native", "gdal"):
+        view = imported(tmp_path / "a.tif", tmp_path / engine, pixel_size="1", engine=engine)[2]
+        row0, row1, column0, column1 = extent(view)
+        assert (column1 - column0) / (row1 - row0) == pytest.approx(150 / 200, abs=MARGIN / (row1 - row0)), engine
+        seen = view.window(row0 + MARGIN, row1 - MARGIN, column0 + MARGIN, column1 - MARGIN)
+        assert (seen == [180, 180, 180, 255]).all(), engine

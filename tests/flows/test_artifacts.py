@@ -12,15 +12,18 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import FlowRunSort
 from support.maps import psnr, write_ome
-from support.rasters import smooth
+from support.rasters import noise, smooth
 
 from cartloader.jobs import RunError
 from cartloader.params import ImportOptions
 from cartloader.preview import render_preview
+from cartloader.results import RunResult
+from cartloader.tiles.archive import read_head
 from cartloader_flows.import_image import import_image
 from cartloader_flows.import_images import import_images
 
@@ -82,3 +85,18 @@ def test_a_run_of_many_has_its_table(server: str, slide: Path, tmp_path: Path) -
     assert "none.tif: cannot be read" in rows["b"]["why"]
     assert {"image-a", "image-c", "progress", "catalog-catalog"} <= found.keys()
     assert "image-b" not in found
+
+
+def test_notes_are_on_the_page_also_of_what_was_made_before(server: str, tmp_path: Path) -> None:
+    path = tmp_path / "more.tif"
+    tifffile.imwrite(path, noise((60, 80, 5)), photometric="rgb", planarconfig="contig")
+    options = ImportOptions(png2pmtiles=True, pixel_size="0.5", catalog_yaml=tmp_path / "c.yaml")
+    for _ in range(2):
+        result = import_image(path, "a", tmp_path / "map", options)
+        page = artifacts(server)["image-a"]
+        assert "- its 2 further samples of a pixel, which the file does not call alpha, are left out" in page
+        assert "- --catalog-yaml does nothing without --update-catalog" in page
+        assert isinstance(result, RunResult)
+    assert result.images[0].cached
+    told = read_head(tmp_path / "map" / "a.pmtiles")[1]["cartloader"]["notes"]
+    assert told == ["its 2 further samples of a pixel, which the file does not call alpha, are left out"]

@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import yaml
 from support.maps import write_ome
 from support.processes import eventually
+from support.rasters import noise
 
 from cartloader import __version__, actions
 from cartloader.params import ImportOptions, Options, option
@@ -391,3 +393,18 @@ def test_a_sample_can_be_imported_and_looked_at(
     assert main(["preview", "map/a.pmtiles", "a.png", "--size", "100"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "a.png"
     assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_notes_are_said_at_once_in_the_summary_and_beforehand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise((60, 80, 5)), photometric="rgb", planarconfig="contig")
+    argv = ["import_image", "--direct", "--png2pmtiles", "--in-img", str(tmp_path / "a.tif"), "--img-id", "a"]
+    argv += ["--out-dir", str(tmp_path / "map"), "--pixel-size", "0.5"]
+    note = "its 2 further samples of a pixel, which the file does not call alpha, are left out"
+    assert main([*argv, "--dry-run"]) == 0
+    assert f"  note            {note}" in capsys.readouterr().out
+    assert main(argv) == 0
+    said = capsys.readouterr()
+    assert f"a  {note}" in said.err
+    assert f"  note: {note}" in said.out
