@@ -147,9 +147,8 @@ def _georeferenced(source: Source, georeference: tuple[Affine, str | None], para
     if params.stage_position:
         raise _no_stage_position(source, params)
     _check_own(params, affine, source.full_size)
-    frame, unit, note = map_frame(
-        *((crs, f"{params.in_img}: its spatial reference") if crs else (params.srs, f"--srs {params.srs}:"))
-    )
+    whose = f"{params.in_img}: its spatial reference" if crs else f"--srs {params.srs}:"
+    frame, unit, note = map_frame(crs or params.srs, whose)
     affine = Affine.translation(params.georef_offset_x, params.georef_offset_y) @ Affine.scale(unit) @ affine
     corners = [affine @ corner for corner in ((0, 0), (full_width, 0), (0, full_height), (full_width, full_height))]
     if affine.b or affine.d:
