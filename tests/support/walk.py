@@ -173,6 +173,8 @@ def _look(picture: Path, options: dict[str, Any]) -> tuple[bool, str | None]:
     except CartloaderError as error:
         return False, wrong or _no_sentence(error)
     except BaseException as error:  # noqa: BLE001
+        if isinstance(error, MemoryError) and options.get("high_memory"):
+            return False, wrong  # as much memory as the file says was allowed, and there is no more
         ours = [frame for frame in traceback.extract_tb(error.__traceback__) if "/cartloader/" in frame.filename]
         last = ours[-1] if ours else traceback.extract_tb(error.__traceback__)[-1]
         where = f"{last.filename.rpartition('/cartloader/')[2]}:{last.name}: {last.line}"
