@@ -263,12 +263,54 @@ def test_zoom_limits_leave_tiles_out_and_change_none(tmp_path: Path) -> None:
         import_picture(picture, tmp_path / "wrong", georef_bounds="0,0,140,140", min_zoom=22)
 
 
-def test_pixels_too_small_for_any_zoom_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("blocksize", [256, 512, 1024])
+@pytest.mark.parametrize("resample", ["cubic", "near", "average"])
+def test_pixels_too_small_for_any_zoom_are_tiled_at_the_finest(tmp_path: Path, blocksize: int, resample: str) -> None:
+    """As a map twice as fine would show them: each half of the picture has its colour, up to the edge between them."""
+    pixels = np.full((500, 500, 3), (200, 30, 90), np.uint8)
+    pixels[:, 250:] = (10, 240, 60)
+    picture = save(tmp_path / "picture.png", pixels)
+    more = {"georef_bounds": "1,2,1.5,1.5", "blocksize": blocksize, "resample": resample}
+    made = import_picture(picture, tmp_path / "out", **more)
+    header, metadata = read(made)
+    assert header["max_zoom"] == 24
+    (note,) = metadata["cartloader"]["notes"]
+    assert note.startswith("its pixels of 0.001 map units are too small for zoom 24")
+    view = look(made, 24, blocksize)
+    x = (np.arange(view.rgba.shape[1]) + view.column + 0.5) * view.resolution - HALF_MAP
+    y = HALF_MAP - (np.arange(view.rgba.shape[0]) + view.row + 0.5) * view.resolution
+    edge = 2 * view.resolution
+    inside = ((y > 1.5 + edge) & (y < 2 - edge))[:, None]
+    for low, high, colour in ((1, 1.25, (200, 30, 90)), (1.25, 1.5, (10, 240, 60))):
+        half = inside & ((x > low + edge) & (x < high - edge))[None, :]
+        assert half.sum() > 1000
+        assert np.abs(view.rgba[half].astype(int) - [*colour, 255]).max() <= 1
+    outside = ~(((y > 1.5 - edge) & (y < 2 + edge))[:, None] & ((x > 1 - edge) & (x < 1.5 + edge))[None, :])
+    assert not view.rgba[outside].any()
+    coarse = read(import_picture(picture, tmp_path / "coarse", max_zoom=22, **more))
+    assert (coarse[0]["max_zoom"], coarse[1]["cartloader"]["notes"]) == (22, [])
+
+
+def test_pictures_that_do_not_lie_on_the_map_are_refused(tmp_path: Path) -> None:
     picture = save(tmp_path / "picture.png", blobs(50, 50, 3))
-    with pytest.raises(BoundsError, match="--max-zoom"):
-        import_picture(picture, tmp_path / "out", georef_bounds="0,0,0.1,0.1")
+    with pytest.raises(BoundsError, match="less than a pixel of zoom 24"):
+        import_picture(picture, tmp_path / "out", georef_bounds="0,0,0.001,0.001")
     with pytest.raises(BoundsError, match="outside the map"):
         import_picture(picture, tmp_path / "out", georef_bounds="20037000,0,20037999,999")
+    for bounds, why in (("178,-15,182,-18", "antimeridian"), ("10,89,12,87", "beyond the map")):
+        with pytest.raises(BoundsError, match=why):
+            import_picture(picture, tmp_path / "out", georef_bounds=bounds, srs="EPSG:4326")
+
+
+def test_the_reference_is_named_in_the_metadata(tmp_path: Path) -> None:
+    picture = save(tmp_path / "picture.png", blobs(50, 50, 3))
+    for srs, bounds, named in (
+        ("EPSG:3857", "0,0,9,9", "EPSG:3857"), ("epsg:32632", "500000,5000000,500009,4999991", "EPSG:32632"),
+        ("+proj=laea +lat_0=10 +lon_0=20", "0,9,9,0", "PROJCS["),
+        ('LOCAL_CS["s",UNIT["mm",0.001]]', "0,9,9,0", "EPSG:3857"),
+    ):  # fmt: skip
+        told = read(import_picture(picture, tmp_path / "out", georef_bounds=bounds, srs=srs))[1]["cartloader"]
+        assert told["crs"].startswith(named)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 700), (600, 2), (513, 511)])
