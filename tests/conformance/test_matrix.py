@@ -20,7 +20,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from support.kinds import ASSOCIATED, BASE, COLUMNS, Array, Kind, picture, shown
 from support.matrix import Combination, combinations
 from support.rasters import params_for, read_whole, with_source
-from support.tags import with_value
+from support.tags import with_entry, with_value
 from support.tools import require_tools
 from support.writers import PHOTOMETRIC, WRITERS, Layout, spread
 
@@ -29,6 +29,7 @@ from cartloader.errors import InputError
 from cartloader.params import Ome2PngParams
 
 ALL = combinations()
+FILL_ORDER = 266
 UNKNOWN_TO_GDAL = {"jpeg2000", "jpeg2000-33003", "jpeg2000-33005", "jpegxl", "png"}
 
 
@@ -128,20 +129,37 @@ def test_a_file(tmp_path: Path, combination: Combination) -> None:
 def test_the_matrix_is_whole() -> None:
     """No writer leaves anything out without being noticed, and each axis has all of its values."""
     assert len({str(one) for one in ALL}) == len(ALL)
-    assert Counter(one.writer for one in ALL) == {"tifffile": 418, "gdal": 208, "vips": 69}
+    assert Counter(one.writer for one in ALL) == {"tifffile": 418, "gdal": 275, "vips": 69}
     assert {one.kind.photometric for one in ALL} == set(BASE)
     depths = {one.kind.bits or 8 * np.dtype(one.kind.dtype).itemsize for one in ALL}
-    assert depths == {1, 2, 4, 7, 8, 9, 10, 12, 14, 16, 32, 64}
+    assert depths == {*range(1, 18), 24, 31, 32, 64}
     for flag in ("tiled", "planar", "big_endian", "bigtiff"):
         assert Counter(getattr(one.layout, flag) for one in ALL)[True] > 100
     assert {one.layout.predictor for one in ALL} == {1, 2, 3}
-    assert len({one.layout.codec for one in ALL}) == 19
+    assert len({one.layout.codec for one in ALL}) == 21
 
 
 @pytest.mark.parametrize("one", [one for one in ALL if one.layout.untagged], ids=str)
 def test_a_missing_photometric_interpretation_is_told(tmp_path: Path, one: Combination) -> None:
     notes = " ".join(with_source(write(one, tmp_path)[0], lambda source: source.notes))
     assert "photometric" in notes.lower()
+
+
+@pytest.mark.parametrize("kind", [Kind("miniswhite", "u1", 1), Kind("minisblack", "u1", 4), Kind("rgb", "u2")], ids=str)
+@pytest.mark.parametrize("codec", ["none", "lzw", "deflate"])
+def test_bytes_whose_bits_run_the_other_way(tmp_path: Path, kind: Kind, codec: str) -> None:
+    """FillOrder 2: all bytes of the data are turned, those that a codec made too."""
+    path, stored = tmp_path / "a.tif", picture(kind)
+    WRITERS["gdal"](path, stored, kind, Layout(codec))
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        pieces = [slice(at, at + size) for at, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    data, turned = bytearray(path.read_bytes()), bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+    for piece in pieces:
+        data[piece] = data[piece].translate(turned)
+    path.write_bytes(with_entry(bytes(data), FILL_ORDER, 3, b"\2\0"))
+    np.testing.assert_array_equal(by_gdal(path), stored)
+    np.testing.assert_array_equal(with_source(path, lambda source: read_whole(source.plane)), shown(stored, kind))
 
 
 REFUSED = {

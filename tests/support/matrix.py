@@ -140,11 +140,22 @@ def _by_gdal() -> Iterator[Combination]:
     yield from _some("gdal", _kinds("palette", "u1 u2", [""]), _layouts(*_WHOLE), 4, fits)
     packed = [Kind(name, "u1", bits) for name in ("minisblack", "miniswhite", "palette") for bits in (1, 2, 4)]
     packed += [Kind("minisblack", "u2", 12), Kind("rgb", "u2", 12), Kind("rgb", "u2", 10), Kind("rgb", "u2", 12, "s")]
-    packed += [Kind("minisblack", "u1", 7), Kind("minisblack", "u2", 9)]
+    packed += [Kind("minisblack", "u1", bits) for bits in (3, 5, 6, 7)]
+    packed += [Kind("minisblack", "u2", bits) for bits in (9, 11, 13, 15)] + [Kind("miniswhite", "u2", 11)]
+    packed += [Kind("minisblack", "u4", bits) for bits in (17, 24, 31)] + [Kind("rgb", "u1", 5, "s")]
     yield from _some("gdal", packed, _layouts("none", "lzw", "deflate", "packbits", planar=False), 4, fits)
+    yield from _by_gdal_with_codecs_of_pixels()
+
+
+def _by_gdal_with_codecs_of_pixels() -> Iterator[Combination]:
     for kind in (Kind("minisblack", "u1", 1), Kind("miniswhite", "u1", 1)):
         for codec, tiled in product(("ccittrle", "ccittfax3", "ccittfax4"), (False, True)):
             yield Combination("gdal", kind, Layout(codec, tiled=tiled))
+    for kind in _kinds("minisblack rgb", "f4 f8", [""]):
+        yield Combination("gdal", kind, Layout("deflate", 2))
+        yield Combination("gdal", kind, Layout("zstd", 2, tiled=True, planar=kind.samples > 1, big_endian=True))
+    for kind, codec in product(_kinds("minisblack", "u1 u2 i4 f4 f8", [""]), ("lerc", "lerc_deflate", "lerc_zstd")):
+        yield Combination("gdal", kind, Layout(codec, tiled=codec == "lerc"))
     for kind in (Kind("rgb"), Kind("rgb", extras="s")):
         for order in (False, True):
             yield Combination("gdal", kind, Layout("webp", tiled=order, big_endian=order))
