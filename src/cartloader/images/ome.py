@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,6 +34,8 @@ MICROMETRES = {
 """µm per length unit of the OME data model; micro and ångström signs by both of their code points."""
 
 
+_SHOWN = 80
+"""Characters of a text of the file that a sentence quotes at most."""
 _MARKS = "\ufeff\xef\xbb\xbf"
 """A byte order mark, as a character and as the bytes of UTF-8 read as Latin-1."""
 
@@ -101,10 +104,10 @@ def read_ome(xml: str, path: Path, pages: int, shape_of: Callable[[int], PageSha
         name = _file_name(binary_only.get("MetadataFile", ""))
         companion = named_in(xml, path)
         if companion is None:
-            return Ome(lost=name or "another file")
+            return Ome(lost=name[:_SHOWN] or "another file")
         root = _parse(_companion_text(companion), companion)
         if _child(root, "BinaryOnly") is not None:
-            return Ome(lost=name)
+            return Ome(lost=name[:_SHOWN])
     return _Reader(path, own_id, pages, shape_of).read(root)
 
 
@@ -117,7 +120,9 @@ def named_in(xml: str, path: Path) -> Path | None:
     binary_only = _child(_parse(xml, path), "BinaryOnly")
     name = _file_name(binary_only.get("MetadataFile", "")) if binary_only is not None else ""
     companion = path.with_name(name or path.name)
-    return companion if companion.name != path.name and companion.is_file() else None
+    with suppress(OSError, ValueError):  # a name that no file can have
+        return companion if companion.name != path.name and companion.is_file() else None
+    return None
 
 
 def _file_name(text: str) -> str:
@@ -213,7 +218,7 @@ class _Reader:
         order = pixels.get("DimensionOrder", "XYCZT")
         if sorted(order) != sorted("XYCZT") or order[:2] != "XY":
             raise MetadataError(
-                f'{self.path}: its OME-XML has DimensionOrder="{order[:40]}", which is no order of XYZCT'
+                f'{self.path}: its OME-XML has DimensionOrder="{order[:_SHOWN]}", which is no order of XYZCT'
             )
         sizes = {axis: self._number(pixels, f"Size{axis}", 1, least=1) for axis in "XYZCT"}
         told = [self._number(channel, "SamplesPerPixel", 1, least=1) for channel in _children(pixels, "Channel")]
@@ -269,7 +274,7 @@ class _Reader:
             return default
         if not re.fullmatch(r"\s*\+?[0-9]{1,18}\s*", text) or int(text) < least:
             raise MetadataError(
-                f'{self.path}: its OME-XML has {name}="{text[:40]}", which is no whole number of at least {least}'
+                f'{self.path}: its OME-XML has {name}="{text[:_SHOWN]}", which is no whole number of at least {least}'
             )
         return int(text)
 
@@ -280,11 +285,11 @@ def _length(element: Element, name: str, default: str = "µm") -> tuple[float | 
     if text is None:
         return None, f"{name} is missing"
     if unit not in MICROMETRES:
-        return None, f"{name} is in {unit[:40]}, which is no unit of length"
+        return None, f"{name} is in {unit[:_SHOWN]}, which is no unit of length"
     try:
         value = float(text) * MICROMETRES[unit]
     except ValueError:
-        return None, f"{name} is {text[:40]!r}, which is no number"
+        return None, f"{name} is {text[:_SHOWN]!r}, which is no number"
     return (value, "") if math.isfinite(value) else (None, f"{name} is {text}")
 
 

@@ -67,6 +67,8 @@ def decoder_of(page: TiffPage) -> Decoder | None:
 
     imagecodecs is thread-safe, tifffile's building of the decoder on first use is not.
     """
+    if page.bitspersample == 24 and page.parent.byteorder == ">":
+        return None  # tifffile puts the three bytes a byte too high
     kind = page.photometric
     if page.compression in JPEG and page.planarconfig == SEPARATE:
         page.photometric = MINISBLACK  # a separate plane is grey, whatever all of them are together
