@@ -257,7 +257,7 @@ class _Reader:
             pixel_size=pixel_size,
             pixel_size_problem=problem,
             positions=dict(self._positions(pixels)) if known else {},
-            elsewhere={names[c]: file for c, file in share.elsewhere(there).items() if c < len(names)},
+            elsewhere={names[c]: file[:_SHOWN] for c, file in share.elsewhere(there).items() if c < len(names)},
         )
 
     def _positions(self, pixels: Element) -> Iterator[tuple[tuple[int, int, int], tuple[float, float] | str]]:
