@@ -63,6 +63,7 @@ WAYS = {
     "by UUID, under other names": TWO + block(0, "x.tif", "urn:uuid:0") + block(1, "y.tif", "urn:uuid:1"),
     "by name": TWO + block(0, "m_0.ome.tif") + block(1, "m_1.ome.tif"),
     "by a name of Windows": TWO + block(0, "C:\\a\\M_0.ome.tif") + block(1, "C:\\a\\M_1.ome.tif"),
+    "by a name with escapes": TWO + block(0, "m%5F0.ome.tif") + block(1, "m%5F1.ome.tif"),
     "by a relative name": TWO + block(0, "./sub/m_0.ome.tif", "urn:uuid:0") + block(1, "./m_1.ome.tif", "urn:uuid:1"),
 }
 
@@ -330,9 +331,10 @@ def test_other_pages_are_no_levels(tmp_path: Path, further: tuple[int, int]) -> 
         read_image(path, level=1)
 
 
-def test_images_that_are_levels_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [("scan", "scan level 1", "scan level 2"), ("level 1", "Level_2", "resolution #3")])
+def test_images_that_are_levels_by_name(tmp_path: Path, names: tuple[str, ...]) -> None:
     pages = [*halves(noise((40, 64)), 2), noise((10, 16), seed=5)]
-    xml = images((64, 40), (32, 20), (16, 10), (16, 10), names=("scan", "scan level 1", "scan level 2", "label"))
+    xml = images((64, 40), (32, 20), (16, 10), (16, 10), names=(*names, "label"))
     path = write_pages(tmp_path / "a.ome.tif", pages, xml)
     for level in range(3):
         np.testing.assert_array_equal(read_image(path, level=level), pages[level])

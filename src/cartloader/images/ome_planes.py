@@ -8,9 +8,11 @@ plane is never guessed where that could show another channel.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from cartloader.images.ome import PageShape
@@ -50,8 +52,15 @@ class Block:
 
     def is_of(self, file: str, own_id: str) -> bool:
         """Whether a file of this name and UUID may hold its planes."""
-        named, identified = self.file.lower() == file.lower(), bool(own_id) and self.uuid == own_id
-        return named or identified or not (self.file or self.uuid)
+        return self.names(file) or (bool(own_id) and self.uuid == own_id) or not (self.file or self.uuid)
+
+    def names(self, file: str) -> bool:
+        """Whether it names a file: in any case, with or without the escapes of an address, composed or decomposed."""
+        return _plain(file) in {_plain(self.file), _plain(unquote(self.file))}
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,7 @@ def attribute(
         here = blocks
         notes.append("its OME-XML calls it by another name; it was renamed or copied")
     for image, block in here:
-        named = block.file.lower() == file.lower()
+        named = block.names(file)
         doubtful = named and bool(own_id and block.uuid) and block.uuid != own_id
         for plane, page in finder.run(image, block):
             claims.setdefault(page, []).append(_Claim(image, plane, named, doubtful))

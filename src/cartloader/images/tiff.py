@@ -32,7 +32,7 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _REDUCED, _MASK = 1, 4
 """Bits of NewSubfileType."""
-_LEVEL_NAME = re.compile(r"\b(?:level|resolution)\s*#?\s*([1-9]\d*)\s*$", re.IGNORECASE)
+_LEVEL_NAME = re.compile(r"(?<![a-z])(?:level|resolution)[\s#_:=-]*(\d{1,3})\s*$", re.IGNORECASE)
 """How some writers name the Image that is a lower level of the one before it."""
 _GREATEST_STEP = 8
 """Whole number by which a level is smaller than the one before, at most: a label may fit a greater one by chance."""
@@ -245,7 +245,8 @@ def _further_levels(file: tifffile.TiffFile, ome: Ome) -> list[list[list[int]]]:
             [*range(first, first + count)] for first in range(start, len(file.pages) - count + 1, count)[:_DEEPEST]
         ]
         named = []
-        for level, further in enumerate(ome.images[number + 1 :], start=1):
+        own = _LEVEL_NAME.search(image.name)
+        for level, further in enumerate(ome.images[number + 1 :], start=int(own[1]) + 1 if own else 1):
             match = _LEVEL_NAME.search(further.name)
             if not match or int(match[1]) != level or len(further.planes) != count:
                 break
