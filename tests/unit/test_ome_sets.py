@@ -64,6 +64,8 @@ WAYS = {
     "by name": TWO + block(0, "m_0.ome.tif") + block(1, "m_1.ome.tif"),
     "by a name of Windows": TWO + block(0, "C:\\a\\M_0.ome.tif") + block(1, "C:\\a\\M_1.ome.tif"),
     "by a name with escapes": TWO + block(0, "m%5F0.ome.tif") + block(1, "m%5F1.ome.tif"),
+    "by UUIDs in other spellings": TWO + block(0, None, "URN:UUID:0") + block(1, None, "{1}"),
+    "by UUID, one name in two folders": TWO + block(0, "a\\m.tif", "urn:uuid:0") + block(1, "b/m.tif", "urn:uuid:1"),
     "by a relative name": TWO + block(0, "./sub/m_0.ome.tif", "urn:uuid:0") + block(1, "./m_1.ome.tif", "urn:uuid:1"),
 }
 
@@ -145,6 +147,16 @@ def test_a_copy_of_a_lone_file_keeps_everything(tmp_path: Path, uuid: str, besid
     assert "renamed or copied" in notes_of(path, page=0)
 
 
+def test_files_of_one_name_in_two_folders(tmp_path: Path) -> None:
+    inner = TWO + block(0, "a/m.tif", "urn:uuid:0") + block(1, "b/m.tif", "urn:uuid:1")
+    for number, (folder, name) in enumerate([("a", "DAPI"), ("b", "PanCK")]):
+        path = written(tmp_path / folder / "m.tif", inner, number, root=f'UUID="urn:uuid:{number}"')
+        assert shows(path, number, channel=name)
+        assert notes_of(path) == ""
+    with pytest.raises(MetadataError, match="several planes on page 0"):
+        read_image(written(tmp_path / "c" / "m.tif", inner, 0), channel="DAPI")
+
+
 def test_two_planes_on_one_page_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "a.tif", TWO + '<TiffData FirstC="0" IFD="0"/><TiffData FirstC="1" IFD="0"/>', 0, 1)
     with pytest.raises(MetadataError, match=r"a\.tif: its OME-XML puts several planes on page 0; which one is there"):
@@ -172,10 +184,10 @@ def binary_only(path: Path, metadata: str, uuid: str = "urn:uuid:1") -> Path:
     return write_pages(path, [page(1)], xml)
 
 
-@pytest.mark.parametrize("directory", ["", "./", "C:\\data\\"])
-def test_the_metadata_of_another_ome_tiff(tmp_path: Path, directory: str) -> None:
+@pytest.mark.parametrize("named", ["m_0.ome.tif", "./m_0.ome.tif", "C:\\data\\M_0.OME.tif", "m%5F0.ome.tif"])
+def test_the_metadata_of_another_ome_tiff(tmp_path: Path, named: str) -> None:
     written(tmp_path / "m_0.ome.tif", NAMED, 0, root='UUID="urn:uuid:0"')
-    path = binary_only(tmp_path / "m_1.ome.tif", f"{directory}m_0.ome.tif")
+    path = binary_only(tmp_path / "m_1.ome.tif", named)
     assert shows(path, 1, channel="PanCK")
     assert bounds_of(path) == (0, 0, 4, 3)
 
@@ -281,7 +293,8 @@ def test_single_samples_are_planes_whatever_the_channel_says(tmp_path: Path, tol
 
 
 @pytest.mark.parametrize(
-    "text", [" \n", "<!-- by hand -->", "\n<!-- a --><!-- b -->\n", "\0", "</a>", "\nsaved by hand"]
+    "text",
+    [" \n", "<!-- by hand -->", "\n<!-- a --><!-- b -->\n", "\0", "</a>", "\nsaved by hand", "<!-- was </OME> -->"],
 )
 def test_what_follows_the_document_is_no_matter(tmp_path: Path, text: str) -> None:
     xml = ome_xml("<TiffData/>", SIZE) + text

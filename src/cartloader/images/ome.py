@@ -19,7 +19,7 @@ from defusedxml import DefusedXmlException, ElementTree, EntitiesForbidden
 
 from cartloader.errors import MetadataError
 from cartloader.images.kinds import TIFF
-from cartloader.images.ome_planes import Block, OmePlane, Share, attribute, in_turn
+from cartloader.images.ome_planes import Block, OmePlane, Share, attribute, in_turn, same_name
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element  # the type only; parsing is defusedxml's
@@ -98,7 +98,7 @@ def read_ome(xml: str, path: Path, pages: int, shape_of: Callable[[int], PageSha
         MetadataError: the block, or the file with the metadata, is no valid OME-XML, or cannot be true of this file.
     """
     root = _parse(xml, path)
-    own_id = root.get("UUID", "").strip()
+    own_id = _identity(root.get("UUID", ""))
     binary_only = _child(root, "BinaryOnly")
     if binary_only is not None:
         name = _file_name(binary_only.get("MetadataFile", ""))
@@ -119,15 +119,24 @@ def named_in(xml: str, path: Path) -> Path | None:
     """
     binary_only = _child(_parse(xml, path), "BinaryOnly")
     name = _file_name(binary_only.get("MetadataFile", "")) if binary_only is not None else ""
-    companion = path.with_name(name or path.name)
-    with suppress(OSError, ValueError):  # a name that no file can have
-        return companion if companion.name != path.name and companion.is_file() else None
+    if not name:
+        return None
+    with suppress(OSError, ValueError):  # a name that no file can have, a directory that cannot be listed
+        if (companion := path.with_name(name)).is_file():
+            return companion if companion.name != path.name else None
+        others = (file for file in path.parent.iterdir() if file.name != path.name)
+        return next((file for file in others if same_name(name, file.name) and file.is_file()), None)
     return None
 
 
 def _file_name(text: str) -> str:
     """The last part of a path as any system writes it: directories are those of the machine that wrote the file."""
     return PureWindowsPath(text.strip()).name
+
+
+def _identity(uuid: str) -> str:
+    """A UUID in the one form that all of its spellings have (RFC 4122: case does not matter)."""
+    return uuid.strip().lower().removeprefix("urn:").removeprefix("uuid:").strip("{}")
 
 
 def _parse(xml: str | bytes, path: Path) -> Element:
@@ -144,9 +153,10 @@ def _parse(xml: str | bytes, path: Path) -> Element:
 
 
 def _document(xml: str | bytes) -> str | bytes:
-    """The document alone: without a byte order mark before it, and without what follows its end."""
+    """The document alone: without a byte order mark before it, comments, and what follows its end."""
     if isinstance(xml, bytes):
         return xml.strip()
+    xml = re.sub(r"<!--.*?-->", "", xml, flags=re.DOTALL)
     end = list(re.finditer(r"</(?:\w+:)?OME\s*>", xml))
     return xml[: end[-1].end()].lstrip(_MARKS).strip() if end else xml.strip("\0").lstrip(_MARKS).strip()
 
@@ -237,11 +247,13 @@ class _Reader:
             page=page,
             count=count,
             file=_file_name(uuid.get("FileName", "")) if uuid is not None else "",
-            uuid=(uuid.text or "").strip() if uuid is not None else "",
+            uuid=_identity(uuid.text or "") if uuid is not None else "",
         )
 
     def _image(self, element: Element, pixels: Element, share: Share, planes: tuple[OmePlane, ...]) -> OmeImage:
-        names = tuple(channel.get("Name", "") for channel in _children(pixels, "Channel"))
+        # LogicalChannel: before the schema of 2010
+        channels = [*_children(pixels, "Channel")] or [*_children(element, "LogicalChannel")]
+        names = tuple(channel.get("Name", "") for channel in channels)
         pixel_size, problem = _pixel_size(pixels)
         samples = share.samples_on(self.shape_of(planes[0].page))
         known = all(plane.attributed for plane in planes)

@@ -24,6 +24,7 @@ _RENAMED = (
     "no UUID or FileName of its OME-XML is this file's, which was renamed or copied; its pages are taken as they come, "
     "and which channel each is cannot be told"
 )
+_BY_NAME = "its FileName says which plane it holds, as its UUIDs contradict one another"
 _TOO_FEW = "its OME-XML speaks of more pages than it has; which channel each is cannot be told"
 
 
@@ -55,12 +56,17 @@ class Block:
         return self.names(file) or (bool(own_id) and self.uuid == own_id) or not (self.file or self.uuid)
 
     def names(self, file: str) -> bool:
-        """Whether it names a file: in any case, with or without the escapes of an address, composed or decomposed."""
-        return _plain(file) in {_plain(self.file), _plain(unquote(self.file))}
+        """Whether it names a file."""
+        return same_name(self.file, file)
 
 
-def _plain(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+def same_name(told: str, name: str) -> bool:
+    """Whether a name that is told is a file's: in any case, composed or not, with or without escapes of an address."""
+
+    def plain(text: str) -> str:
+        return unicodedata.normalize("NFC", text).casefold()
+
+    return plain(name) in {plain(told), plain(unquote(told))}
 
 
 @dataclass(frozen=True)
@@ -181,8 +187,10 @@ def _settled(claims: dict[int, list[_Claim]]) -> tuple[dict[int, tuple[int, int]
     for page, found in sorted(claims.items()):
         wanted = {claim[:2] for claim in found}
         if len(wanted) > 1:
-            wanted = {claim[:2] for claim in found if claim.named}
-            notes = ["its FileName says which plane it holds, as its UUIDs contradict one another"]
+            named = [claim for claim in found if claim.named]
+            certain = [claim for claim in named if not claim.doubtful]
+            wanted = {claim[:2] for claim in certain or named}
+            notes = notes if certain else [_BY_NAME]
         elif identified and all(claim.doubtful for claim in found):
             continue
         if len(wanted) != 1:
