@@ -261,7 +261,6 @@ def _origin(
         "transparent_below": params.transparent_below,
         "alpha": params.alpha,
         "nodata": params.nodata,
-        "background": params.background,
         "input_sha256": UNKNOWN_DIGEST,
         "orientation": {
             "rotate": params.rotate or 0,

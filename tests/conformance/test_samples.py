@@ -143,10 +143,10 @@ def test_a_real_file(tmp_path: Path, sample: Sample) -> None:
         ("ome/minerva_64x64.ome.tif", {}, r"4 planes and no --page.* 0 \(channel 0\)"),
         ("ome/multifile/multifile-Z3.ome.tiff", {}, "PhysicalSizeX is missing.*--pixel-size"),
         ("ome/multifile/multifile-Z3.ome.tiff", {"z": 1}, "--z 1 is out of range; its z: 2"),
-        ("ome/multifile/multifile.companion.ome", {"pixel_size": "1"}, "is no picture that can be read"),
+        ("ome/multifile/multifile.companion.ome", {"pixel_size": "1"}, "is OME-XML without a TIFF"),
         ("png/sharp_truncated.png", {"pixel_size": "1"}, "is cut off; it ends before byte"),
         ("tiff/tm_zackthecat.tif", {"pixel_size": "1"}, "cannot decode tile 0 .OJPEG"),
-        ("vizgen/micron_to_mosaic_pixel_transform.csv", {"pixel_size": "1"}, "is no picture that can be read"),
+        ("vizgen/micron_to_mosaic_pixel_transform.csv", {"pixel_size": "1"}, "is text; give the image itself"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(tmp_path: Path, name: str, options: dict[str, Any], what: str) -> None:

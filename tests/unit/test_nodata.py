@@ -234,3 +234,17 @@ def test_the_background_of_inverted_grey(tmp_path: Path) -> None:
 def test_a_whole_file_has_no_background(tmp_path: Path) -> None:
     path = write_pages(tmp_path / "a.tif", [noise((40, 50))], compression="zlib", tile=(16, 16))
     assert read_image(path, background="transparent").shape == (40, 50)
+
+
+@pytest.mark.parametrize("value", [7, 0, None])
+def test_what_a_file_with_nodata_leaves_out_has_none(tmp_path: Path, value: int | None) -> None:
+    picture = noise((40, 50, 1), "u2")
+    picture[picture == value] = 1
+    path = sparse(tmp_path / "a.tif", picture, nodata=value)
+    with rasterio.open(path) as dataset:
+        stored, there = dataset.read(1), dataset.dataset_mask() > 0
+    read = with_source(path, lambda source: read_whole(source.plane))
+    np.testing.assert_array_equal(read[..., 0], stored)
+    if value is not None:
+        np.testing.assert_array_equal(read[..., 1] > 0, there)
+    np.testing.assert_array_equal(read_image(path, nodata="none"), stored)

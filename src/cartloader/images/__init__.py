@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from cartloader.errors import InputError
 from cartloader.images.kinds import TIFF, beginning
 from cartloader.params import GeoreferenceParams
 
@@ -37,10 +38,11 @@ def companions(path: Path) -> list[Path]:
     others = [path.parent / f"{path.name}{suffix}" for suffix in (".aux.xml", ".msk")]
     with suppress(OSError, ValueError):  # a directory that may be entered, but not listed
         others += sorted(path.parent.glob("*.companion.ome"))
-    if _is_file(path) and is_tiff(path):
-        from cartloader.images.tiff import metadata_file  # noqa: PLC0415  (this module is there before tifffile)
+    with suppress(InputError):  # its reader tells best what is wrong with it
+        if is_tiff(path):
+            from cartloader.images.tiff import metadata_file  # noqa: PLC0415  (this module is there before tifffile)
 
-        others += [file for file in [metadata_file(path)] if file and file not in others]
+            others += [file for file in [metadata_file(path)] if file and file not in others]
     return [*world_files(path), *filter(_is_file, others)]
 
 

@@ -140,13 +140,13 @@ class SegmentSamples:
 
     concurrent, stored = True, False
 
-    def __init__(self, tiff: Tiff, page: TiffPage, options: PixelOptions, decode: Decoder) -> None:
-        """Look at the list of strips or tiles.
+    def __init__(self, tiff: Tiff, page: TiffPage, options: PixelOptions, decode: Decoder, fill: float) -> None:
+        """Look at the list of strips or tiles; ``fill`` is the value of samples that the file leaves out.
 
         Raises:
             InputError: it cannot be true, or one of them is too large.
         """
-        self._tiff, self._page = tiff, page
+        self._tiff, self._page, self._fill = tiff, page, fill
         self._planar, _, self._height, self._width, self._contiguous = page.shaped
         self._name = "tile" if page.is_tiled else "strip"
         rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, self._width)
@@ -178,9 +178,9 @@ class SegmentSamples:
         return len(there) < count
 
     def read(self, window: Window) -> tuple[Pixels, NDArray[np.bool_] | None]:
-        """The samples of a window; 0 in segments that the file leaves out."""
+        """The samples of a window."""
         rows, columns = self._segment
-        result = np.zeros((*window.shape, self._planar * self._contiguous), self._page.dtype)
+        result = np.full((*window.shape, self._planar * self._contiguous), self._fill, self._page.dtype)
         left_out = np.zeros(window.shape, bool) if self.leaves_out else None
         for row in range(window.row0 // rows, math.ceil(window.row1 / rows)):
             for column in range(window.column0 // columns, math.ceil(window.column1 / columns)):

@@ -67,10 +67,12 @@ class TiffPlane:
                 what = f"{depth} slices in one page" if self.height * self.width else size
                 raise InputError(f"{tiff.path}: has {what}, which cannot be shown")
             self._convert = scheme.converter(tiff.path)
-            self._samples = _samples(tiff, ref, page, options, rgb=scheme.needs_gdal)
+            told = page.tags.valueof(_NODATA, ref.levels[0].tags.valueof(_NODATA))
+            # GDAL means no data where it leaves tiles out of a file that has a value for it.
+            fill = nodata_value(None, told, np.dtype(page.dtype)) or 0
+            self._samples = _samples(tiff, ref, page, options, None if scheme.needs_gdal else fill)
             self._nodata = None
             if not scheme.needs_gdal:
-                told = page.tags.valueof(_NODATA, ref.levels[0].tags.valueof(_NODATA))
                 self._nodata = nodata_value(options.nodata, told, np.dtype(page.dtype))
         self._counted = 1 if ref.sample is not None else scheme.stored_colours
         self.colours, self.dtype, self.tint, self.notes = scheme.colours, scheme.dtype, scheme.tint, scheme.notes
@@ -105,15 +107,15 @@ class TiffPlane:
         return pixels
 
 
-def _samples(tiff: Tiff, ref: PlaneRef, page: TiffPage, options: PixelOptions, *, rgb: bool) -> Samples:
-    """How the stored samples of a page are read."""
+def _samples(tiff: Tiff, ref: PlaneRef, page: TiffPage, options: PixelOptions, fill: float | None) -> Samples:
+    """How the stored samples of a page are read; ``fill`` is what tiles left out hold, None where GDAL must read it."""
     # A lone strip at byte 0 is one that the file leaves out.
     stored = page.is_final and page.dataoffsets[0] > 0
     if ref.offset and not stored:
         raise InputError(f"{tiff.path}: holds many planes behind one compressed page, which cannot be read")
-    if rgb:
+    if fill is None:
         return GdalSamples(tiff, page, options)
     if stored:
         return StoredSamples(tiff, page, ref.offset)
     decode = decoder_of(page)
-    return SegmentSamples(tiff, page, options, decode) if decode else GdalSamples(tiff, page, options)
+    return SegmentSamples(tiff, page, options, decode, fill) if decode else GdalSamples(tiff, page, options)
