@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cartloader.params import ImportOptions, option
+from cartloader.options import option
+from cartloader.params import ImportOptions
 from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.parser import GROUPS
 

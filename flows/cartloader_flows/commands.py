@@ -7,22 +7,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cartloader.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
 from cartloader.errors import UsageError
 from cartloader.job import check_out_dir, single_job
 from cartloader.mapping import Mapped, mapped_jobs
+from cartloader.options import Options, exclusive, in_group
 from cartloader.outputs import check_files
-from cartloader.params import (
-    FanOutOptions,
-    GeoreferenceParams,
-    ImportOptions,
-    Ome2PngParams,
-    Options,
-    OutputPrefix,
-    Png2PmtilesParams,
-    SharedOptions,
-    exclusive,
-    in_group,
-)
+from cartloader.params import FanOutOptions, ImportOptions, SharedOptions
 from cartloader.values import FilePath, ImageId, Program
 
 

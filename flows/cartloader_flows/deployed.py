@@ -7,7 +7,8 @@ from pathlib import Path
 import prefect.runtime.deployment
 
 from cartloader.errors import UsageError
-from cartloader.params import TOOLS, SharedOptions, option
+from cartloader.options import option
+from cartloader.params import TOOLS, SharedOptions
 
 
 def refuse_relative_paths(options: SharedOptions, **paths: Path | None) -> None:

@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
         if field.get("positional"):
             group.add_argument(name, choices=_value_schema(field).get("enum"), **reading)
             return
-        from cartloader.params import option  # noqa: PLC0415  (see above)
+        from cartloader.options import option  # noqa: PLC0415  (see above)
 
         spelling = option(name)
         self._spellings[_dashed(spelling)] = spelling

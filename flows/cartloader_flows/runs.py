@@ -9,10 +9,12 @@ from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
+from cartloader.action_params import UpdateCatalogParams
 from cartloader.errors import ToolError, UsageError
 from cartloader.jobs import Actions, gather, import_one
 from cartloader.mapping import Mapped
-from cartloader.params import FanOutOptions, ImportOptions, SharedOptions, UpdateCatalogParams, option
+from cartloader.options import option
+from cartloader.params import FanOutOptions, ImportOptions, SharedOptions
 from cartloader.report import Report
 from cartloader.results import CatalogResult, RunResult
 from cartloader_flows.commands import ImportCommand

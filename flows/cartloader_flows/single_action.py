@@ -7,10 +7,11 @@ from functools import partial
 
 from pydantic import ValidationError
 
+from cartloader.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams
 from cartloader.errors import UsageError
 from cartloader.job import check_out_dir, explain
 from cartloader.memory import keep_freed_memory
-from cartloader.params import GeoreferenceParams, Ome2PngParams, Options, Png2PmtilesParams
+from cartloader.options import Options
 from cartloader_flows.commands import ActionCommand, PictureCommand, PlaneCommand
 from cartloader_flows.parser import Parser
 from cartloader_flows.watch import stopping, watching

@@ -16,7 +16,8 @@ from cartloader.errors import StoppedError, UsageError, sentence
 from cartloader.job import ImageJob, explain
 from cartloader.jobs import RunError
 from cartloader.memory import keep_freed_memory
-from cartloader.params import ImportOptions, Options, SharedOptions, check_actions
+from cartloader.options import Options
+from cartloader.params import ImportOptions, SharedOptions, check_actions
 from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.parser import Parser
 from cartloader_flows.runs import check_recordable, run_directly, run_flow

@@ -12,6 +12,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cartloader import catalog
+from cartloader.action_params import (
+    GeoreferenceParams,
+    Ome2PngParams,
+    OutputPrefix,
+    Png2PmtilesParams,
+    UpdateCatalogParams,
+)
 from cartloader.assets import write_assets
 from cartloader.engines import gdal, native
 from cartloader.errors import UsageError
@@ -24,7 +31,6 @@ from cartloader.images.spool import Spooled
 from cartloader.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
 from cartloader.outputs import raster_files, refuse_to_overwrite
 from cartloader.parallel import at_work, cores, in_order
-from cartloader.params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams, UpdateCatalogParams
 from cartloader.placement import Placement, place
 from cartloader.png import Band, PngWriter, band_rows, deflate_band
 from cartloader.report import Report, quiet, waiting

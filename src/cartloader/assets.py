@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from cartloader.action_params import OutputPrefix
 from cartloader.files import write_whole
 from cartloader.outputs import asset_files
-from cartloader.params import OutputPrefix
 
 
 def write_assets(out: OutputPrefix) -> tuple[Path, ...]:

@@ -8,10 +8,10 @@ import os
 import shutil
 from pathlib import Path
 
+from cartloader.action_params import UpdateCatalogParams
 from cartloader.catalog_text import basemaps, with_basemaps
 from cartloader.errors import CatalogError
 from cartloader.files import locked, publish
-from cartloader.params import UpdateCatalogParams
 from cartloader.report import Report, quiet, waiting
 from cartloader.results import CatalogResult
 

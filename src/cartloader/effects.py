@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cartloader.params import TOOLS, CatalogOptions, ImportOptions, Ome2PngParams, Options, Png2PmtilesParams, option
+from cartloader.action_params import Ome2PngParams, Png2PmtilesParams
+from cartloader.options import Options, option
+from cartloader.params import TOOLS, CatalogOptions, ImportOptions
 
 
 def notes(options: ImportOptions) -> Iterator[str]:

@@ -19,7 +19,8 @@ import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from cartloader.errors import InputError, UsageError
-from cartloader.params import ImportOptions, option
+from cartloader.options import option
+from cartloader.params import ImportOptions
 
 _NULL, _MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 _NEEDED = "a mapping of image ids to paths is needed, such as {dapi: dapi.ome.tif}"

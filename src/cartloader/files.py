@@ -20,8 +20,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from cartloader.action_params import OutputPrefix
 from cartloader.errors import DiskError
-from cartloader.params import OutputPrefix
 
 HIDDEN = ".cartloader"
 """The directory of locks and scratch inside each folder that is written to; it is gone when nobody works there."""

@@ -8,8 +8,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cartloader import effects
+from cartloader.action_params import OutputPrefix
 from cartloader.errors import UsageError, did_you_mean
-from cartloader.params import CatalogOptions, ImportOptions, Options, OutputPrefix, check_actions, option
+from cartloader.options import Options, option
+from cartloader.params import CatalogOptions, ImportOptions, check_actions
 from cartloader.values import check_image_id
 
 

@@ -11,17 +11,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from cartloader.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams, subset
 from cartloader.errors import CartloaderError, UsageError, sentence
 from cartloader.images import is_tiff
 from cartloader.job import ImageJob
-from cartloader.params import (
-    GeoreferenceParams,
-    Ome2PngParams,
-    Png2PmtilesParams,
-    UpdateCatalogParams,
-    option,
-    subset,
-)
+from cartloader.options import option
 from cartloader.report import Report, quiet
 from cartloader.results import CatalogResult, ImageResult, RasterResult, RunResult, TilesResult
 

@@ -14,21 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from cartloader import __version__
+from cartloader.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams, subset
 from cartloader.errors import UsageError
 from cartloader.files import locked, publish
 from cartloader.images import inputs
 from cartloader.job import ImageJob
 from cartloader.jobs import raster_params
-from cartloader.params import (
-    TOOLS,
-    GeoreferenceParams,
-    ImportOptions,
-    Ome2PngParams,
-    OutputPrefix,
-    Png2PmtilesParams,
-    option,
-    subset,
-)
+from cartloader.options import option
+from cartloader.params import TOOLS, ImportOptions
 from cartloader.plan import ImportPlan, Step
 from cartloader.tools import ToolCall
 

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from cartloader.entries import Entry, Value, printable, read_entry, read_mapping
 from cartloader.errors import UsageError
 from cartloader.job import ImageJob, explain, single_job
+from cartloader.options import option
 from cartloader.outputs import check_files
-from cartloader.params import TOOLS, ImportOptions, SharedOptions, option
+from cartloader.params import TOOLS, ImportOptions, SharedOptions
 from cartloader.values import FilePath, at_home, check_image_id
 
 _PATHS = {

@@ -8,9 +8,10 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from cartloader.action_params import OutputPrefix
 from cartloader.errors import UsageError
 from cartloader.job import ImageJob
-from cartloader.params import OutputPrefix, option
+from cartloader.options import option
 
 
 def raster_files(out: OutputPrefix, *, png: bool) -> tuple[Path, ...]:

@@ -1,24 +1,23 @@
 """Every option once: type, unit, range, help. The command line, the flow's schema and the docs come from here.
 
-The groups are small frozen models. An action's parameters are the groups that matter to it and the files it works
-on, so that a cache key made of them changes exactly when its result may; `ImportOptions` is all groups together.
+The groups are small frozen models; `ImportOptions` is all of them together.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from cartloader.errors import UsageError
+from cartloader.options import Complete, Options, exclusive, in_group
 from cartloader.values import (
     BoundsText,
     Colour,
     DaskAddress,
     FilePath,
     Finite,
-    ImageId,
     Nodata,
     PixelSizeText,
     Program,
@@ -29,45 +28,6 @@ from cartloader.values import (
 
 TOOLS = ("gdal_translate", "gdaladdo", "gdalinfo", "pmtiles")
 """The programs of ``--engine gdal``, by the names of their options."""
-OptionsT = TypeVar("OptionsT", bound="Options")
-
-
-def _unset(value: object) -> bool:
-    return value is None or value is False
-
-
-class Options(BaseModel):
-    """A frozen group of options; an unknown name is an error.
-
-    What is wrong with one option is refused at once. What is wrong between several, `fit_together` tells: options of a
-    command line may be completed by those of each image before they have to fit.
-    """
-
-    # The form of the Prefect UI shows titles: the options' own names.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, field_title_generator=lambda name, _: name
-    )
-
-    def fit_together(self) -> None:
-        """Make sure that the options do not contradict each other.
-
-        Raises:
-            ValueError: they do.
-        """
-
-
-class Complete(Options):
-    """Options to which nothing will be added: they must fit together."""
-
-    @model_validator(mode="after")
-    def _fit_together(self) -> Self:
-        self.fit_together()
-        return self
-
-
-def in_group(group: str, metavar: str | None = None) -> dict[str, Any]:
-    """A field's group in the help, and what its value is called there where its type does not say enough."""
-    return {"json_schema_extra": {"group": group} | ({"metavar": metavar} if metavar else {})}
 
 
 class ActionOptions(Options):
@@ -376,66 +336,6 @@ class SharedOptions(
 
 class ImportOptions(Complete, SharedOptions):
     """Everything that can be asked for one image, but for the image itself, its id and the output directory."""
-
-
-class OutputPrefix(Options):
-    """Where the files of one image go: ``<out_dir>/<img_id>`` and a suffix."""
-
-    out_dir: Path
-    img_id: ImageId
-
-    def path(self, suffix: str) -> Path:
-        """The output file with this suffix, such as ``.pmtiles``."""
-        return self.out_dir / f"{self.img_id}{suffix}"
-
-
-class GeoreferenceParams(Complete, PlacementOptions, PixelOptions, OrientationOptions):
-    """A PNG, JPEG or other plain picture → a placed 8-bit GeoTIFF."""
-
-    in_img: Path
-    out: OutputPrefix
-
-
-class Ome2PngParams(GeoreferenceParams, PlaneOptions):
-    """One plane of a TIFF → a placed 8-bit GeoTIFF and, with ``png``, a PNG, its bounds and its colour mode."""
-
-    png: bool = True
-
-
-class Png2PmtilesParams(Complete, TileOptions):
-    """The placed GeoTIFF of one image → its PMTiles archive and asset JSON."""
-
-    out: OutputPrefix
-
-
-class UpdateCatalogParams(Options):
-    """Finished archives, by basemap id → the catalog that lists them."""
-
-    catalog_yaml: Path
-    basemaps: dict[ImageId, Path]
-    title: str
-    """``id`` and ``title`` of the catalog, should it have to be created."""
-
-
-def option(name: str) -> str:
-    """How a field is spelled on the command line."""
-    return f"--{name}" if name == "gdal_translate" else f"--{name.replace('_', '-')}"
-
-
-def exclusive(options: Options, first: str, second: str) -> None:
-    """Refuse two options that exclude each other.
-
-    Raises:
-        ValueError: both are given.
-    """
-    if not _unset(getattr(options, first)) and not _unset(getattr(options, second)):
-        raise ValueError(f"{option(first)} and {option(second)} exclude each other; give one of them")
-
-
-def subset(kind: type[OptionsT], options: ImportOptions, **more: Any) -> OptionsT:
-    """The action's own parameters: those of ``options`` that it knows, and ``more``."""
-    shared = {name: getattr(options, name) for name in kind.model_fields if name in ImportOptions.model_fields}
-    return kind(**(shared | more))
 
 
 def check_actions(options: SharedOptions) -> None:

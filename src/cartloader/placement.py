@@ -9,13 +9,14 @@ from pathlib import Path
 
 from affine import Affine
 
+from cartloader.action_params import GeoreferenceParams
 from cartloader.bounds import Bounds, bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
 from cartloader.crs import is_in_degrees, map_frame
 from cartloader.errors import BoundsError, MetadataError, UsageError
 from cartloader.images import world_files
 from cartloader.images.source import Source
 from cartloader.orientation import Orientation
-from cartloader.params import GeoreferenceParams, OrientationOptions, PlacementOptions
+from cartloader.params import OrientationOptions, PlacementOptions
 
 ASPECT_TOLERANCE = 0.02
 """Pixels that are less far from square than this are square."""

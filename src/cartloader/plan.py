@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cartloader import actions
+from cartloader.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, subset
 from cartloader.catalog import check_archive
 from cartloader.engines import gdal
 from cartloader.engines.common import plan as plan_tiles
@@ -24,7 +25,6 @@ from cartloader.intensity import rescaled_bands
 from cartloader.job import ImageJob
 from cartloader.jobs import raster_params
 from cartloader.outputs import asset_files, raster_files
-from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, subset
 from cartloader.placement import Placement
 from cartloader.report import Report, quiet
 from cartloader.tiles.encode import primary_colour

@@ -12,9 +12,9 @@ from prefect.runtime import flow_run
 from prefect.transactions import CommitMode, transaction
 
 from cartloader import actions
+from cartloader.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
 from cartloader.job import ImageJob
 from cartloader.jobs import import_one
-from cartloader.params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
 from cartloader.report import Report
 from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult
 from cartloader_tasks.artifacts import record_image

@@ -24,10 +24,11 @@ from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH
 from prefect.transactions import IsolationLevel
 
 from cartloader import ALGORITHM, __version__
+from cartloader.action_params import GeoreferenceParams, OutputPrefix, Png2PmtilesParams
 from cartloader.engines.toolbox import toolbox
 from cartloader.errors import StoppedError
 from cartloader.images import inputs
-from cartloader.params import TOOLS, GeoreferenceParams, OutputPrefix, Png2PmtilesParams
+from cartloader.params import TOOLS
 from cartloader.report import Report, quiet, waiting
 from cartloader.results import Made
 from cartloader_tasks.digests import DigestMemory

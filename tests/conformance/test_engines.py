@@ -25,11 +25,12 @@ from support.pictures import TWELVE, Case, write_picture
 from support.tools import require_tools
 
 from cartloader import actions
+from cartloader.action_params import OutputPrefix, Png2PmtilesParams
 from cartloader.engines import gdal
 from cartloader.engines.common import plan
 from cartloader.engines.toolbox import Toolbox, toolbox
 from cartloader.errors import ArchiveError, InputError, ToolError, UsageError
-from cartloader.params import TOOLS, OutputPrefix, Png2PmtilesParams
+from cartloader.params import TOOLS
 from cartloader.report import Quiet
 from cartloader.tiles.archive import Archive, read_archive
 

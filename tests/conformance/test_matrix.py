@@ -25,8 +25,8 @@ from support.tools import require_tools
 from support.writers import PHOTOMETRIC, WRITERS, Layout, spread
 
 from cartloader import actions
+from cartloader.action_params import Ome2PngParams
 from cartloader.errors import InputError
-from cartloader.params import Ome2PngParams
 
 ALL = combinations()
 FILL_ORDER = 266

@@ -20,9 +20,9 @@ from PIL import Image
 from support.rasters import params_for
 
 from cartloader import actions
+from cartloader.action_params import Ome2PngParams
 from cartloader.bounds import bounds_from_pixel_tsv, bounds_from_vizgen
 from cartloader.errors import CartloaderError, InputError
-from cartloader.params import Ome2PngParams
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="no samples here")

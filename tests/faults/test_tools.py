@@ -17,8 +17,8 @@ from support.maps import write_ome
 from support.tools import all_ended, calls_of, require_tools, stand_in, working_in
 
 from cartloader import actions, tools
+from cartloader.action_params import OutputPrefix, Png2PmtilesParams
 from cartloader.errors import DiskError, StoppedError, ToolError
-from cartloader.params import OutputPrefix, Png2PmtilesParams
 from cartloader.report import Quiet
 from cartloader.tiles.archive import read_archive
 from cartloader.tools import RETRIES, Retries, ToolCall, run, run_with_retries

@@ -23,9 +23,10 @@ from support.maps import write_ome
 from support.processes import eventually
 
 from cartloader import actions
+from cartloader.action_params import Ome2PngParams
 from cartloader.errors import UsageError
 from cartloader.jobs import RunError
-from cartloader.params import ImportOptions, Ome2PngParams, SharedOptions
+from cartloader.params import ImportOptions, SharedOptions
 from cartloader.report import Quiet, Report
 from cartloader.results import RasterResult, RunResult
 from cartloader_flows.deployed import refuse_relative_paths

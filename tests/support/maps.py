@@ -14,7 +14,7 @@ from PIL import Image
 from pmtiles.tile import tileid_to_zxy
 
 from cartloader import actions
-from cartloader.params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
+from cartloader.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
 from cartloader.tiles.archive import read_archive, read_tile
 
 HALF_MAP = 20037508.342789244

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from cartloader.action_params import OutputPrefix
 from cartloader.assets import write_assets
-from cartloader.params import OutputPrefix
 
 
 def test_the_asset_is_one_key_with_the_absolute_path_under_two_names(

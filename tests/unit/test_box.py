@@ -17,12 +17,12 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 from support.rasters import params_for
 
+from cartloader.action_params import Png2PmtilesParams
 from cartloader.bounds import Bounds
 from cartloader.crs import crs_name
 from cartloader.engines.common import plan
 from cartloader.errors import BoundsError, CartloaderError
 from cartloader.images.source import open_source
-from cartloader.params import Png2PmtilesParams
 from cartloader.placement import place
 from cartloader.tiles.box import map_box
 from cartloader.tiles.grid import FINEST_ZOOM, HALF_MAP, MapBox, plan_pyramid, resolution

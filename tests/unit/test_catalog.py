@@ -15,11 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.reports import Told
 
+from cartloader.action_params import UpdateCatalogParams
 from cartloader.catalog import update
 from cartloader.catalog_text import basemaps, with_basemaps
 from cartloader.errors import CatalogError
 from cartloader.files import locked
-from cartloader.params import UpdateCatalogParams
 from cartloader.results import CatalogResult
 from cartloader_flows.summary import catalog_line
 
@@ -365,7 +365,7 @@ ADD = """
 import sys
 from pathlib import Path
 from cartloader.catalog import update
-from cartloader.params import UpdateCatalogParams
+from cartloader.action_params import UpdateCatalogParams
 folder, img_id = Path(sys.argv[1]), sys.argv[2]
 catalog, archive = folder / "out" / "catalog.yaml", folder / "a.pmtiles"
 update(UpdateCatalogParams(catalog_yaml=catalog, basemaps={img_id: archive}, title="x"))

@@ -22,7 +22,8 @@ from support.processes import eventually
 from support.rasters import noise
 
 from cartloader import __version__, actions
-from cartloader.params import ImportOptions, Options, option
+from cartloader.options import Options, option
+from cartloader.params import ImportOptions
 from cartloader_flows.cli import main
 from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.parser import GROUPS, Parser

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from support.maps import write_ome
 
+from cartloader.action_params import Ome2PngParams, Png2PmtilesParams
 from cartloader.effects import notes
-from cartloader.params import ImportOptions, Ome2PngParams, Png2PmtilesParams
+from cartloader.params import ImportOptions
 from cartloader_flows.cli import main
 
 PLANE, TILES = {"ome2png": True}, {"png2pmtiles": True}

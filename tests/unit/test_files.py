@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from support.reports import Told
 
+from cartloader.action_params import OutputPrefix
 from cartloader.errors import DiskError, StoppedError
 from cartloader.files import locked, publish, sha256, workspace, write_whole
-from cartloader.params import OutputPrefix
 from cartloader.report import waiting
 
 
@@ -122,7 +122,7 @@ import sys
 from pathlib import Path
 from cartloader.errors import DiskError
 from cartloader.files import workspace
-from cartloader.params import OutputPrefix
+from cartloader.action_params import OutputPrefix
 out = OutputPrefix(out_dir=Path(sys.argv[1]) / "map", img_id="dapi")
 for _ in range(10):
     with workspace(out):

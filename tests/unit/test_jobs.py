@@ -13,19 +13,19 @@ from PIL import Image
 from pydantic import ValidationError
 from support.maps import write_ome
 
-from cartloader.errors import CatalogError, InputError, UsageError
-from cartloader.job import ImageJob, check_out_dir, explain, single_job
-from cartloader.jobs import RunError, gather, import_one
-from cartloader.mapping import mapped_jobs
-from cartloader.params import (
+from cartloader.action_params import (
     GeoreferenceParams,
-    ImportOptions,
     Ome2PngParams,
-    Options,
     OutputPrefix,
     Png2PmtilesParams,
     UpdateCatalogParams,
 )
+from cartloader.errors import CatalogError, InputError, UsageError
+from cartloader.job import ImageJob, check_out_dir, explain, single_job
+from cartloader.jobs import RunError, gather, import_one
+from cartloader.mapping import mapped_jobs
+from cartloader.options import Options
+from cartloader.params import ImportOptions
 from cartloader.report import Report
 from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult
 

@@ -18,10 +18,12 @@ from support.maps import write_ome
 from support.rasters import noise
 from support.tools import require_tools
 
+from cartloader.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
 from cartloader.errors import UsageError
 from cartloader.job import single_job
 from cartloader.makefile import arguments, inputs, makefile
-from cartloader.params import GeoreferenceParams, ImportOptions, Ome2PngParams, Options, OutputPrefix, Png2PmtilesParams
+from cartloader.options import Options
+from cartloader.params import ImportOptions
 from cartloader.plan import plan_import
 from cartloader_flows.cli import main
 from cartloader_flows.commands import ActionCommand, PictureCommand, PlaneCommand

@@ -15,9 +15,9 @@ from rasterio.enums import Resampling
 from support.rasters import noise, ome_xml, read_image, read_whole, with_source, write_pages
 
 from cartloader import actions
+from cartloader.action_params import Ome2PngParams, OutputPrefix
 from cartloader.errors import InputError, UsageError
 from cartloader.images.plane import full
-from cartloader.params import Ome2PngParams, OutputPrefix
 
 AFFINE = rasterio.Affine(1, 0, 1000, 0, -1, 2000)
 

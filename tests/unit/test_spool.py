@@ -10,10 +10,10 @@ from support.maps import write_ome
 from support.rasters import ArrayPlane, noise
 
 from cartloader import actions
+from cartloader.action_params import Ome2PngParams, OutputPrefix
 from cartloader.images.plane import Pixels, Window, windows
 from cartloader.images.spool import Spooled
 from cartloader.images.tiff_plane import TiffPlane
-from cartloader.params import Ome2PngParams, OutputPrefix
 
 
 class Counted(ArrayPlane):

@@ -9,10 +9,10 @@ from typing import Any
 from affine import Affine
 
 from cartloader import __version__
+from cartloader.action_params import Png2PmtilesParams
 from cartloader.crs import crs_name
 from cartloader.errors import UsageError
 from cartloader.geotiff import Placed
-from cartloader.params import Png2PmtilesParams
 from cartloader.results import ToolUse
 from cartloader.tiles.box import map_box
 from cartloader.tiles.encode import FORMATS

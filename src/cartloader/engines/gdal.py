@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
+from cartloader.action_params import Png2PmtilesParams
 from cartloader.crs import is_web_mercator
 from cartloader.engines.common import Tiled, metadata, plan
 from cartloader.engines.toolbox import Toolbox, toolbox
 from cartloader.errors import ArchiveError, ToolError, UsageError
 from cartloader.geotiff import Placed
-from cartloader.params import Png2PmtilesParams
 from cartloader.report import Report
 from cartloader.results import ToolUse
 from cartloader.tiles.archive import NOTHING_VISIBLE, extent_metadata, verify

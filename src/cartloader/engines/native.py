@@ -5,11 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from cartloader.action_params import Png2PmtilesParams
 from cartloader.engines.common import Tiled, metadata, plan
 from cartloader.files import flush
 from cartloader.geotiff import Placed
 from cartloader.parallel import cores
-from cartloader.params import Png2PmtilesParams
 from cartloader.report import Report
 from cartloader.tiles.archive import ArchiveWriter, verify
 from cartloader.tiles.encode import FORMATS, encoding, primary_colour

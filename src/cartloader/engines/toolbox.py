@@ -9,8 +9,9 @@ from pathlib import Path
 
 import xxhash
 
+from cartloader.action_params import Png2PmtilesParams
 from cartloader.errors import ToolError
-from cartloader.params import TOOLS, Png2PmtilesParams
+from cartloader.params import TOOLS
 from cartloader.tools import ToolCall, find_program, run
 
 _OLDEST = 3, 6

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from cartloader.action_params import GeoreferenceParams
 from cartloader.errors import InputError
 from cartloader.images.kinds import TIFF, beginning
-from cartloader.params import GeoreferenceParams
 
 
 def is_tiff(path: Path) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from affine import Affine
 from tifffile import TiffPage
 
+from cartloader.action_params import GeoreferenceParams, Ome2PngParams
 from cartloader.errors import InputError, UsageError
 from cartloader.images import is_tiff, world_files
 from cartloader.images.calibration import detectable
@@ -19,7 +20,8 @@ from cartloader.images.plane import Plane, Projected
 from cartloader.images.shrunk import Shrunk
 from cartloader.images.tiff import PlaneRef, Series, Tiff, open_tiff
 from cartloader.images.tiff_plane import open_plane
-from cartloader.params import GeoreferenceParams, Ome2PngParams, PlaneOptions, option
+from cartloader.options import option
+from cartloader.params import PlaneOptions
 
 _GEOTIFF_TAGS = {33550, 33922, 34264}
 

@@ -1,0 +1,60 @@
+"""What an option is: a field of a frozen group, its place in the help, how it is spelled, what it excludes."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Options(BaseModel):
+    """A frozen group of options; an unknown name is an error.
+
+    What is wrong with one option is refused at once. What is wrong between several, `fit_together` tells: options of a
+    command line may be completed by those of each image before they have to fit.
+    """
+
+    # The form of the Prefect UI shows titles: the options' own names.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, field_title_generator=lambda name, _: name
+    )
+
+    def fit_together(self) -> None:
+        """Make sure that the options do not contradict each other.
+
+        Raises:
+            ValueError: they do.
+        """
+
+
+class Complete(Options):
+    """Options to which nothing will be added: they must fit together."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        self.fit_together()
+        return self
+
+
+def in_group(group: str, metavar: str | None = None) -> dict[str, Any]:
+    """A field's group in the help, and what its value is called there where its type does not say enough."""
+    return {"json_schema_extra": {"group": group} | ({"metavar": metavar} if metavar else {})}
+
+
+def option(name: str) -> str:
+    """How a field is spelled on the command line."""
+    return f"--{name}" if name == "gdal_translate" else f"--{name.replace('_', '-')}"
+
+
+def exclusive(options: Options, first: str, second: str) -> None:
+    """Refuse two options that exclude each other.
+
+    Raises:
+        ValueError: both are given.
+    """
+    if not _unset(getattr(options, first)) and not _unset(getattr(options, second)):
+        raise ValueError(f"{option(first)} and {option(second)} exclude each other; give one of them")
+
+
+def _unset(value: object) -> bool:
+    return value is None or value is False
