@@ -119,16 +119,21 @@ def opened(params: GeoreferenceParams) -> Iterator[tuple[Source, Placement]]:
         yield source, place(source, params)
 
 
-def coloured(params: RasterT, plane: Plane) -> RasterT:
-    """The parameters with the colour in which the file itself shows a grey picture, unless another one is asked for.
+def suited(params: RasterT, source: Source) -> RasterT:
+    """The parameters as they hold for the pixels of a plane, which need not be those that are stored.
 
-    Such a picture is shown as it is: from black to the whole colour.
+    Thresholds are stretched as values of less than 8 bits are. A grey picture that the file itself shows in a colour
+    has that colour unless another one is asked for, and is shown as it is: from black to the whole colour.
     """
-    if plane.tint is None:
-        return params
-    update: dict[str, Any] = {"colorize": params.colorize or plane.tint}
-    if params.upper_thres_quantile is None and params.upper_thres_intensity is None:
-        update["upper_thres_intensity"] = full(plane.dtype)
+    update: dict[str, Any] = {
+        name: value * source.stretch
+        for name in ("lower_thres_intensity", "upper_thres_intensity")
+        if (value := getattr(params, name)) is not None
+    }
+    if source.plane.tint:
+        update["colorize"] = params.colorize or source.plane.tint
+        if params.upper_thres_quantile is None:
+            update.setdefault("upper_thres_intensity", full(source.plane.dtype))
     return params.model_copy(update=update)
 
 
@@ -143,7 +148,7 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
     ):
         digest = aside.submit(sha256, params.in_img)
         plane = source.plane
-        params = coloured(params, plane)
+        params = suited(params, source)
         description = described(source, placement)
         report.describe(description)
         notes = (*source.notes, *placement.notes)
@@ -158,7 +163,8 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
 
             thresholds = find_thresholds(plane.dtype, plane.colours, params, over_blocks, masked=plane.masked)
             rescale = Rescale(plane.dtype, plane.colours, plane.alpha, thresholds, params)
-            origin = _origin(params, placement, thresholds, rescale, plane) | {"notes": notes}
+            told = thresholds.stored(source.stretch)
+            origin = _origin(params, placement, told, rescale, plane) | {"notes": notes}
             store = files_open.enter_context(
                 create_geotiff(tif, plane.height, plane.width, rescale.bands, placement, origin)
             )
@@ -181,7 +187,7 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
             for suffix, text in (("bounds", str(placement.bounds)), ("color", rescale.mode)):
                 files.append(params.out.path(f".transform.{suffix}.csv"))
                 write_whole(files[-1], text + "\n")
-    return RasterResult(files=tuple(files), description=description, shown=_shown(thresholds, plane.dtype), notes=notes)
+    return RasterResult(files=tuple(files), description=description, shown=_shown(told, source), notes=notes)
 
 
 @contextmanager
@@ -249,8 +255,9 @@ def described(source: Source, placement: Placement) -> str:
     return f"{source.description}, {size} {unit} per pixel"
 
 
-def _shown(thresholds: Thresholds, dtype: np.dtype[Any]) -> str:
-    top = f" of {np.iinfo(dtype).max:,}" if dtype.kind == "u" else ""
+def _shown(thresholds: Thresholds, source: Source) -> str:
+    dtype = source.plane.dtype
+    top = f" of {np.iinfo(dtype).max / source.stretch:,.0f}" if dtype.kind == "u" else ""
     low_high, _, because = str(thresholds).partition(" (")
     return low_high + top + (f" ({because}" if because else "")
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
 
 WEB_MERCATOR = "EPSG:3857"
+LOCAL = ("LOCAL_CS", "ENGCRS", "ENGINEERINGCRS")
+"""How the WKT of a local reference begins."""
 _MICROMETRES = {
     "metre": 1e6, "meter": 1e6, "m": 1e6, "micrometre": 1.0, "micrometer": 1.0, "micron": 1.0, "um": 1.0,
     "\u03bcm": 1.0, "nanometre": 1e-3, "nanometer": 1e-3, "nm": 1e-3, "millimetre": 1e3, "millimeter": 1e3, "mm": 1e3,
@@ -123,13 +125,15 @@ def _local_unit(crs: str, axes: list[dict[str, Any]], whose: str) -> tuple[str, 
     """
     found = {_named_length(axis.get("unit")) for axis in axes[:2]}
     name, metres = found.pop() if len(found) == 1 else ("", 0.0)
-    if crs.startswith(("LOCAL_CS", "ENG")) and "UNIT[" not in crs.upper():
+    if crs.startswith(LOCAL) and "UNIT[" not in crs.upper():
         name, metres = "", 0.0  # PROJ would fill in the metre
     key = name.strip().casefold()
     known = _MICROMETRES.get(key) or _MICROMETRES.get(key.removesuffix("s"))
     instead = "give --georef-bounds in µm, or the pixel size in µm with --pixel-size"
-    # A unit without a name that is a length is one only if its size is told, and is not just the number 1.
-    if (not known and (key in _NO_LENGTHS or metres == 1)) or not 0 < metres < math.inf:
+    # A unit without a name that is a length is one only if its size is told, and is not just the number 1, or that of a
+    # degree, whose name GeoTIFF has no place for.
+    no_length = key in _NO_LENGTHS or metres == 1 or math.isclose(metres, math.radians(1), rel_tol=_SAME)
+    if (not known and no_length) or not 0 < metres < math.inf:
         raise BoundsError(
             f"{whose} is a local one without a unit of length ({name or 'none'}), so that nobody can tell how large "
             f"the picture is; {instead}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,10 @@ class Thresholds:
 
     low: Side
     high: Side
+
+    def stored(self, stretch: float) -> Thresholds:
+        """The same in stored values, of which the plane's are so many times as great."""
+        return Thresholds(*(replace(side, value=side.value / stretch) for side in (self.low, self.high)))
 
     def __str__(self) -> str:
         reasons = [side.reason for side in (self.low, self.high) if side.reason]

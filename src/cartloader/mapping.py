@@ -56,7 +56,7 @@ def mapped_jobs(
             it reads.
     """
     found = read_mapping(in_json)
-    _check_ids(in_json, found)
+    _check_ids(in_json, (name for name, value in found.items() if value is not None))
     chosen = list(dict.fromkeys(img_ids or found))
     if unknown := [name for name in chosen if name not in found]:
         raise UsageError(f"--img-id {unknown[0]} is not in {in_json}; it has {_few(found)}")

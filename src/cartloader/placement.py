@@ -11,7 +11,7 @@ from affine import Affine
 
 from cartloader.action_params import GeoreferenceParams
 from cartloader.bounds import Bounds, bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
-from cartloader.crs import is_in_degrees, map_frame
+from cartloader.crs import WEB_MERCATOR, crs_name, is_in_degrees, map_frame
 from cartloader.errors import BoundsError, MetadataError, UsageError
 from cartloader.images import world_files
 from cartloader.images.source import Source
@@ -167,7 +167,10 @@ def _georeferenced(source: Source, georeference: tuple[Affine, str | None], para
         placed = finished.affine(*orientation.size(height, width)) @ orientation.affine(height, width)
     _check_area(params, bounds, source)
     _check_wrap(params, bounds, frame)
-    placement = Placement(placed, frame, bounds, orientation, (note,) if note else ())
+    notes = [note] if note else []
+    if crs and params.srs != WEB_MERCATOR and crs_name(params.srs) != crs_name(crs):
+        notes.append(f"--srs {params.srs} does nothing: the file has a spatial reference of its own")
+    placement = Placement(placed, frame, bounds, orientation, tuple(notes))
     return _with_notes(placement) if crs is None or params.srs == "EPSG:3857" else placement
 
 

@@ -116,7 +116,7 @@ def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
             if not job.options.georeference or job.options.names_a_source or isinstance(params, Ome2PngParams):
                 raise
             raise UsageError(f"--georeference: {error}") from None
-        params = actions.coloured(params, source.plane)
+        params = actions.suited(params, source)
         plane, size = source.plane, (source.plane.height, source.plane.width)
         looks = Looks(plane, params) if look else None
         bands = rescaled_bands(plane.colours, plane.alpha, params)

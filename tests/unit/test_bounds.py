@@ -539,3 +539,45 @@ def test_senseless_resolution_tags_are_no_resolution(tmp_path: Path, fraction: t
     assert values(placed(tmp_path / "a.tif", pixel_size="1").bounds) == (0, 0, 40, 20)
     with pytest.raises(BoundsError, match="does not say where it lies"):
         placed(tmp_path / "a.tif", georef_detect="OME")
+
+
+# A file's own reference, and none
+
+
+def placed_tiff(path: Path, **how: Any) -> Path:
+    profile = {"driver": "GTiff", "height": 20, "width": 40, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", **profile, transform=Affine(0.5, 0, 1000, 0, -0.5, 2000), **how) as dataset:
+        dataset.write(noise((1, 20, 40)))
+    return path
+
+
+def test_keys_that_name_no_reference(tmp_path: Path) -> None:
+    """GDAL makes a local reference without a unit of a directory that only says that pixels are points."""
+    path = placed_tiff(tmp_path / "a.tif")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(AREA_OR_POINT="Point")
+    found = placed(path)
+    assert (found.crs, found.bounds.width, found.bounds.height) == ("EPSG:3857", 20, 10)
+
+
+def test_a_reference_of_the_files_own_goes_before_srs_and_is_told(tmp_path: Path) -> None:
+    path = placed_tiff(tmp_path / "a.tif", crs="EPSG:32632")
+    assert placed(path).notes == ()
+    assert placed(path, srs="EPSG:32632").notes == ()
+    (note,) = placed(path, srs="EPSG:25832").notes
+    assert note == "--srs EPSG:25832 does nothing: the file has a spatial reference of its own"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_local_reference_beside_a_picture_needs_its_unit(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    Image.fromarray(noise((20, 40))).save(path)
+    aux = (
+        '<PAMDataset><SRS>LOCAL_CS["stage"{}]</SRS><GeoTransform>10, 0.01, 0, 20, 0, -0.01</GeoTransform></PAMDataset>'
+    )
+    (tmp_path / f"{name}.aux.xml").write_text(aux.format(',UNIT["millimetre",0.001]'))
+    assert values(placed(path).bounds) == pytest.approx((10_000, 20_000, 10_400, 19_800))
+    (tmp_path / f"{name}.aux.xml").write_text(aux.format(""))
+    with pytest.raises(BoundsError, match=r"local one without a unit of length.*--georef-bounds.*--pixel-size"):
+        placed(path)
+    assert values(placed(path, pixel_size="2").bounds) == (0, 0, 80, 40)

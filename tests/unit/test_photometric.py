@@ -12,6 +12,8 @@ from PIL import Image
 from skimage.color import ycbcr2rgb
 from support.rasters import noise, read_image, smooth
 
+from cartloader import actions
+from cartloader.action_params import Ome2PngParams, OutputPrefix
 from cartloader.errors import InputError
 
 
@@ -182,3 +184,22 @@ def test_separate_ycbcr_planes_in_jpeg_are_converted(tmp_path: Path) -> None:
         stored = np.moveaxis(file.pages.first.asarray(), 0, -1)
         file.pages.first.tags["PhotometricInterpretation"].overwrite(6)
     assert np.abs(read_image(tmp_path / "a.tif").astype(int) - _pillow_ycbcr(stored)).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+@pytest.mark.parametrize("kind", ["grey", "palette"])
+def test_thresholds_of_few_bits_are_stored_values(tmp_path: Path, bits: int, kind: str) -> None:
+    values = noise((20, 37)) >> (8 - bits)
+    ramp = np.outer([257, 0, 0], np.rint(np.linspace(0, 255, 1 << bits))).astype(np.uint16)
+    tags = [(320, "H", ramp.size, ramp.ravel().tolist(), True)] if kind == "palette" else []
+    tifffile.imwrite(tmp_path / "a.tif", values, bitspersample=bits, photometric="minisblack", extratags=tags)
+    if kind == "palette":
+        with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+            file.pages.first.tags["PhotometricInterpretation"].overwrite(3)
+    out = OutputPrefix(out_dir=tmp_path / "out", img_id="x")
+    given = {"lower_thres_intensity": 1, "upper_thres_intensity": 2}
+    made = actions.ome2png(Ome2PngParams(in_img=tmp_path / "a.tif", out=out, pixel_size="1", **given))
+    assert made.shown == f"1 … 2 of {2**bits - 1} (as given)"
+    shown = np.asarray(Image.open(out.path(".transform.png")))
+    expected = np.where(values >= 2, 255, 0)
+    np.testing.assert_array_equal(shown[..., 0] if kind == "palette" else shown, expected)

@@ -288,3 +288,13 @@ def test_a_png_without_its_end(tmp_path: Path, kind: str) -> None:
     else:
         with pytest.raises(InputError, match=r"a\.png: is cut off; it ends before byte"):
             read_image(tmp_path / "a.png")
+
+
+def test_a_ramp_with_transparent_entries_is_a_grey_plane_with_alpha(tmp_path: Path) -> None:
+    index = noise((20, 30, 1))
+    table = bytes(component for shade in range(256) for component in (shade, shade // 2, 0))
+    path = png(tmp_path / "a.png", index, PALETTE, 8, (b"PLTE", table), (b"tRNS", b"\x00\x80"))
+    read = read_image(path)
+    np.testing.assert_array_equal(read[..., 0], index[..., 0])
+    np.testing.assert_array_equal(read[..., 1], np.array([0, 128] + [255] * 254)[index[..., 0]])
+    assert with_source(path, lambda source: source.plane.tint) == "#ff7f00"

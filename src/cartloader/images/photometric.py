@@ -31,6 +31,7 @@ _BASE_SAMPLES = {
 _GREY = {_MINISWHITE, MINISBLACK, _MASK}
 JPEG = {6, 7, 34892, 33007}
 """Codecs that hand out RGB where the file says YCbCr, if the three samples lie together."""
+JPEG_2000 = {33003, 33004, 33005, 34712}
 _JPEG_2000_OF_APERIO = {33003: YCBCR, 33005: RGB}
 """What three samples are by the codec, whatever the photometric tag says; 33003 is YCbCr in Aperio's files alone."""
 _OLD_JPEG = 6
@@ -77,6 +78,11 @@ class Scheme:
         """Bits of a stored sample."""
         bits = self.page.bitspersample
         return int(bits if isinstance(bits, int) else bits[0])
+
+    @property
+    def stretch(self) -> float:
+        """By how much grey values are greater than the stored ones, which may have less than 8 bits."""
+        return 255 / self._top if self.bits < 8 and self.kind in _GREY else 1.0
 
     @property
     def stored_colours(self) -> int:
@@ -196,7 +202,8 @@ def scheme_of(page: TiffPage) -> Scheme:
 def _kind_of(page: TiffPage, count: int) -> tuple[int, tuple[str, ...]]:
     """What the samples are once they are decoded, and a note where that had to be guessed."""
     kind = int(page.photometric)
-    if page.compression in _JPEG_2000_OF_APERIO:
+    told = _PHOTOMETRIC in page.tags
+    if told and page.compression in _JPEG_2000_OF_APERIO:
         if count == 3 and page.planarconfig != SEPARATE and _is_aperio(page):
             return _JPEG_2000_OF_APERIO[page.compression], ()
         if count == 3 or kind in {RGB, YCBCR}:
@@ -204,7 +211,7 @@ def _kind_of(page: TiffPage, count: int) -> tuple[int, tuple[str, ...]]:
         return kind, ()
     if kind == RGB and count == 3 and _by_libvips(page):
         return YCBCR, ("its JPEG 2000 tiles are taken for YCbCr, as libvips writes them",)
-    if _PHOTOMETRIC not in page.tags and page.compression != _OLD_JPEG:
+    if not told and page.compression != _OLD_JPEG:
         kind = RGB if count - len(page.extrasamples) == 3 else MINISBLACK
         name = "RGB" if kind == RGB else "grey, 0 is black"
         return kind, (f"its PhotometricInterpretation is missing; taken for {name}",)

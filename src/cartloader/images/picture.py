@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from affine import Affine
+from defusedxml import DefusedXmlException, ElementTree
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
@@ -19,7 +20,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window as GdalWindow
 
-from cartloader.crs import crs_text
+from cartloader.crs import LOCAL, crs_text
 from cartloader.errors import CartloaderError, InputError
 from cartloader.images.chunks import Jpeg, Png
 from cartloader.images.nodata import NONE, has_no_data, nodata_value
@@ -70,7 +71,22 @@ def georeference_of(dataset: DatasetReader) -> tuple[Affine, str | None] | None:
     """Pixel → map and the CRS as text, where the file or a world file beside it has them."""
     if dataset.transform.is_identity:
         return None
-    return dataset.transform, crs_text(dataset.crs)
+    text = crs_text(dataset.crs)
+    if text and text.startswith(LOCAL):
+        text = _told_beside(Path(dataset.name)) or text
+    return dataset.transform, text
+
+
+def _told_beside(path: Path) -> str | None:
+    """The text of a reference in the file that GDAL keeps beside a picture: PROJ fills in a unit where it has none."""
+    aux = path.with_name(f"{path.name}.aux.xml")
+    if not aux.is_file():
+        return None
+    try:
+        told: str | None = ElementTree.parse(aux).findtext("SRS")
+    except (ElementTree.ParseError, DefusedXmlException, OSError, ValueError, RecursionError):
+        return None
+    return told
 
 
 class PicturePlane:
@@ -107,13 +123,16 @@ class PicturePlane:
             key = Png.read(path).key
         stored = np.dtype(dataset.dtypes[0])
         bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * stored.itemsize))
-        self._scale = 255 // ((1 << bits) - 1) if bits < 8 else 1
+        self.stretch = 255 // ((1 << bits) - 1) if bits < 8 else 1
         colour = [band for band in dataset.colorinterp if band != ColorInterp.alpha]
         self._table = _colour_table(dataset)
-        if self._table is not None and self._table.shape[1] == 3:
-            self.tint = ramp_of(self._table[: len(dataset.colormap(1))], bits)
-        if self.tint:
-            self._table = None
+        own_alpha = dataset.colorinterp[-1] == ColorInterp.alpha
+        self._opacities = None
+        if self._table is not None:
+            self.tint = ramp_of(self._table[: len(dataset.colormap(1)), :3], bits)
+            own_alpha = self._table.shape[1] == 4
+            if self.tint:
+                self._opacities, self._table = self._table[:, 3] if own_alpha else None, None
         self.dtype = np.dtype(np.uint8) if self._table is not None else stored
         self.colours = 3 if self._table is not None else len(colour)
         if self.colours not in {1, 3} or stored.kind not in "uif":
@@ -124,7 +143,6 @@ class PicturePlane:
         self._nodata = nodata_value(options.nodata, told, stored)
         other = MaskFlags.alpha in flags or MaskFlags.nodata in flags or MaskFlags.all_valid in flags
         self._has_mask = not other and options.nodata != NONE
-        own_alpha = dataset.colorinterp[-1] == ColorInterp.alpha if self._table is None else self._table.shape[1] == 4
         self.masked = self._nodata is not None or self._has_mask
         self.alpha = own_alpha or self._key is not None or self.masked
 
@@ -136,9 +154,11 @@ class PicturePlane:
             pixels = stored
             if self._table is not None:
                 pixels = self._table[stored[..., 0]]
-            elif self._scale > 1:
+            elif self.stretch > 1:
                 # alpha and keys follow below, in the range of eight bits
-                pixels = stored * self.dtype.type(self._scale)
+                pixels = stored * self.dtype.type(self.stretch)
+            if self._opacities is not None:
+                pixels = np.concatenate([pixels, self._opacities[stored]], axis=-1)
             if self._key is not None:
                 pixels = hidden(pixels[..., : self.colours], self.colours, (colours == self._key).all(axis=-1))
             if self._nodata is not None:

@@ -120,7 +120,8 @@ class Projected:
                 raise InputError(
                     f"the planes of a projection differ in {what}; choose one with --z instead of --z-project"
                 )
-        self.height, self.width, self.tint = first.height, first.width, first.tint
+        self.height, self.width = first.height, first.width
+        self.tint = first.tint if all(plane.tint == first.tint for plane in self.planes) else None
         self.dtype = np.result_type(*(plane.dtype for plane in self.planes))
         self.colours, self.alpha = first.colours, first.alpha
         self.masked = any(plane.masked for plane in self.planes)

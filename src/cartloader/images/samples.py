@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, TiffPage
 
 from cartloader.errors import InputError
-from cartloader.images.photometric import JPEG, MINISBLACK, SEPARATE
+from cartloader.images.photometric import JPEG, JPEG_2000, MINISBLACK, SEPARATE
 from cartloader.images.plane import COPIES, Pixels, Window
 from cartloader.images.tiff import Tiff
 from cartloader.params import PixelOptions
@@ -23,7 +23,6 @@ SEGMENT_BYTES = 256 << 20
 """A compressed strip or tile that decodes to more than this needs ``--high-memory``."""
 _CODECS = {int(codec): codec.name for codec in COMPRESSION}
 Decoder = Callable[..., Any]
-_JPEG_2000 = {33003, 33004, 33005, 34712}
 
 
 class Samples(Protocol):
@@ -161,7 +160,7 @@ class SegmentSamples:
         self.block = (min(self._segment[0] * strips, self._height), min(columns, self._width))
         self._decode = decode
         # OpenJPEG works in 32 bits a sample.
-        self.copies = COPIES + 5 if page.compression in _JPEG_2000 else COPIES
+        self.copies = COPIES + 5 if page.compression in JPEG_2000 else COPIES
         tables = page.compression in JPEG
         self._tables: dict[str, Any] = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if tables else {}
 

@@ -24,6 +24,9 @@ from cartloader.options import option
 from cartloader.params import PlaneOptions
 
 _GEOTIFF_TAGS = {33550, 33922, 34264}
+_GEO_KEYS = 34735
+_RASTER_TYPE = 1025
+"""The key that says whether pixels are areas; alone, it speaks of no spatial reference (GeoTIFF 1.1)."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Source:
     """Height and width in pixels of level 0 of the same series."""
     description: str
     """Size, type and plane for people."""
+    stretch: float = 1.0
+    """By how much the plane's values are greater than the stored ones: those of less than 8 bits are stretched to 8."""
     pixel_size: tuple[float, float] | None = None
     """µm per pixel in x and y from OME metadata."""
     pixel_size_problem: str = ""
@@ -74,6 +79,7 @@ def open_source(params: GeoreferenceParams) -> Iterator[Source]:
             plane=picture,
             full_size=(picture.height, picture.width),
             description=describe(picture),
+            stretch=picture.stretch,
             georeference=georeference_of(dataset),
             notes=picture.notes,
         )
@@ -109,14 +115,16 @@ def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
     planes: list[Plane] = [open_plane(tiff, ref, params.level, params) for ref in chosen]
     plane = planes[0] if len(planes) == 1 else Projected(planes)
     finest = chosen[0].levels[0]
+    scheme = scheme_of(chosen[0].levels[params.level])
     return Source(
         plane=plane,
         full_size=(finest.imagelength, finest.imagewidth),
         description=describe(plane) + _which(series, chosen, params.level),
+        stretch=scheme.stretch,
         georeference=_georeference(tiff, finest),
         **{"detectable": detectable(tiff.first.description, finest, params.series)}
         | _told_by_ome(tiff, series, chosen, finest),
-        notes=tuple(dict.fromkeys([*tiff.notes, *scheme_of(chosen[0].levels[params.level]).notes])),
+        notes=tuple(dict.fromkeys([*tiff.notes, *scheme.notes])),
     )
 
 
@@ -225,9 +233,16 @@ def _out_of_range(tiff: Tiff, name: str, value: int, what: str, there: str) -> U
 
 
 def _georeference(tiff: Tiff, page: TiffPage) -> tuple[Affine, str | None] | None:
-    if not _GEOTIFF_TAGS & {tag.code for tag in page.tags} and not world_files(tiff.path):
+    """What GDAL finds in a page, or beside the file; keys that name no reference name none, whatever it makes of it."""
+    tagged = bool(_GEOTIFF_TAGS & {tag.code for tag in page.tags})
+    aux = tiff.path.with_name(f"{tiff.path.name}.aux.xml").is_file()
+    if not (tagged or aux or world_files(tiff.path)):
         return None
     from cartloader.images.picture import georeference_of, open_dataset  # noqa: PLC0415  (0.3 s)
 
-    with open_dataset(tiff.path) as dataset:
-        return georeference_of(dataset)
+    inside = f"GTIFF_DIR:off:{page.offset}:{tiff.path}" if tagged and page.offset != tiff.first.offset else None
+    with open_dataset(tiff.path, inside) as dataset:
+        found = georeference_of(dataset)
+    keys = page.tags.valueof(_GEO_KEYS) or ()
+    named = not keys or bool({*keys[4::4]} - {_RASTER_TYPE})
+    return found if found is None or named or aux else (found[0], None)

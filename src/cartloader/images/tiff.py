@@ -25,7 +25,7 @@ from tifffile import TiffPage
 
 from cartloader.errors import CartloaderError, InputError
 from cartloader.images.ome import Ome, OmeImage, PageShape, is_ome, named_in, read_ome
-from cartloader.images.photometric import JPEG, RGB, SEPARATE, YCBCR, scheme_of
+from cartloader.images.photometric import JPEG, JPEG_2000, RGB, SEPARATE, YCBCR, scheme_of
 
 # tifffile logs what it finds odd; a user gets our sentence, or a picture.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -182,10 +182,13 @@ def page_at(file: tifffile.TiffFile, index: int) -> TiffPage:
 
 
 def mended(file: tifffile.TiffFile, page: TiffPage) -> TiffPage:
-    """A page whose separate JPEG planes are read as what they are.
+    """A page whose JPEG is read as what it is.
 
-    Each has one component, which cannot be subsampled. Bio-Formats calls red, green and blue YCbCr.
+    A separate plane has one component, which cannot be subsampled; Bio-Formats calls red, green and blue YCbCr.
+    JPEG 2000 has its own word for how components are sampled.
     """
+    if page.compression in JPEG_2000:
+        page.subsampling = (1, 1)
     if page.compression in JPEG and page.planarconfig == SEPARATE and page.photometric == YCBCR:
         page.subsampling = (1, 1)
         if is_ome(file.pages.first.description):
