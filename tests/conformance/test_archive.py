@@ -291,10 +291,29 @@ def test_pixels_too_small_for_any_zoom_are_tiled_at_the_finest(tmp_path: Path, b
     assert (coarse[0]["max_zoom"], coarse[1]["cartloader"]["notes"]) == (22, [])
 
 
+@pytest.mark.parametrize("resample", ["cubic", "near", "bilinear"])
+@pytest.mark.parametrize("bounds", ["0,0,0.001,0.001", "1,1,1.0001,1.1", "5,7,5.3,7.00001"])
+def test_a_picture_of_less_than_a_pixel_is_one(tmp_path: Path, bounds: str, resample: str) -> None:
+    picture = save(tmp_path / "picture.png", np.full((50, 50, 3), (200, 30, 90), np.uint8))
+    made = import_picture(picture, tmp_path / "out", georef_bounds=bounds, resample=resample)
+    view = look(made, 24, 512)
+    left, top, right, bottom = map(float, bounds.split(","))
+    rows, columns = np.nonzero(view.rgba[..., 3])
+    assert (view.rgba[rows, columns] == [200, 30, 90, 255]).all()
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == pytest.approx(
+        (max(abs(bottom - top) / view.resolution, 1), max((right - left) / view.resolution, 1)), abs=1
+    )
+    x, y = (columns.mean() + view.column + 0.5) * view.resolution, (rows.mean() + view.row + 0.5) * view.resolution
+    assert x - HALF_MAP == pytest.approx((left + right) / 2, abs=view.resolution)
+    assert HALF_MAP - y == pytest.approx((top + bottom) / 2, abs=view.resolution)
+
+
 def test_pictures_that_do_not_lie_on_the_map_are_refused(tmp_path: Path) -> None:
     picture = save(tmp_path / "picture.png", blobs(50, 50, 3))
-    with pytest.raises(BoundsError, match="less than a pixel of zoom 24"):
-        import_picture(picture, tmp_path / "out", georef_bounds="0,0,0.001,0.001")
+    with pytest.raises(BoundsError, match="next to nothing beside a pixel of zoom 24"):
+        import_picture(picture, tmp_path / "out", georef_bounds="0,0,0.001,0.000001")
+    with pytest.raises(BoundsError, match=r"less than a pixel of zoom 24.*choose --resample cubic"):
+        import_picture(picture, tmp_path / "out", georef_bounds="0,0,0.001,0.001", resample="average")
     with pytest.raises(BoundsError, match="outside the map"):
         import_picture(picture, tmp_path / "out", georef_bounds="20037000,0,20037999,999")
     for bounds, why in (("178,-15,182,-18", "antimeridian"), ("10,89,12,87", "beyond the map")):

@@ -152,8 +152,13 @@ def test_no_zoom_is_beyond_the_finest(tile: int) -> None:
         assert min(pyramid.extent(FINEST_ZOOM).shape) >= 1
         coarser = plan_pyramid(MapBox(7, 7, 7 + size, 7 + size), pixel, tile, None, 20, "x")
         assert (coarser.base_zoom, coarser.max_zoom, coarser.notes) == (FINEST_ZOOM, 20, ())
-    with pytest.raises(BoundsError, match="less than a pixel of zoom 24"):
-        plan_pyramid(MapBox(0, 0, finest / 2, 1), finest / 1000, tile, None, None, "x")
+    for far in (0.2, 0.45, 0.9):  # less than a pixel, with or without the centre of one
+        box = MapBox(far * finest, 0, (far + 0.09) * finest, finest / 50)
+        pyramid = plan_pyramid(box, finest / 1000, tile, None, None, "x")
+        extent = pyramid.extent(FINEST_ZOOM)
+        assert extent.shape == (1, 1)
+        assert extent.column0 == HALF_MAP / finest
+        assert extent.row1 == HALF_MAP / finest
 
 
 @pytest.mark.parametrize("edge", [math.nan, math.inf, 3e7])

@@ -11,12 +11,13 @@ from affine import Affine
 from cartloader import __version__
 from cartloader.action_params import Png2PmtilesParams
 from cartloader.crs import crs_name
-from cartloader.errors import UsageError
+from cartloader.errors import BoundsError, UsageError
 from cartloader.geotiff import Placed
 from cartloader.results import ToolUse
 from cartloader.tiles.box import map_box
 from cartloader.tiles.encode import FORMATS
-from cartloader.tiles.grid import Pyramid, plan_pyramid
+from cartloader.tiles.grid import Pyramid, plan_pyramid, resolution
+from cartloader.tiles.levels import resamples
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,23 @@ def plan(size: tuple[int, int], affine: Affine, crs: str, bands: int, params: Pn
     """Zooms and tiles of a picture of ``size`` (rows, columns) that an affine places in a spatial reference.
 
     Raises:
-        BoundsError: it does not lie on the map.
+        BoundsError: it does not lie on the map, or nothing of it would be seen.
         UsageError: the tile format cannot show its transparency.
     """
     if params.tile_format == "jpeg" and bands == 4:
         raise UsageError(
             f"--tile-format jpeg: {params.out.img_id} has transparent pixels, which JPEG cannot show; use webp-lossy"
         )
-    box, pixel_size = map_box(size, affine, crs, params.out.img_id)
-    return plan_pyramid(box, pixel_size, params.blocksize, params.min_zoom, params.max_zoom, params.out.img_id)
+    name = params.out.img_id
+    box, pixel_size = map_box(size, affine, crs, name)
+    pyramid = plan_pyramid(box, pixel_size, params.blocksize, params.min_zoom, params.max_zoom, name)
+    level_pixel = resolution(pyramid.base_zoom, pyramid.tile)
+    if min(box.right - box.left, box.top - box.bottom) < level_pixel and not resamples(affine, crs, params.resample):
+        raise BoundsError(
+            f"{name}: is less than a pixel of zoom {pyramid.base_zoom} ({level_pixel:.3g} map units), of which GDAL's "
+            "warper shows nothing; check the bounds or the pixel size, or choose --resample cubic"
+        )
+    return pyramid
 
 
 def metadata(placed: Placed, params: Png2PmtilesParams, notes: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:

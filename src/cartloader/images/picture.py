@@ -16,7 +16,7 @@ from defusedxml import DefusedXmlException, ElementTree
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window as GdalWindow
 
@@ -54,7 +54,7 @@ def open_dataset(path: Path, inside: str | None = None) -> Iterator[DatasetReade
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(inside or path)
-        except (RasterioError, CPLE_BaseError) as error:
+        except (RasterioError, CRSError, CPLE_BaseError) as error:
             raise InputError(f"{path}: is no picture that can be read; TIFF, PNG and JPEG are") from error
         except UnicodeEncodeError:
             raise InputError(
@@ -63,7 +63,7 @@ def open_dataset(path: Path, inside: str | None = None) -> Iterator[DatasetReade
         try:
             with dataset:
                 yield dataset
-        except (RasterioError, CPLE_BaseError) as error:  # any look at a damaged file may raise them
+        except (RasterioError, CRSError, CPLE_BaseError) as error:  # any look at a damaged file may raise them
             raise InputError(f"{path}: is no picture that can be read ({' '.join(str(error).split())})") from error
 
 

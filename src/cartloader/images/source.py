@@ -25,6 +25,8 @@ from cartloader.params import PlaneOptions
 
 _GEOTIFF_TAGS = {33550, 33922, 34264}
 _GEO_KEYS = 34735
+_SHOWN = 80
+"""Characters of an item of a list that a sentence shows at most."""
 _RASTER_TYPE = 1025
 """The key that says whether pixels are areas; alone, it speaks of no spatial reference (GeoTIFF 1.1)."""
 
@@ -224,7 +226,8 @@ def _listed(planes: dict[int, PlaneRef]) -> str:
 
 
 def _shortened(texts: list[str]) -> str:
-    """A list, cut in the middle where it is long."""
+    """A list, cut in the middle where it is long, and its items at their ends."""
+    texts = [text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…" for text in texts]
     return ", ".join(texts) if len(texts) <= 6 else f"{', '.join(texts[:2])} … {texts[-1]}"
 
 
@@ -243,6 +246,6 @@ def _georeference(tiff: Tiff, page: TiffPage) -> tuple[Affine, str | None] | Non
     inside = f"GTIFF_DIR:off:{page.offset}:{tiff.path}" if tagged and page.offset != tiff.first.offset else None
     with open_dataset(tiff.path, inside) as dataset:
         found = georeference_of(dataset)
-    keys = page.tags.valueof(_GEO_KEYS) or ()
-    named = not keys or bool({*keys[4::4]} - {_RASTER_TYPE})
+    keys = page.tags.valueof(_GEO_KEYS)
+    named = not isinstance(keys, tuple) or bool({*keys[4::4]} - {_RASTER_TYPE})
     return found if found is None or named or aux else (found[0], None)

@@ -36,6 +36,8 @@ _LEVEL_NAME = re.compile(r"(?<![a-z])(?:level|resolution)[\s#_:=-]*(\d{1,3})\s*$
 """How some writers name the Image that is a lower level of the one before it."""
 _GREATEST_STEP = 8
 """Whole number by which a level is smaller than the one before, at most: a label may fit a greater one by chance."""
+_SHOWN = 120
+"""Characters of a plane's label at most."""
 _DEEPEST = 20
 """Levels of a pyramid at most."""
 
@@ -187,6 +189,8 @@ def mended(file: tifffile.TiffFile, page: TiffPage) -> TiffPage:
     A separate plane has one component, which cannot be subsampled; Bio-Formats calls red, green and blue YCbCr.
     JPEG 2000 has its own word for how components are sampled.
     """
+    if not all(isinstance(size, int) for size in (page.imagewidth, page.imagelength, page.samplesperpixel)):
+        raise ValueError("its size is no whole number")
     if page.compression in JPEG_2000:
         page.subsampling = (1, 1)
     if page.compression in JPEG and page.planarconfig == SEPARATE and page.photometric == YCBCR:
@@ -220,7 +224,7 @@ def _ome_series(path: Path, file: tifffile.TiffFile, ome: Ome) -> Iterator[Serie
                     parts = [f"z={plane.z}"] if image.depth > 1 else []
                     parts += [f"t={plane.t}"] if in_time else []
                     parts += [names[c] or (f"channel {c}" if len(names) > 1 else "")]
-                    label = ", ".join(filter(None, parts))
+                    label = ", ".join(filter(None, parts))[:_SHOWN]
                 planes.append(PlaneRef(label, find, 0, sample, plane.z, c, plane.t))
         yield Series(tuple(planes), names, image)
 
@@ -299,6 +303,8 @@ def _top_index(page: TiffPage) -> int:
 def _plain_series(path: Path, file: tifffile.TiffFile) -> Iterator[Series]:
     """The series that tifffile finds in files of all other kinds."""
     for found in file.series:
+        if len(found.pages) > file.filehandle.size:
+            raise ValueError(f"it cannot have {len(found.pages):,} planes")
         pages: list[Any] = list(found.pages)
         if not pages or pages[0] is None:
             continue

@@ -21,6 +21,10 @@ ENOUGH = 1e-6
 """Relative difference under which a resolution is fine enough; level pixels within which an edge is on the grid."""
 
 
+_LEAST = 1e-3
+"""Share of a level pixel that a picture has to be: a few picometres, less than any atom."""
+
+
 def resolution(zoom: int, tile: int) -> float:
     """Map units per level pixel, for tiles of ``tile`` pixels a side."""
     return 2 * HALF_MAP / (tile << zoom)
@@ -73,11 +77,14 @@ class Pyramid:
         return range(self.max_zoom, self.min_zoom - 1, -1)
 
     def extent(self, zoom: int) -> Window:
-        """The level pixels of the picture: at the base zoom those whose centres it holds, else their parents."""
+        """The level pixels of the picture: at the base zoom those whose centres it holds, else their parents.
+
+        A picture that holds none has the one that its own centre lies in.
+        """
         size = resolution(self.base_zoom, self.tile)
         rows = [(HALF_MAP - y) / size for y in (self.box.top, self.box.bottom)]
         columns = [(HALF_MAP + x) / size for x in (self.box.left, self.box.right)]
-        edges = [math.ceil(edge - 0.5 - ENOUGH) for edge in (*rows, *columns)]
+        edges = [*_pixels(*rows), *_pixels(*columns)]
         steps = self.base_zoom - zoom
         row0, row1, column0, column1 = (
             edge >> steps if index % 2 == 0 else -(-edge >> steps) for index, edge in enumerate(edges)
@@ -94,6 +101,13 @@ class Pyramid:
         return sum(math.prod(self.tile_range(zoom).shape) for zoom in self.zooms)
 
 
+def _pixels(first: float, last: float) -> tuple[int, int]:
+    """First level pixel of an axis, and the one behind the last, for a picture from edge to edge in level pixels."""
+    start, stop = math.ceil(first - 0.5 - ENOUGH), math.ceil(last - 0.5 - ENOUGH)
+    middle = math.floor((first + last) / 2)
+    return (start, stop) if start < stop else (middle, middle + 1)
+
+
 def plan_pyramid(
     box: MapBox, pixel_size: float, tile: int, min_zoom: int | None, max_zoom: int | None, name: str
 ) -> Pyramid:
@@ -104,7 +118,7 @@ def plan_pyramid(
     changes none. Unless given, the coarsest zoom is one beyond the first at which the picture fits one tile's size.
 
     Raises:
-        BoundsError: the picture is not on the map, or is smaller than a pixel of its zoom.
+        BoundsError: the picture is not on the map, or is next to nothing at its zoom.
     """
     if not all(abs(edge) <= HALF_MAP * (1 + 1e-9) for edge in (box.left, box.right, box.bottom, box.top)):
         raise BoundsError(
@@ -115,10 +129,10 @@ def plan_pyramid(
     finest, notes = natural if max_zoom is None else max_zoom, list[str]()
     base = max(natural, finest)
     level_pixel, width, height = resolution(base, tile), box.right - box.left, box.top - box.bottom
-    if min(width, height) * (1 + 2 * ENOUGH) < level_pixel:
+    if min(width, height) < level_pixel * _LEAST:
         raise BoundsError(
-            f"{name}: is {width:.3g} × {height:.3g} map units, less than a pixel of zoom {base} ({level_pixel:.3g}); "
-            "check the bounds or the pixel size"
+            f"{name}: is {width:.3g} × {height:.3g} map units, next to nothing beside a pixel of zoom {base} "
+            f"({level_pixel:.3g}); check the bounds or the pixel size"
         )
     if too_small and max_zoom is None:
         notes.append(
