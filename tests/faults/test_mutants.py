@@ -13,6 +13,7 @@ from support.mutants import AS_IT_IS, ROUND, Seed
 from support.rasters import read_whole, with_source
 from support.seeds import seeds
 from support.walk import walk
+from support.writers import WRITERS
 
 from cartloader.errors import CartloaderError
 from cartloader.images import is_tiff
@@ -21,8 +22,10 @@ from cartloader.images.plane import Pixels
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
 DAMAGED = {"png/sharp_truncated.png", "tiff/tm_zackthecat.tif"}
 """Samples whose pixels cannot be read."""
-QUICK, MANY = 6, 40
+QUICK, MANY = 3, 60
 """Mutants of each seed."""
+_RICH = 4
+"""Times as many of a seed that is not of the matrix: those say more than pixels, and are less alike."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,10 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> list[Seed]:
 
 
 def check(planted: list[Seed], numbers: range, at_least: int) -> None:
-    jobs = [(seed, number) for seed in planted for number in numbers]
+    jobs = []
+    for seed in planted:
+        times = 1 if seed.name.startswith(tuple(WRITERS)) else _RICH
+        jobs += [(seed, number) for number in range(numbers.start * times, numbers.stop * times)]
     assert len(jobs) >= at_least
     found = walk(jobs)
     print(f"round {ROUND!r}: {found}")
@@ -55,7 +61,7 @@ def test_some_mutants(planted: list[Seed]) -> None:
 
 @pytest.mark.slow
 def test_many_mutants(planted: list[Seed]) -> None:
-    check(planted, range(QUICK, QUICK + MANY), 2000)
+    check(planted, range(QUICK, QUICK + MANY), 10_000)
 
 
 CUTS = 9
