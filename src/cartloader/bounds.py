@@ -17,7 +17,7 @@ import numpy as np
 from affine import Affine
 
 from cartloader.errors import InputError
-from cartloader.values import numbers
+from cartloader.values import number, numbers
 
 _ROUNDING = 1e-9
 """Pixels' share by which a matrix may shear a picture and still be the rounding of one that does not."""
@@ -108,7 +108,7 @@ def bounds_from_pixel_tsv(path: Path) -> Bounds:
     values = []
     for key in ("OFFSET_X", "OFFSET_Y", "SIZE_X", "SIZE_Y"):
         try:
-            values.append(float(pairs[key]))
+            values.append(number(pairs[key]))
         except KeyError:
             raise InputError(f"{path}: its header comments have no {key}; is it a FICTURE pixel TSV?") from None
         except ValueError:
@@ -131,7 +131,7 @@ def bounds_from_vizgen(path: Path, height: int, width: int) -> Bounds:
         found = f"{len(rows)} rows of {', '.join(str(len(row)) for row in rows)} values" if rows else "nothing"
         raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers, found {_cut(found)}")
     try:
-        matrix = np.array([[float(value) for value in row] for row in rows])
+        matrix = np.array([[number(value) for value in row] for row in rows])
     except ValueError as error:
         raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers ({_cut(str(error))})") from None
     if not np.isfinite(matrix).all():

@@ -17,6 +17,7 @@ from cartloader.images import world_files
 from cartloader.images.source import Source
 from cartloader.orientation import Orientation
 from cartloader.params import OrientationOptions, PlacementOptions
+from cartloader.values import number
 
 ASPECT_TOLERANCE = 0.02
 """Pixels that are less far from square than this are square."""
@@ -194,7 +195,7 @@ def check_world_files(path: Path) -> None:
     for world in world_files(path):
         lines = world.read_bytes().split()  # a byte that is no text is no number either
         try:
-            values = [float(line.replace(b",", b".")) for line in lines]
+            values = [number(line.decode("latin-1").replace(",", ".")) for line in lines]
         except ValueError:
             values = []
         if len(values) != 6 or not all(map(math.isfinite, values)) or values[0] * values[3] == values[1] * values[2]:

@@ -27,6 +27,17 @@ def check_image_id(text: str) -> str:
     return text
 
 
+def number(text: str) -> float:
+    """The number that a text is, as all programs read it: Python alone takes ``1_0`` for 10.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if "_" in text:
+        raise ValueError(f"could not convert string to float: {text[:80]!r}")
+    return float(text)
+
+
 def numbers(text: str, names: str) -> tuple[float, ...]:
     """The finite numbers of a text, separated by commas, tabs or blanks; ``names`` is what they should be.
 
@@ -39,7 +50,7 @@ def numbers(text: str, names: str) -> tuple[float, ...]:
     if len(parts) != len(wanted):
         raise ValueError(f"{count} needed ({names}), found {len(parts)}")
     try:
-        values = tuple(float(part) for part in parts)
+        values = tuple(number(part) for part in parts)
     except ValueError:
         values = (math.nan,)
     if not all(map(math.isfinite, values)):

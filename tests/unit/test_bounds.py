@@ -581,3 +581,12 @@ def test_a_local_reference_beside_a_picture_needs_its_unit(tmp_path: Path, name:
     with pytest.raises(BoundsError, match=r"local one without a unit of length.*--georef-bounds.*--pixel-size"):
         placed(path)
     assert values(placed(path, pixel_size="2").bounds) == (0, 0, 80, 40)
+
+
+def test_numbers_are_read_as_all_programs_read_them(tmp_path: Path) -> None:
+    Image.fromarray(noise((20, 40))).save(tmp_path / "a.png")
+    written(tmp_path / "a.pgw", "1_0\n0\n0\n-1\n0\n0\n")
+    with pytest.raises(BoundsError, match=r"a\.pgw: is no world file of six finite numbers"):
+        placed(tmp_path / "a.png")
+    with pytest.raises(InputError, match="four numbers are needed"):
+        bounds_from_tsv(written(tmp_path / "b.tsv", "0,0,1_0,20"))
