@@ -65,13 +65,17 @@ def check_archive(path: Path) -> None:
     Raises:
         CatalogError: it is not.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-    except (FileNotFoundError, IsADirectoryError):
-        raise CatalogError(f"{path}: there is no such archive to list; make it with --png2pmtiles") from None
-    if start != b"PMTiles\x03":
+    if not path.is_file():
+        raise CatalogError(f"{path}: there is no such archive to list; make it with --png2pmtiles")
+    with path.open("rb") as file:
+        start = file.read(127)
+    if start[:8] != b"PMTiles\x03":
         raise CatalogError(f"{path}: not a PMTiles archive of version 3; make it anew with --png2pmtiles")
+    # Offset and length of each of the four sections follow the version.
+    numbers = [int.from_bytes(start[place : place + 8], "little") for place in range(8, 72, 8)]
+    end = max(offset + length for offset, length in zip(numbers[::2], numbers[1::2], strict=True))
+    if len(start) < 127 or end > path.stat().st_size:
+        raise CatalogError(f"{path}: is cut off; make it anew with --png2pmtiles")
 
 
 def _bring(archive: Path, target: Path, scratch: Path) -> bool:

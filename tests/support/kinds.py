@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.color import lab2rgb, rgb2lab
+from skimage.color import lab2xyz, rgb2lab, xyz2rgb, xyz_tristimulus_values
 
 Array = NDArray[Any]
 
@@ -116,7 +116,8 @@ def _colours(values: Array, kind: Kind) -> Array:
         case "cielab":
             lab = values.astype(np.uint8)
             a_b = lab[..., 1:].view(np.int8)
-            return 255 * lab2rgb(np.dstack([lab[..., :1] / 2.55, a_b]), illuminant="D65")
+            xyz = lab2xyz(np.dstack([lab[..., :1] / 2.55, a_b]), illuminant="D50")
+            return 255 * xyz2rgb(xyz @ _D50_TO_D65.T).clip(0, 1)
         case _:
             return values
 
@@ -132,6 +133,12 @@ def from_ycbcr(values: Array) -> Array:
 def _to_ycbcr(rgb: Array) -> Array:
     y = rgb @ [0.299, 0.587, 0.114]
     return np.stack([y, 128 + (rgb[..., 2] - y) / 1.772, 128 + (rgb[..., 0] - y) / 1.402], axis=-1)
+
+
+_CONES = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+"""Bradford's."""
+_D50, _D65 = (_CONES @ xyz_tristimulus_values(illuminant=light, observer="2") for light in ("D50", "D65"))
+_D50_TO_D65 = np.linalg.inv(_CONES) @ np.diag(_D65 / _D50) @ _CONES
 
 
 def _to_lab(rgb: Array) -> Array:

@@ -23,7 +23,7 @@ from cartloader.files import locked
 from cartloader.results import CatalogResult
 from cartloader_flows.summary import catalog_line
 
-MAGIC = b"PMTiles\x03"
+MAGIC = b"PMTiles\x03" + bytes(119)
 
 # As catalog tools of the field write it: groups of basemaps, lists at the column of their key.
 FIELD = """\
@@ -206,6 +206,8 @@ def test_a_directory_and_another_encoding_are_refused(
         (None, r"dapi.pmtiles: there is no such archive to list; make it with --png2pmtiles"),
         (b"", r"dapi.pmtiles: not a PMTiles archive of version 3"),
         (b"PMTiles\x02", "version 3"),
+        (b"PMTiles\x03", r"dapi.pmtiles: is cut off"),
+        (b"PMTiles\x03" + bytes(23) + b"\x01" + bytes(95), r"dapi.pmtiles: is cut off"),
         (b"\x89PNG\r\n\x1a\n", "version 3"),
     ],
 )

@@ -204,7 +204,7 @@ def test_the_catalog_alone_needs_no_image_but_its_archive(tmp_path: Path) -> Non
     (tmp_path / "a.pmtiles").write_bytes(b"PMTiles")
     with pytest.raises(CatalogError, match=r"a\.pmtiles: not a PMTiles archive of version 3"):
         import_one(job, recorder)
-    (tmp_path / "a.pmtiles").write_bytes(b"PMTiles\3")
+    (tmp_path / "a.pmtiles").write_bytes(b"PMTiles\3" + bytes(119))
     assert import_one(job, recorder) == ImageResult(img_id="a")
     assert gather([job], [lambda: ImageResult(img_id="a")], recorder).catalogs[0].added == ("a",)
     with pytest.raises(UsageError, match="--in-img is missing"):

@@ -248,3 +248,19 @@ def test_what_a_file_with_nodata_leaves_out_has_none(tmp_path: Path, value: int 
     if value is not None:
         np.testing.assert_array_equal(read[..., 1] > 0, there)
     np.testing.assert_array_equal(read_image(path, nodata="none"), stored)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("u8", 2**64 - 1), ("i8", 2**53 + 1), ("u8", 2**53 + 1)])
+def test_whole_numbers_of_64_bits_are_exact(tmp_path: Path, dtype: str, value: int) -> None:
+    picture = np.array([[value, value - 1, 5]], dtype)
+    tifffile.imwrite(tmp_path / "a.tif", picture, extratags=[(42113, 2, 0, f"{value}", True)])
+    for options in ({}, {"nodata": f"{value}"}):
+        assert (read_image(tmp_path / "a.tif", **options)[0, :, 1] > 0).tolist() == [False, True, True]
+
+
+def test_a_value_beside_a_tiff(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.array([[1, 2], [3, 2]], np.uint8))
+    band = '<PAMRasterBand band="1"><NoDataValue>2</NoDataValue></PAMRasterBand>'
+    (tmp_path / "a.tif.aux.xml").write_text(f"<PAMDataset>{band}</PAMDataset>")
+    np.testing.assert_array_equal(read_image(path)[..., 1] > 0, gdal_mask(path))
+    assert not gdal_mask(path).all()

@@ -355,3 +355,56 @@ def test_images_that_are_levels_by_name(tmp_path: Path, names: tuple[str, ...]) 
     np.testing.assert_array_equal(read_image(path, series=3), pages[3])
     with pytest.raises(UsageError, match="--level 3 is out of range"):
         read_image(path, level=3)
+
+
+def test_a_file_that_calls_itself_otherwise_is_not_the_only_one_of_a_set(tmp_path: Path) -> None:
+    for inner in (TWO + block(0, "m_0.tif", "urn:uuid:0"), TWO + block(0, None, "urn:uuid:0")):
+        path = written(tmp_path / "m_1.tif", inner, 1, root='UUID="urn:uuid:1"')
+        assert shows(path, 1)
+        assert bounds_of(path) == (0, 0, 4, 3)
+        with pytest.raises(UsageError, match="--channel DAPI is no channel"):
+            read_image(path, channel="DAPI")
+
+
+@pytest.mark.parametrize("told", ['<TiffData IFD="0" PlaneCount="1"/>', '<TiffData IFD="0"/>'])
+def test_one_block_for_three_pages_of_colour(tmp_path: Path, told: str) -> None:
+    path = written(tmp_path / "a.ome.tif", '<Channel SamplesPerPixel="3"/>' + told, 0, 1, 2, SizeC=3)
+    with pytest.raises(UsageError, match="3 planes and no --page"):
+        read_image(path)
+    assert shows(path, 2, page=2)
+
+
+def test_first_c_may_count_samples(tmp_path: Path) -> None:
+    pictures = [noise((6, 8, 3), seed=number) for number in range(2)]
+    blocks = "".join(f'<TiffData FirstC="{3 * n}" IFD="{n}" PlaneCount="1"/>' for n in range(2))
+    xml = ome_xml('<Channel SamplesPerPixel="3"/>' * 2 + blocks, SIZE, SizeC=6)
+    path = write_pages(tmp_path / "a.ome.tif", pictures, xml, photometric="rgb")
+    for number, picture in enumerate(pictures):
+        np.testing.assert_array_equal(read_image(path, page=number), picture)
+
+
+def test_levels_are_of_the_image_whose_name_they_have(tmp_path: Path) -> None:
+    pages = [noise((40, 64), seed=1), noise((40, 64), seed=2), noise((20, 32), seed=3), noise((20, 32), seed=4)]
+    xml = images((64, 40), (64, 40), (32, 20), (32, 20), names=("A", "B", "A (level 1)", "B level 1"))
+    path = write_pages(tmp_path / "a.ome.tif", pages, xml)
+    for series in (0, 1):
+        np.testing.assert_array_equal(read_image(path, series=series, level=1), pages[series + 2])
+    xml = images((64, 40), (32, 20), names=("tissue", "floor level 1"))
+    path = write_pages(tmp_path / "b.ome.tif", pages[::2], xml)
+    with pytest.raises(UsageError, match="--level 1 is out of range"):
+        read_image(path, level=1)
+
+
+def test_the_size_tells_which_image_a_renamed_file_is(tmp_path: Path) -> None:
+    inner = '<TiffData IFD="0"><UUID FileName="m_{}.tif"/></TiffData>'
+    xml = images((8, 6), (5, 4), inner=inner).decode().replace("m_{}", "m_0", 1).replace("m_{}", "m_1")
+    path = write_pages(tmp_path / "renamed.tif", [noise((4, 5))], xml)
+    assert bounds_of(path) == (0, 0, 10, 8)
+
+
+def test_a_channel_of_lost_metadata(tmp_path: Path) -> None:
+    path = binary_only(tmp_path / "m_1.ome.tif", "set.companion.ome")
+    with pytest.raises(UsageError, match=r"--channel DAPI is no channel.*its metadata are in set\.companion\.ome"):
+        read_image(path, channel="DAPI")
+    with pytest.raises(MetadataError, match=r"its metadata are in set\.companion\.ome"):
+        bounds_of(path, pixel_size="1", stage_position=True)

@@ -217,7 +217,11 @@ class _Reader:
             for (element, pixels), share, own in zip(found, wanted, planes, strict=True)
             if own
         ]
-        sizes = {_pixel_size(pixels)[0] for _, pixels in found}
+        here = self.shape_of(0)
+        fitting = [(share.sizes["X"], share.sizes["Y"]) == (here.width, here.height) for share in wanted]
+        sizes = {
+            _pixel_size(pixels)[0] for (_, pixels), fits in zip(found, fitting, strict=True) if fits or not any(fitting)
+        }
         if len(sizes) > 1 and any(not plane.attributed for own in planes for plane in own):
             problem = "its OME-XML has images of several pixel sizes, and which one this is cannot be told"
             images = [replace(image, pixel_size=None, pixel_size_problem=problem) for image in images]
@@ -253,7 +257,7 @@ class _Reader:
     def _image(self, element: Element, pixels: Element, share: Share, planes: tuple[OmePlane, ...]) -> OmeImage:
         # LogicalChannel: before the schema of 2010
         channels = [*_children(pixels, "Channel")] or [*_children(element, "LogicalChannel")]
-        names = tuple(channel.get("Name", "") for channel in channels)
+        names = tuple(channel.get("Name", "").strip() for channel in channels)
         pixel_size, problem = _pixel_size(pixels)
         samples = share.samples_on(self.shape_of(planes[0].page))
         known = all(plane.attributed for plane in planes)

@@ -126,15 +126,17 @@ def in_turn(shares: Sequence[Share], pages: int, shape_of: ShapeOf) -> list[Shar
             )
         shape = shape_of(start)
         lengths = share.lengths(shape)
-        last = shape_of(min(start + lengths["Z"] * lengths["C"] * lengths["T"], pages) - 1)
-        if {(page.width, page.height) for page in (shape, last)} != {(share.sizes["X"], share.sizes["Y"])}:
-            told, found = f"{share.sizes['X']:,} × {share.sizes['Y']:,}", f"{shape.width:,} × {shape.height:,}"
-            raise ValueError(
-                f"image {number} of its OME-XML is {told} pixels, and page {start} {found}; nothing else says which "
-                "page is which image"
-            )
+        stop = start + lengths["Z"] * lengths["C"] * lengths["T"]
+        for page in range(start, min(stop, pages)):
+            shape = shape_of(page)
+            if (shape.width, shape.height) != (share.sizes["X"], share.sizes["Y"]):
+                told, found = f"{share.sizes['X']:,} × {share.sizes['Y']:,}", f"{shape.width:,} × {shape.height:,}"
+                raise ValueError(
+                    f"image {number} of its OME-XML is {told} pixels, and page {page} {found}; nothing else says which "
+                    "page is which image"
+                )
         placed.append(Share(share.axes, share.sizes, share.samples, (), start))
-        start += lengths["Z"] * lengths["C"] * lengths["T"]
+        start = stop
     return placed
 
 
@@ -153,7 +155,9 @@ def attribute(
     claims: dict[int, list[_Claim]] = {}
     here = [(image, block) for image, block in blocks if block.is_of(file, own_id)]
     if blocks and not here:
-        if len({block.file.lower() or block.uuid for _, block in blocks}) > 1:
+        others = {block.file.lower() or block.uuid for _, block in blocks}
+        # A file that calls itself by a UUID is not the one that has another.
+        if len(others) > 1 or any(own_id and block.uuid for _, block in blocks):
             return finder.pages_as_planes(), (_RENAMED,)
         here = blocks
         notes.append("its OME-XML calls it by another name; it was renamed or copied")
@@ -224,10 +228,10 @@ class _Finder:
 
     def run(self, image: int, block: Block) -> Iterable[tuple[int, int]]:
         """Planes and pages of a block, as far as there are such."""
-        share, lengths = self.shares[image], self.lengths(image)
-        if any(first >= lengths[axis] for first, axis in zip(block.first, share.axes, strict=True)):
+        share, lengths, firsts = self.shares[image], self.lengths(image), self._firsts(image, block)
+        if any(first >= lengths[axis] for first, axis in zip(firsts, share.axes, strict=True)):
             return ()
-        start = sum(first * stride for first, stride in zip(block.first, self._strides(image), strict=True))
+        start = sum(first * stride for first, stride in zip(firsts, self._strides(image), strict=True))
         stop = min(start + self._count(image, block), self._total(image))
         return zip(range(start, stop), range(block.page or 0, self.pages), strict=False)
 
@@ -254,9 +258,26 @@ class _Finder:
         planes = tuple(map(_unknown, range(self.pages)))
         return [planes if number == chosen else () for number in range(len(self.shares))]
 
+    def _firsts(self, image: int, block: Block) -> tuple[int, ...]:
+        """The index of a block's first plane on each axis; some writers count the samples of colour one by one."""
+        share, axis = self.shares[image], self.shares[image].axes.index("C")
+        samples = self._samples_in(image)
+        told = [other.first[axis] for other in share.blocks]
+        if samples == 1 or max(told, default=0) < self.lengths(image)["C"] or any(first % samples for first in told):
+            return block.first
+        return (*block.first[:axis], block.first[axis] // samples, *block.first[axis + 1 :])
+
+    def _samples_in(self, image: int) -> int:
+        """Samples of each plane, as C counts them."""
+        return self.shares[image].sizes["C"] // self.lengths(image)["C"]
+
     def _count(self, image: int, block: Block) -> int:
-        """Pages that a block speaks of."""
-        return block.count if block.count is not None else 1 if block.page is not None else self._total(image)
+        """Pages that a block speaks of; the only one of an image may take three pages of a sample for one of colour."""
+        share = self.shares[image]
+        if block.count is None and block.page is None:
+            return self._total(image)
+        wide = share.samples if len(share.blocks) == 1 and self._samples_in(image) == 1 else 1
+        return wide * (1 if block.count is None else block.count)
 
     def _total(self, image: int) -> int:
         return math.prod(self.lengths(image)[axis] for axis in "ZCT")

@@ -312,27 +312,25 @@ def _from_ycbcr(page: TiffPage) -> Converter:
 
 
 def _from_cielab(samples: Pixels) -> Pixels:
-    """L* of 0 … 255 for 0 … 100, a* and b* as signed bytes (section 23) → sRGB; what has no hue stays grey.
+    """L* of 0 … 255 for 0 … 100, a* and b* as signed bytes (section 23) → sRGB; a* = b* = 0 is grey.
 
-    CIE 15 gives X, Y and Z by the white point, IEC 61966-2-1 gives sRGB. The file's white is taken for that of sRGB, so
-    that a* = b* = 0 is grey whatever it is.
+    CIE 15 gives X, Y and Z by the white point, here D50; IEC 61966-2-1 gives sRGB, whose matrix is the one of its
+    primaries brought from D65 to D50 by Bradford's adaptation, as in its ICC profile.
     """
     lightness = samples[..., 0].astype(np.float64) * (100 / 255)
     a, b = (samples[..., band].astype(np.uint8).view(np.int8).astype(np.float64) for band in (1, 2))
     y = (lightness + 16) / 116
     ratio = np.stack([y + a / 500, y, y - b / 200], axis=-1)
     ratio = np.where(ratio > 6 / 29, ratio**3, (ratio - 4 / 29) * (3 * (6 / 29) ** 2))
-    light = ((ratio * _WHITE) @ _XYZ_TO_SRGB.T).clip(0, 1)
+    light = ((ratio * _SRGB_TO_XYZ.sum(axis=1)) @ np.linalg.inv(_SRGB_TO_XYZ).T).clip(0, 1)
     shade = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     colours: Pixels = np.rint(shade * 255).astype(np.uint8)
     return colours
 
 
-_XYZ_TO_SRGB = np.array(
-    [[3.2406255, -1.537208, -0.4986286], [-0.9689307, 1.8757561, 0.0415175], [0.0557101, -0.2040211, 1.0569959]]
+_SRGB_TO_XYZ = np.array(
+    [[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]
 )
-_WHITE = np.linalg.inv(_XYZ_TO_SRGB).sum(axis=1)
-"""X, Y and Z of what sRGB shows as white."""
 
 
 def _rationals(page: TiffPage, code: int) -> tuple[float, ...] | None:

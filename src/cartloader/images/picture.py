@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import rasterio
 from affine import Affine
-from defusedxml import DefusedXmlException, ElementTree
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
@@ -23,7 +22,7 @@ from rasterio.windows import Window as GdalWindow
 from cartloader.crs import LOCAL, crs_text
 from cartloader.errors import CartloaderError, InputError
 from cartloader.images.chunks import Jpeg, Png
-from cartloader.images.nodata import NONE, has_no_data, nodata_value
+from cartloader.images.nodata import NONE, aux_text, has_no_data, nodata_value
 from cartloader.images.photometric import ramp_of
 from cartloader.images.plane import COPIES, Pixels, Window, hidden
 from cartloader.params import PixelOptions
@@ -67,26 +66,17 @@ def open_dataset(path: Path, inside: str | None = None) -> Iterator[DatasetReade
             raise InputError(f"{path}: is no picture that can be read ({' '.join(str(error).split())})") from error
 
 
-def georeference_of(dataset: DatasetReader) -> tuple[Affine, str | None] | None:
-    """Pixel → map and the CRS as text, where the file or a world file beside it has them."""
-    if dataset.transform.is_identity:
+def georeference_of(dataset: DatasetReader, *, told: bool = False) -> tuple[Affine, str | None] | None:
+    """Pixel → map and the CRS as text, where the file or a world file beside it has them.
+
+    ``told``: it is known that the file says where it lies; else GDAL's pixel of 1 at 0,0 means that it does not.
+    """
+    if dataset.transform.is_identity and not told:
         return None
     text = crs_text(dataset.crs)
     if text and text.startswith(LOCAL):
-        text = _told_beside(Path(dataset.name)) or text
+        text = aux_text(Path(dataset.name), "SRS") or text
     return dataset.transform, text
-
-
-def _told_beside(path: Path) -> str | None:
-    """The text of a reference in the file that GDAL keeps beside a picture: PROJ fills in a unit where it has none."""
-    aux = path.with_name(f"{path.name}.aux.xml")
-    if not aux.is_file():
-        return None
-    try:
-        told: str | None = ElementTree.parse(aux).findtext("SRS")
-    except (ElementTree.ParseError, DefusedXmlException, OSError, ValueError, RecursionError):
-        return None
-    return told
 
 
 class PicturePlane:

@@ -138,7 +138,8 @@ def _told_by_ome(tiff: Tiff, series: Series, chosen: list[PlaneRef], finest: Tif
     """
     ome = series.ome
     if ome is None:
-        return {"pixel_size_problem": f"its metadata are in {tiff.lost}, which is not beside it"} if tiff.lost else {}
+        problem = _lost(tiff)
+        return {"pixel_size_problem": problem, "stage_position_problem": problem} if problem else {}
     if (ome.width, ome.height) != (finest.imagewidth, finest.imagelength):
         told, found = f"{ome.width:,} × {ome.height:,}", f"{finest.imagewidth:,} × {finest.imagelength:,}"
         problem = f"its OME-XML describes a picture of {told} pixels, and it has {found}"
@@ -150,6 +151,11 @@ def _told_by_ome(tiff: Tiff, series: Series, chosen: list[PlaneRef], finest: Tif
         "stage_position": None if isinstance(position, str) else position,
         "stage_position_problem": position if isinstance(position, str) else "",
     }
+
+
+def _lost(tiff: Tiff) -> str:
+    """What is to be said of metadata that are not there."""
+    return f"its metadata are in {tiff.lost}, which is not beside it" if tiff.lost else ""
 
 
 def _stage_position(ome: OmeImage, chosen: list[PlaneRef]) -> tuple[float, float] | str | None:
@@ -217,6 +223,7 @@ def _channel_index(tiff: Tiff, series: Series, wanted: str) -> int:
     found = "names several channels" if named else "is no channel"
     elsewhere = series.ome.elsewhere if series.ome else {}
     siblings = [f"; {name} is in {file}" for name, file in elsewhere.items() if name.casefold() == wanted.casefold()]
+    siblings += [f"; {_lost(tiff)}"] if tiff.lost else []
     raise UsageError(f"{tiff.path}: --channel {wanted} {found}; there are {listed}{''.join(siblings[:1])}")
 
 
@@ -245,7 +252,7 @@ def _georeference(tiff: Tiff, page: TiffPage) -> tuple[Affine, str | None] | Non
 
     inside = f"GTIFF_DIR:off:{page.offset}:{tiff.path}" if tagged and page.offset != tiff.first.offset else None
     with open_dataset(tiff.path, inside) as dataset:
-        found = georeference_of(dataset)
+        found = georeference_of(dataset, told=tagged)
     keys = page.tags.valueof(_GEO_KEYS)
     named = not isinstance(keys, tuple) or bool({*keys[4::4]} - {_RASTER_TYPE})
     return found if found is None or named or aux else (found[0], None)

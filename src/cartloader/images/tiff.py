@@ -32,7 +32,7 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _REDUCED, _MASK = 1, 4
 """Bits of NewSubfileType."""
-_LEVEL_NAME = re.compile(r"(?<![a-z])(?:level|resolution)[\s#_:=-]*(\d{1,3})\s*$", re.IGNORECASE)
+_LEVEL_NAME = re.compile(r"(?<![a-z])(?:level|resolution)[\s#_:=-]*(\d{1,3})[\s)\]]*$", re.IGNORECASE)
 """How some writers name the Image that is a lower level of the one before it."""
 _GREATEST_STEP = 8
 """Whole number by which a level is smaller than the one before, at most: a label may fit a greater one by chance."""
@@ -252,15 +252,21 @@ def _further_levels(file: tifffile.TiffFile, ome: Ome) -> list[list[list[int]]]:
             [*range(first, first + count)] for first in range(start, len(file.pages) - count + 1, count)[:_DEEPEST]
         ]
         named = []
-        own = _LEVEL_NAME.search(image.name)
-        for level, further in enumerate(ome.images[number + 1 :], start=int(own[1]) + 1 if own else 1):
-            match = _LEVEL_NAME.search(further.name)
-            if not match or int(match[1]) != level or len(further.planes) != count:
-                break
-            named.append([plane.page for plane in further.planes])
+        base, level = _base_and_level(image.name)
+        for further in ome.images[number + 1 :]:
+            if _base_and_level(further.name) == (base, level + 1) and len(further.planes) == count:
+                named.append([plane.page for plane in further.planes])
+                level += 1
         free = list(itertools.takewhile(lambda pages: not taken & {*pages}, behind))
         found.append(_exact_levels(file, [plane.page for plane in image.planes], named or free))
     return found
+
+
+def _base_and_level(name: str) -> tuple[str, int]:
+    """The name of an Image without the level that it may be, and the level; 0 where it says none."""
+    match = _LEVEL_NAME.search(name)
+    base = name[: match.start()] if match else name
+    return base.strip(" ([#_:=-,;./").casefold(), int(match[1]) if match else 0
 
 
 def _exact_levels(file: tifffile.TiffFile, pages: list[int], candidates: list[list[int]]) -> list[list[int]]:

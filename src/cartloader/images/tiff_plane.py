@@ -8,7 +8,7 @@ from tifffile import TiffPage
 
 from cartloader.errors import InputError
 from cartloader.images.gdal_samples import GdalSamples
-from cartloader.images.nodata import NONE, has_no_data, nodata_value
+from cartloader.images.nodata import NONE, has_no_data, nodata_value, told_beside
 from cartloader.images.photometric import scheme_of
 from cartloader.images.plane import Masked, Pixels, Plane, Window, full, hidden
 from cartloader.images.samples import Samples, SegmentSamples, StoredSamples, decoder_of
@@ -67,13 +67,11 @@ class TiffPlane:
                 what = f"{depth} slices in one page" if self.height * self.width else size
                 raise InputError(f"{tiff.path}: has {what}, which cannot be shown")
             self._convert = scheme.converter(tiff.path)
-            told = page.tags.valueof(_NODATA, ref.levels[0].tags.valueof(_NODATA))
+            told = page.tags.valueof(_NODATA, ref.levels[0].tags.valueof(_NODATA)) or told_beside(tiff.path)
             # GDAL means no data where it leaves tiles out of a file that has a value for it.
             fill = nodata_value(None, told, np.dtype(page.dtype)) or 0
             self._samples = _samples(tiff, ref, page, options, None if scheme.needs_gdal else fill)
-            self._nodata = None
-            if not scheme.needs_gdal:
-                self._nodata = nodata_value(options.nodata, told, np.dtype(page.dtype))
+            self._nodata = nodata_value(options.nodata, told, np.dtype(page.dtype))
         self._counted = 1 if ref.sample is not None else scheme.stored_colours
         self.colours, self.dtype, self.tint, self.notes = scheme.colours, scheme.dtype, scheme.tint, scheme.notes
         self.block, self.stored = self._samples.block, self._samples.stored
