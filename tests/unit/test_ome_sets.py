@@ -374,6 +374,24 @@ def test_one_block_for_three_pages_of_colour(tmp_path: Path, told: str) -> None:
     assert shows(path, 2, page=2)
 
 
+@pytest.mark.parametrize("order", ["XYCZT", "XYZCT"])
+def test_blocks_of_three_pages_each(tmp_path: Path, order: str) -> None:
+    inner = '<Channel SamplesPerPixel="3"/><TiffData IFD="0"/><TiffData FirstZ="1" IFD="3"/>'
+    path = written(tmp_path / "a.ome.tif", inner, *range(6), SizeC=3, SizeZ=2, DimensionOrder=order)
+    for z in range(2):
+        for channel in range(3):
+            assert shows(path, 3 * z + channel, z=z, channel=f"{channel}")
+
+
+def test_a_page_of_another_image_is_not_taken(tmp_path: Path) -> None:
+    first = images((8, 6), inner='<Channel SamplesPerPixel="3"/><TiffData IFD="0"/>').decode()
+    second = images((8, 6), inner='<TiffData IFD="1"/>').decode()
+    xml = first.replace('SizeC="1"', 'SizeC="3"').replace("</OME>", second[second.index("<Image") :])
+    path = write_pages(tmp_path / "a.ome.tif", [page(0), page(1)], xml)
+    assert shows(path, 0, series=0)
+    assert shows(path, 1, series=1)
+
+
 def test_first_c_may_count_samples(tmp_path: Path) -> None:
     pictures = [noise((6, 8, 3), seed=number) for number in range(2)]
     blocks = "".join(f'<TiffData FirstC="{3 * n}" IFD="{n}" PlaneCount="1"/>' for n in range(2))
@@ -389,6 +407,10 @@ def test_levels_are_of_the_image_whose_name_they_have(tmp_path: Path) -> None:
     path = write_pages(tmp_path / "a.ome.tif", pages, xml)
     for series in (0, 1):
         np.testing.assert_array_equal(read_image(path, series=series, level=1), pages[series + 2])
+    names = ("scan", "scan", "scan level 1", "scan level 1")
+    path = write_pages(tmp_path / "c.ome.tif", pages, images((64, 40), (64, 40), (32, 20), (32, 20), names=names))
+    with pytest.raises(UsageError, match="--level 1 is out of range"):
+        read_image(path, series=1, level=1)
     xml = images((64, 40), (32, 20), names=("tissue", "floor level 1"))
     path = write_pages(tmp_path / "b.ome.tif", pages[::2], xml)
     with pytest.raises(UsageError, match="--level 1 is out of range"):

@@ -232,8 +232,11 @@ class _Finder:
         if any(first >= lengths[axis] for first, axis in zip(firsts, share.axes, strict=True)):
             return ()
         start = sum(first * stride for first, stride in zip(firsts, self._strides(image), strict=True))
-        stop = min(start + self._count(image, block), self._total(image))
-        return zip(range(start, stop), range(block.page or 0, self.pages), strict=False)
+        count, step = self._count(image, block), 1
+        if wide := self._wide(image, block):
+            count, step = wide, self._strides(image)[share.axes.index("C")]
+        stop = min(start + count * step, self._total(image))
+        return zip(range(start, stop, step), range(block.page or 0, self.pages), strict=False)
 
     def lacks_pages(self, image: int, block: Block) -> bool:
         """Whether a block speaks of pages beyond the last one."""
@@ -272,12 +275,17 @@ class _Finder:
         return self.shares[image].sizes["C"] // self.lengths(image)["C"]
 
     def _count(self, image: int, block: Block) -> int:
-        """Pages that a block speaks of; the only one of an image may take three pages of a sample for one of colour."""
-        share = self.shares[image]
-        if block.count is None and block.page is None:
-            return self._total(image)
-        wide = share.samples if len(share.blocks) == 1 and self._samples_in(image) == 1 else 1
-        return wide * (1 if block.count is None else block.count)
+        """Pages that a block speaks of."""
+        return block.count if block.count is not None else 1 if block.page is not None else self._total(image)
+
+    def _wide(self, image: int, block: Block) -> int:
+        """Pages of one sample that a block takes for one page of colour; 0 where it does not, or others have them."""
+        share, page = self.shares[image], block.page or 0
+        channel = self._firsts(image, block)[share.axes.index("C")]
+        if share.samples == 1 or self._samples_in(image) > 1 or self._count(image, block) != 1 or channel:
+            return 0
+        others = {other.page or 0 for one in self.shares for other in one.blocks if other is not block}
+        return 0 if others & {*range(page, page + share.samples)} else share.samples
 
     def _total(self, image: int) -> int:
         return math.prod(self.lengths(image)[axis] for axis in "ZCT")

@@ -6,12 +6,9 @@ siblings of a multi-file set do not matter.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import os
-import re
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -25,21 +22,17 @@ from tifffile import TiffPage
 
 from cartloader.errors import CartloaderError, InputError
 from cartloader.images.ome import Ome, OmeImage, PageShape, is_ome, named_in, read_ome
-from cartloader.images.photometric import JPEG, JPEG_2000, RGB, SEPARATE, YCBCR, scheme_of
+from cartloader.images.ome_levels import further_levels
+from cartloader.images.pages import check_chain, mended, page_at, parsing, size_of
+from cartloader.images.photometric import scheme_of
 
 # tifffile logs what it finds odd; a user gets our sentence, or a picture.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _REDUCED, _MASK = 1, 4
 """Bits of NewSubfileType."""
-_LEVEL_NAME = re.compile(r"(?<![a-z])(?:level|resolution)[\s#_:=-]*(\d{1,3})[\s)\]]*$", re.IGNORECASE)
-"""How some writers name the Image that is a lower level of the one before it."""
-_GREATEST_STEP = 8
-"""Whole number by which a level is smaller than the one before, at most: a label may fit a greater one by chance."""
 _SHOWN = 120
 """Characters of a plane's label at most."""
-_DEEPEST = 20
-"""Levels of a pyramid at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +100,7 @@ class Tiff:
                 return None
             for index in range(_top_index(page) + 1, len(self.file.pages)):
                 following = page_at(self.file, index)
-                kind, same = int(following.subfiletype), _size(following) == _size(page)
+                kind, same = int(following.subfiletype), size_of(following) == size_of(page)
                 if kind & _MASK and same:
                     return following
                 if same or not kind & (_MASK | _REDUCED):
@@ -134,7 +127,7 @@ def open_tiff(path: Path) -> Iterator[Tiff]:
     with ExitStack() as stack:
         with parsing(path):
             file = stack.enter_context(tifffile.TiffFile(path, is_ome=False))
-            _check_chain(path, file)
+            check_chain(path, file)
             first = page_at(file, 0)
             ome = Ome()
             if is_ome(first.description):
@@ -148,65 +141,13 @@ def open_tiff(path: Path) -> Iterator[Tiff]:
         yield Tiff(path, file, first, series, descriptor, size, stack, ome.notes if ome.images else (), ome.lost)
 
 
-def _check_chain(path: Path, file: tifffile.TiffFile) -> None:
-    """Make sure that the directories end: tifffile would follow a circle forever.
-
-    Raises:
-        InputError: one of them leads back to another.
-    """
-    handle, form = file.filehandle, file.tiff
-    seen: set[int] = set()
-    handle.seek(4 if form.version == 42 else 8)
-    with suppress(struct.error):  # a file that is cut off
-        while offset := struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]:
-            if offset in seen:
-                raise InputError(f"{path}: is damaged; its directories lead in a circle")
-            seen.add(offset)
-            handle.seek(offset)
-            count = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0]
-            handle.seek(offset + form.tagnosize + count * form.tagsize)
-
-
-@contextmanager
-def parsing(path: Path) -> Iterator[None]:
-    """A damaged file makes tifffile raise exceptions of any kind."""
-    try:
-        yield
-    except (CartloaderError, MemoryError):
-        raise
-    except Exception as error:
-        raise InputError(f"{path}: is no TIFF that can be read ({' '.join(str(error).split())})") from error
-
-
-def page_at(file: tifffile.TiffFile, index: int) -> TiffPage:
-    """A top-level page, with what its writer is known to say wrongly put right."""
-    return mended(file, file.pages[index].aspage())
-
-
-def mended(file: tifffile.TiffFile, page: TiffPage) -> TiffPage:
-    """A page whose JPEG is read as what it is.
-
-    A separate plane has one component, which cannot be subsampled; Bio-Formats calls red, green and blue YCbCr.
-    JPEG 2000 has its own word for how components are sampled.
-    """
-    if not all(isinstance(size, int) for size in (page.imagewidth, page.imagelength, page.samplesperpixel)):
-        raise ValueError("its size is no whole number")
-    if page.compression in JPEG_2000:
-        page.subsampling = (1, 1)
-    if page.compression in JPEG and page.planarconfig == SEPARATE and page.photometric == YCBCR:
-        page.subsampling = (1, 1)
-        if is_ome(file.pages.first.description):
-            page.photometric = RGB
-    return page
-
-
 def _shape_of(file: tifffile.TiffFile, index: int) -> PageShape:
     page = page_at(file, index)
     return PageShape(page.imagelength, page.imagewidth, page.samplesperpixel)
 
 
 def _ome_series(path: Path, file: tifffile.TiffFile, ome: Ome) -> Iterator[Series]:
-    levels = _further_levels(file, ome)
+    levels = further_levels(file, ome)
     for image, lower in zip(ome.images, levels, strict=True):
         samples = _samples(page_at(file, image.planes[0].page))
         count = (max(plane.c for plane in image.planes) + 1) * len(samples)
@@ -235,69 +176,6 @@ def _ome_levels(path: Path, file: tifffile.TiffFile, index: int, lower: list[int
         page = page_at(file, index)
         subs = [mended(file, sub.aspage()) for sub in page.pages or () if sub is not None]
         return page, *(subs or [page_at(file, further) for further in lower])
-
-
-def _further_levels(file: tifffile.TiffFile, ome: Ome) -> list[list[list[int]]]:
-    """The pages that hold the lower levels of each image: for each level, one page for each plane.
-
-    They are pages that no image has, right behind those of the image, or the Images behind it that are named so; and
-    each level is an exact part of the one before.
-    """
-    taken = {plane.page for image in ome.images for plane in image.planes}
-    found = []
-    for number, image in enumerate(ome.images):
-        count = len(image.planes)
-        start = max(plane.page for plane in image.planes) + 1
-        behind = [
-            [*range(first, first + count)] for first in range(start, len(file.pages) - count + 1, count)[:_DEEPEST]
-        ]
-        named = []
-        base, level = _base_and_level(image.name)
-        for further in ome.images[number + 1 :]:
-            if _base_and_level(further.name) == (base, level + 1) and len(further.planes) == count:
-                named.append([plane.page for plane in further.planes])
-                level += 1
-        free = list(itertools.takewhile(lambda pages: not taken & {*pages}, behind))
-        found.append(_exact_levels(file, [plane.page for plane in image.planes], named or free))
-    return found
-
-
-def _base_and_level(name: str) -> tuple[str, int]:
-    """The name of an Image without the level that it may be, and the level; 0 where it says none."""
-    match = _LEVEL_NAME.search(name)
-    base = name[: match.start()] if match else name
-    return base.strip(" ([#_:=-,;./").casefold(), int(match[1]) if match else 0
-
-
-def _exact_levels(file: tifffile.TiffFile, pages: list[int], candidates: list[list[int]]) -> list[list[int]]:
-    """The candidates up to the first that is no exact level of the one before."""
-    levels = []
-    above = page_at(file, pages[0])
-    for candidate in candidates:
-        below = [page_at(file, page) for page in candidate]
-        if not all(_is_level(above, page) for page in below):
-            break
-        levels.append(candidate)
-        above = below[0]
-    return levels
-
-
-def _is_level(above: TiffPage, below: TiffPage) -> bool:
-    """Whether a page is another one with both sides divided by one whole number, rounded either way."""
-    if (above.dtype, above.samplesperpixel, above.photometric) != (
-        below.dtype,
-        below.samplesperpixel,
-        below.photometric,
-    ):
-        return False
-    factor = round(above.imagewidth / max(below.imagewidth, 1))
-    return 1 < factor <= _GREATEST_STEP and all(
-        small in {large // factor, -(-large // factor)} for large, small in zip(_size(above), _size(below), strict=True)
-    )
-
-
-def _size(page: TiffPage) -> tuple[int, int]:
-    return page.imagelength, page.imagewidth
 
 
 def _top_index(page: TiffPage) -> int:

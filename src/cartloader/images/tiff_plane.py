@@ -9,10 +9,11 @@ from tifffile import TiffPage
 from cartloader.errors import InputError
 from cartloader.images.gdal_samples import GdalSamples
 from cartloader.images.nodata import NONE, has_no_data, nodata_value, told_beside
+from cartloader.images.pages import parsing
 from cartloader.images.photometric import scheme_of
 from cartloader.images.plane import Masked, Pixels, Plane, Window, full, hidden
 from cartloader.images.samples import Samples, SegmentSamples, StoredSamples, decoder_of
-from cartloader.images.tiff import PlaneRef, Tiff, open_tiff, parsing
+from cartloader.images.tiff import PlaneRef, Tiff, open_tiff
 from cartloader.params import PixelOptions
 
 _NODATA = 42113
