@@ -264,3 +264,14 @@ def test_a_value_beside_a_tiff(tmp_path: Path) -> None:
     (tmp_path / "a.tif.aux.xml").write_text(f"<PAMDataset>{band}</PAMDataset>")
     np.testing.assert_array_equal(read_image(path)[..., 1] > 0, gdal_mask(path))
     assert not gdal_mask(path).all()
+
+
+@pytest.mark.parametrize(("background", "shade"), [("white", 255), ("black", 0)])
+def test_a_background_is_seen_where_a_file_with_nodata_leaves_out(tmp_path: Path, background: str, shade: int) -> None:
+    picture = np.full((48, 48, 1), 90, np.uint8)
+    picture[:16, 16:30] = 7  # a whole tile of it GDAL would leave out
+    path = sparse(tmp_path / "a.tif", picture, nodata=7)
+    read = read_image(path, background=background)
+    assert read[0, 0].tolist() == [shade, 255]
+    assert read[0, 20, 1] == 0
+    assert read[0, 40].tolist() == [90, 255]

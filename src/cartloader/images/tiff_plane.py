@@ -88,10 +88,10 @@ class TiffPlane:
             if self._sample is not None:
                 stored = stored[..., self._sample : self._sample + 1]
             pixels = self._convert(stored)
+            if self._nodata is not None:
+                pixels = hidden(pixels, self.colours, has_no_data(stored[..., : self._counted], self._nodata))
             if self._background is not None and left_out is not None:
                 pixels = self._on_background(pixels, left_out)
-            if self._nodata is not None:
-                return hidden(pixels, self.colours, has_no_data(stored[..., : self._counted], self._nodata))
             return pixels
 
     def _on_background(self, pixels: Pixels, left_out: NDArray[np.bool_]) -> Pixels:
