@@ -122,8 +122,8 @@ def plan_pyramid(
     """
     if not all(abs(edge) <= HALF_MAP * (1 + 1e-9) for edge in (box.left, box.right, box.bottom, box.top)):
         raise BoundsError(
-            f"{name}: lies outside the map, which ends at ±{HALF_MAP:,.0f} map units; check the bounds and --srs, or give "
-            "--georef-bounds or --pixel-size in place of what the file says"
+            f"{name}: lies outside the map, which ends at ±{HALF_MAP:,.0f} map units; check the bounds and --srs, or "
+            "give --georef-bounds or --pixel-size in place of what the file says"
         )
     too_small = pixel_size * (1 + ENOUGH) < resolution(FINEST_ZOOM, tile)
     natural = FINEST_ZOOM if too_small else natural_zoom(pixel_size, tile)
