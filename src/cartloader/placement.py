@@ -53,7 +53,7 @@ def place(source: Source, params: GeoreferenceParams) -> Placement:
     """Put the image where the options or its own metadata say, laid down as the orientation says.
 
     Explicit bounds (``--georef-bounds``, ``-tsv``, ``--georef-pixel-tsv``) are those of the finished picture; all
-    others are those of the picture as stored, so that a quarter turn swaps width and height (SPEC: orientation).
+    others are those of the picture as stored, so that a quarter turn swaps width and height.
 
     Raises:
         BoundsError: no bounds, bounds without area, or a spatial reference in which no picture can lie.

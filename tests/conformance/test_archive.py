@@ -123,7 +123,7 @@ def test_grey_stays_grey(tmp_path: Path) -> None:
     assert modes == {"L", "LA"}
 
 
-@pytest.mark.parametrize("bands", [1, 3, 4])
+@pytest.mark.parametrize("bands", [1, pytest.param(3, marks=pytest.mark.slow), 4])
 def test_each_zoom_is_the_halved_zoom_below_without_seams(tmp_path: Path, bands: int) -> None:
     pixels = blobs(1300, 1500, bands)
     if bands == 4:
@@ -196,7 +196,7 @@ def test_transparent_tiles_are_left_out(tmp_path: Path) -> None:
     assert not list((tmp_path / "none").glob("*.pmtiles"))
 
 
-@pytest.mark.parametrize("kernel", ["cubic", "near", "mode"])
+@pytest.mark.parametrize("kernel", ["cubic", pytest.param("near", marks=pytest.mark.slow), "mode"])
 def test_threads_do_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str) -> None:
     picture = save(tmp_path / "picture.png", blobs(1000, 1200, 4))
     made = []

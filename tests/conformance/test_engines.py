@@ -34,6 +34,9 @@ from cartloader.params import TOOLS
 from cartloader.report import Quiet
 from cartloader.tiles.archive import Archive, read_archive
 
+SOME_NOW = [
+    case if n % 2 else pytest.param(case, id=case.name, marks=pytest.mark.slow) for n, case in enumerate(TWELVE)
+]
 MARGIN = 4
 """Level pixels at the border that the kernels of two grids fill in differently."""
 
@@ -69,7 +72,7 @@ def premultiplied(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
 @pytest.mark.parametrize(
     "y_down", [pytest.param(True, id="y-down"), pytest.param(False, id="y-up", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("case", TWELVE, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", SOME_NOW, ids=lambda case: case.name)
 def test_both_engines_show_the_same(tmp_path: Path, case: Case, y_down: bool) -> None:
     path, options = write_picture(case.name, tmp_path), dict(case.options)
     if bounds := case.bounds(y_down=y_down):
@@ -137,7 +140,15 @@ def gradient(rows: int, columns: int) -> NDArray[np.uint8]:
     return picture
 
 
-@pytest.mark.parametrize("wanted", [(17, 19), (18, 18), (16, 21), (13, 18)])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        (17, 19),
+        (18, 18),
+        pytest.param((16, 21), marks=pytest.mark.slow),
+        pytest.param((13, 18), marks=pytest.mark.slow),
+    ],
+)
 def test_zooms_may_be_chosen(tmp_path: Path, wanted: tuple[int, int]) -> None:
     """Natural are z17 to z19; coarser tiles do not change where finer ones are left out."""
     path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
@@ -152,7 +163,7 @@ def test_zooms_may_be_chosen(tmp_path: Path, wanted: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("more", [-9e-7, -1e-8, 0, 1e-9])
-@pytest.mark.parametrize("y_down", [True, False])
+@pytest.mark.parametrize("y_down", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_pixel_as_large_as_a_zooms(tmp_path: Path, more: float, y_down: bool) -> None:
     """GDAL by itself takes the zoom beyond for most of these."""
     side = 2 * HALF_MAP / (512 << 18) * (1 + more)
@@ -181,7 +192,15 @@ def test_the_archive_says_where_the_picture_is_and_how_it_was_made(tmp_path: Pat
         assert database.execute("SELECT count(*) FROM tiles").fetchone() == (int(tools.entries.runs.sum()),)
 
 
-@pytest.mark.parametrize("kernel", ["near", "bilinear", "cubicspline", "lanczos", "average", "mode"])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        "near",
+        "cubicspline",
+        "mode",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("bilinear", "lanczos", "average")),
+    ],
+)
 def test_every_kernel_runs(tmp_path: Path, kernel: str) -> None:
     path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
     told, view = imported(path, tmp_path / "gdal", engine="gdal", resample=kernel, blocksize=256)[1:]

@@ -58,7 +58,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("bands", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("place", PLACES)
 def test_the_finest_zoom_is_gdals_cubic_on_the_exact_grid(tmp_path: Path, place: str, bands: int) -> None:
     picture = texture(900, 1300, bands)

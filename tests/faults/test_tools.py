@@ -229,7 +229,10 @@ def names(out: OutputPrefix) -> set[str]:
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("tool", ["gdal_translate", "gdaladdo", "gdalinfo", "pmtiles"])
+@pytest.mark.parametrize(
+    "tool",
+    ["gdal_translate", *(pytest.param(tool, marks=pytest.mark.slow) for tool in ("gdaladdo", "gdalinfo", "pmtiles"))],
+)
 def test_a_tool_that_is_killed_twice_and_then_succeeds(tmp_path: Path, placed: OutputPrefix, tool: str) -> None:
     fake = stand_in(tmp_path, tool, "[ $n -lt 2 ] && kill -9 $$")
     result = actions.png2pmtiles(Png2PmtilesParams(out=placed, **{tool: str(fake)}))
@@ -249,6 +252,7 @@ def test_a_lasting_failure_has_one_attempt_and_loses_nothing(tmp_path: Path, pla
 
 
 @pytest.mark.usefixtures("fast")
+@pytest.mark.slow
 def test_the_time_out_is_an_option(tmp_path: Path, placed: OutputPrefix) -> None:
     fake = stand_in(tmp_path, "pmtiles", "[ $n -lt 1 ] && sleep 60")
     start = time.monotonic()

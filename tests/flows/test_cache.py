@@ -102,7 +102,7 @@ def flip(path: Path) -> None:
     [
         pytest.param("a.json", Path.unlink, (True, False), marks=pytest.mark.slow),
         pytest.param("a.transform.png", cut, (False, True), marks=pytest.mark.slow),
-        ("a.pmtiles", flip, (True, False)),
+        pytest.param("a.pmtiles", flip, (True, False), marks=pytest.mark.slow),
         ("a.geotif.tif", flip, (False, True)),
     ],
 )

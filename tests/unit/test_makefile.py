@@ -71,7 +71,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith("a.mk")}
 
 
-@pytest.mark.parametrize("engine", ["native", "gdal"])
+@pytest.mark.parametrize("engine", ["native", pytest.param("gdal", marks=pytest.mark.slow)])
 def test_make_writes_the_same_bytes(slide: Path, tmp_path: Path, engine: str) -> None:
     if engine == "gdal":
         require_tools()
@@ -195,6 +195,7 @@ def test_no_other_file_is_overwritten(slide: Path, tmp_path: Path, capsys: pytes
     assert (tmp_path / "notes.mk").read_text() == "all:\n"
 
 
+@pytest.mark.slow
 def test_each_image_enters_a_shared_catalog(slide: Path, tmp_path: Path) -> None:
     """Also one whose first attempt failed, after another one has succeeded; and again when the catalog is gone."""
     catalog = tmp_path / "the;c%t [a]#log.yaml"

@@ -167,8 +167,13 @@ IMPORTS: dict[str, tuple[int, dict[str, Any], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("threads", [1, 2, pytest.param(6, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", IMPORTS)
+@pytest.mark.parametrize(
+    "threads", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(6, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in {"average", "jpeg2000"} else []) for name in IMPORTS],
+)
 def test_memory_is_within_a_quarter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, name: str) -> None:
     bands, layout, options = IMPORTS[name]
     pixels = np.tile(tissue(1024, 1024, bands), (3, 3) if bands == 1 else (3, 3, 1))

@@ -160,7 +160,7 @@ def _mended(strip: Bytes, size: tuple[int, int], kernel: Image.Resampling, box: 
 def halved(pixels: Bytes, *, nearest: bool) -> Bytes:
     """Half the size, one pixel of margin on each side used up: 2:1 by Pillow's Hamming kernel, four pixels wide.
 
-    ``nearest`` takes the upper-left of each four instead, as SPEC asks of ``--resample near``.
+    ``nearest`` takes the upper-left of each four instead, for ``--resample near``.
     """
     height, width, _ = pixels.shape
     if nearest:
