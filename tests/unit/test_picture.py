@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from numpy.typing import NDArray
 from PIL import Image
 from support.rasters import noise, read_image, read_whole, smooth, with_source
@@ -298,3 +299,18 @@ def test_a_ramp_with_transparent_entries_is_a_grey_plane_with_alpha(tmp_path: Pa
     np.testing.assert_array_equal(read[..., 0], index[..., 0])
     np.testing.assert_array_equal(read[..., 1], np.array([0, 128] + [255] * 254)[index[..., 0]])
     assert with_source(path, lambda source: source.plane.tint) == "#ff7f00"
+
+
+def test_a_mended_picture_keeps_the_mask_beside_it(tmp_path: Path) -> None:
+    jpeg(tmp_path / "a.jpg", lambda data: behind_the_head(data, b"\0\0\0"))
+    there = np.ones((44, 60), np.uint8)
+    there[:10, :20] = 0
+    profile = {"driver": "GTiff", "height": 44, "width": 60, "count": 1, "dtype": "uint8"}
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False),
+        rasterio.open(tmp_path / "b.tif", "w", **profile, transform=rasterio.Affine(1, 0, 9, 0, -1, 9)) as dataset,
+    ):
+        dataset.write(there, 1)
+        dataset.write_mask(there > 0)
+    (tmp_path / "b.tif.msk").rename(tmp_path / "a.jpg.msk")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg")[..., 3] > 0, there > 0)

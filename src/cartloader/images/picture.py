@@ -93,6 +93,7 @@ class PicturePlane:
             UsageError: ``--nodata`` is no value of its type.
         """
         self._path, self._dataset, self._opened = path, dataset, opened
+        self._masks = dataset  # a mended copy knows nothing of the files beside the picture
         self.height, self.width = dataset.height, dataset.width
         self.block = (STRIP_ROWS, self.width)
         self._mended = False
@@ -154,7 +155,7 @@ class PicturePlane:
             if self._nodata is not None:
                 pixels = hidden(pixels, self.colours, has_no_data(colours, self._nodata))
             if self._has_mask:
-                pixels = hidden(pixels, self.colours, self._dataset.read_masks(1, window=_box(window)) == 0)
+                pixels = hidden(pixels, self.colours, self._masks.read_masks(1, window=_box(window)) == 0)
             return pixels
 
     def _bands(self, window: Window) -> Pixels:
