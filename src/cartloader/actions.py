@@ -132,7 +132,7 @@ def suited(params: RasterT, source: Source) -> RasterT:
     }
     if source.plane.tint:
         update["colorize"] = params.colorize or source.plane.tint
-        if params.upper_thres_quantile is None:
+        if params.upper_thres_quantile is None and source.plane.dtype != np.uint8:
             update.setdefault("upper_thres_intensity", full(source.plane.dtype))
     return params.model_copy(update=update)
 
