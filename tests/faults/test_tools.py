@@ -135,7 +135,10 @@ def test_a_busy_program_is_tried_again(tmp_path: Path) -> None:
     run(call(program))
 
 
-@pytest.mark.parametrize("ignores", ["", "trap '' TERM; "], ids=["ends", "ignores TERM"])
+@pytest.mark.parametrize(
+    "ignores",
+    [pytest.param("", id="ends"), pytest.param("trap '' TERM; ", id="ignores TERM", marks=pytest.mark.slow)],
+)
 def test_a_hanging_tool_ends_at_its_time_out_with_its_children(tmp_path: Path, ignores: str) -> None:
     mark = f"41{os.getpid() % 1000:03d}"
     program = script(tmp_path, f"{ignores}sleep {mark} & (sleep {mark} & wait) & wait; wait; sleep {mark}")

@@ -99,6 +99,7 @@ def test_a_picture_by_bounds_and_an_existing_archive(tmp_path: Path) -> None:
     assert "a: a.pmtiles" in (tmp_path / "map" / "catalog.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_what_is_made_anew(slide: Path, tmp_path: Path) -> None:
     everything = ["ome2png", "png2pmtiles", "update_catalog"]
     path = planned(slide, tmp_path / "map")
@@ -216,6 +217,7 @@ def test_each_image_enters_a_shared_catalog(slide: Path, tmp_path: Path) -> None
     assert catalog.exists()
 
 
+@pytest.mark.slow
 def test_a_target_is_found_from_its_own_directory(slide: Path, tmp_path: Path) -> None:
     path = planned(slide, tmp_path / "map")
     make(path)
