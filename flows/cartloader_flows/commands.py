@@ -145,7 +145,7 @@ class ServerCommand(Options):
 class SampleCommand(Options):
     """Where a sample image goes, and how large it is."""
 
-    out: Path = Field(**_positional("OUT.ome.tif"))
+    out: FilePath = Field(**_positional("OUT.ome.tif"))
     """File to write."""
     size: int = Field(2048, ge=256, le=16384)
     """Width and height in pixels."""
@@ -154,9 +154,9 @@ class SampleCommand(Options):
 class PreviewCommand(Options):
     """The picture of an archive."""
 
-    archive: Path = Field(**_positional("ARCHIVE.pmtiles"))
+    archive: FilePath = Field(**_positional("ARCHIVE.pmtiles"))
     """Archive to draw."""
-    out: Path = Field(**_positional("OUT.png"))
+    out: FilePath = Field(**_positional("OUT.png"))
     """Picture to write."""
     size: int = Field(1024, ge=16, le=16384)
     """Longest side of the picture in pixels."""

@@ -107,7 +107,7 @@ class Parser(argparse.ArgumentParser):
         if unknown := re.fullmatch(r"unrecognized arguments: (\S+).*", message, re.DOTALL):
             kind = "is no option" if unknown[1].startswith("-") else "belongs to no option"
             near = did_you_mean(unknown[1], self._spellings.values())
-            return f"{unknown[1]} {kind}{near}; see {self.prog} --help"
+            return f"{unknown[1].partition('=')[0]} {kind}{near}; see {self.prog} --help"
         if missing := re.fullmatch(r"the following arguments are required: (\S+?),?( .*)?", message):
             return f"{missing[1]} is missing; see {self.prog} --help"
         if wrong := re.fullmatch(r"argument \S+: invalid choice: '?(.*?)'? \(choose from (.*)\)", message):

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from cartloader.errors import InputError, UsageError
+from cartloader.errors import InputError, UsageError, did_you_mean
 from cartloader.options import option
 from cartloader.params import ImportOptions
 
@@ -194,7 +194,8 @@ def _row(columns: list[str], row: list[str], line: int) -> tuple[str, Value]:
 def _check_columns(columns: list[str]) -> None:
     _once(Pairs((column, None) for column in columns), "the column ", _field)
     if unknown := [column for column in columns if _field(column) not in {"id", "path", *ImportOptions.model_fields}]:
-        raise UsageError(f"the column {unknown[0]!r} is no option; see cartloader import_image --help")
+        near = did_you_mean(unknown[0], ImportOptions.model_fields)
+        raise UsageError(f"the column {unknown[0]!r} is no option{near}; see cartloader import_image --help")
 
 
 def _images(value: Value) -> dict[str, Value]:

@@ -18,7 +18,7 @@ import numpy as np
 import tifffile
 from affine import Affine
 
-from cartloader.crs import crs_text, is_web_mercator, map_frame
+from cartloader.crs import crs_text, is_web_mercator, map_frame, short_name
 from cartloader.errors import BoundsError, InputError
 from cartloader.placement import Placement
 from cartloader.store import TileStore
@@ -183,7 +183,10 @@ def _stamp_crs(path: Path, crs: str) -> None:
     path.with_name(f"{path.name}.aux.xml").unlink(missing_ok=True)  # where GDAL puts what has no keys
     with rasterio.open(path) as dataset:
         if dataset.crs is None:
-            raise BoundsError(f"--srs {crs}: a GeoTIFF cannot carry this spatial reference; choose one with a code")
+            raise BoundsError(
+                f"{short_name(crs)}: a GeoTIFF cannot carry this spatial reference; choose one with a code, or give "
+                "--georef-bounds in EPSG:3857"
+            )
 
 
 def _read_georeference(path: Path) -> tuple[Affine, str]:

@@ -67,6 +67,11 @@ def place(source: Source, params: GeoreferenceParams) -> Placement:
         if georeference is not None and source.pixel_size is None:
             return _georeferenced(source, georeference, params)
     crs, unit, note = map_frame(params.srs, f"--srs {params.srs}:")
+    if explicit is None and is_in_degrees(crs):
+        raise UsageError(
+            f"--srs {params.srs}: is in degrees, and the place of {params.in_img} would come from its size in µm; "
+            "leave --srs out, or give --georef-bounds in degrees"
+        )
     # The numbers of a person are in the units of --srs; those of metadata are µm, whatever they are placed in.
     bounds = explicit.scaled(unit) if explicit and not params.georef_pixel_tsv else explicit
     bounds = (bounds or _from_metadata(source, params)).moved(params.georef_offset_x, params.georef_offset_y)

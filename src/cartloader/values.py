@@ -95,7 +95,7 @@ def _check_nodata(text: str) -> str:
     text = text.strip().lower()
     try:
         if text != "none":
-            float(text)
+            number(text)
     except ValueError:
         raise ValueError(f"{text!r} is no stored value; give a number, nan, or none") from None
     return text

@@ -590,3 +590,10 @@ def test_numbers_are_read_as_all_programs_read_them(tmp_path: Path) -> None:
         placed(tmp_path / "a.png")
     with pytest.raises(InputError, match="four numbers are needed"):
         bounds_from_tsv(written(tmp_path / "b.tsv", "0,0,1_0,20"))
+
+
+def test_a_size_in_micrometres_is_no_place_in_degrees(tmp_path: Path) -> None:
+    Image.fromarray(noise((20, 40))).save(tmp_path / "a.png")
+    with pytest.raises(UsageError, match=r"--srs EPSG:4326: is in degrees.*give --georef-bounds in degrees"):
+        placed(tmp_path / "a.png", srs="EPSG:4326", pixel_size="0.5")
+    assert placed(tmp_path / "a.png", srs="EPSG:4326", georef_bounds="8,48,9,47").crs == "EPSG:4326"

@@ -131,7 +131,7 @@ def test_the_name_of_a_source_of_bounds_has_no_case() -> None:
             "--png2pm is no option (did you mean --png2pmtiles?); see",
         ),
         (["import_image", "--colourize", "red"], "--colourize is no option (did you mean --colorize?); see"),
-        (["import_image", "--in_image=a.tif"], "--in_image=a.tif is no option (did you mean --in-img?)"),
+        (["import_image", "--in_image=a.tif"], "--in_image is no option (did you mean --in-img?)"),
         (["import_image", "--Georef_Bound", "-1,2"], "--Georef_Bound is no option (did you mean --georef-bounds?)"),
         (["import_image", "-in-img", "a.tif"], "-in-img is no option (did you mean --in-img?)"),
         (["import_image", "—png2pmtiles"], "—png2pmtiles belongs to no option (did you mean --png2pmtiles?)"),

@@ -214,8 +214,13 @@ def test_background(tmp_path: Path, dtype: str, white: float, bands: int) -> Non
     path = sparse(tmp_path / "a.tif", picture, photometric="rgb" if bands > 1 else "minisblack")
 
     def read(**options: Any) -> NDArray[Any]:
-        found: NDArray[Any] = with_source(path, lambda source: read_whole(source.plane), **options)
+        given = {"lower_thres_intensity": 0, "upper_thres_intensity": 1000} if options.get("background") else {}
+        found: NDArray[Any] = with_source(path, lambda source: read_whole(source.plane), **given, **options)
         return found
+
+    if dtype != "u1":
+        with pytest.raises(UsageError, match=r"--background white: what .* leaves out would count in its quantiles"):
+            with_source(path, lambda source: source.plane, background="white")
 
     np.testing.assert_array_equal(read(), np.where(left_out[..., None], 0, picture))
     np.testing.assert_array_equal(read(background="white"), np.where(left_out[..., None], white, picture))

@@ -314,3 +314,14 @@ def test_a_mended_picture_keeps_the_mask_beside_it(tmp_path: Path) -> None:
         dataset.write_mask(there > 0)
     (tmp_path / "b.tif.msk").rename(tmp_path / "a.jpg.msk")
     np.testing.assert_array_equal(read_image(tmp_path / "a.jpg")[..., 3] > 0, there > 0)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.97])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
+def test_a_file_that_is_cut_off_says_so_before_anything_else(tmp_path: Path, name: str, share: float) -> None:
+    """Pillow writes the directory of a TIFF behind its pixels."""
+    Image.fromarray(noise((64, 64, 3))).save(tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(InputError, match=rf"{name}: is cut off; it ends before"):
+        read_image(tmp_path / name)

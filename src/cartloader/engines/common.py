@@ -75,7 +75,7 @@ def metadata(placed: Placed, params: Png2PmtilesParams, notes: tuple[str, ...] =
             "affine": [affine.a, affine.b, affine.c, affine.d, affine.e, affine.f],
             "resample": params.resample,
             **placed.origin,
-            "notes": [*placed.origin["notes"], *notes],
+            "notes": [*placed.origin.get("notes", ()), *notes],
             **more,
         },
     }

@@ -66,6 +66,12 @@ class Jpeg:
         """The whole file."""
         return cls(path.read_bytes())
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the mark of the end does not follow the first scan."""
+        scan = self.data.find(bytes([0xFF, _START_OF_SCAN]))
+        return scan < 0 or self.data.rfind(bytes([0xFF, _END_OF_IMAGE])) < scan
+
     def without_stray_bytes(self) -> bytes | None:
         """The file without bytes that lie between the segments before the first scan; None where there are none.
 

@@ -19,7 +19,7 @@ def check_chain(path: Path, file: tifffile.TiffFile) -> None:
     """Make sure that the directories end: tifffile would follow a circle forever.
 
     Raises:
-        InputError: one of them leads back to another.
+        InputError: one of them leads back to another, or the file ends before the first one does.
     """
     handle, form = file.filehandle, file.tiff
     seen: set[int] = set()
@@ -29,9 +29,14 @@ def check_chain(path: Path, file: tifffile.TiffFile) -> None:
             if offset in seen:
                 raise InputError(f"{path}: is damaged; its directories lead in a circle")
             seen.add(offset)
-            handle.seek(offset)
-            count = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0]
-            handle.seek(offset + form.tagnosize + count * form.tagsize)
+            count, end = 0, offset + form.tagnosize
+            if end <= handle.size:
+                handle.seek(offset)
+                count = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0]
+                end += count * form.tagsize
+            if len(seen) == 1 and end > handle.size:
+                raise InputError(f"{path}: is cut off; it ends before byte {end:,}")
+            handle.seek(end)
 
 
 @contextmanager

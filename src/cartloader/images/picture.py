@@ -107,9 +107,13 @@ class PicturePlane:
         with suppress(Exception):
             _ = dataset.colorinterp  # the first look meets what is broken in EXIF data, which say nothing of pixels
         key = None
-        if dataset.driver == "JPEG" and (mended := Jpeg.read(path).without_stray_bytes()):
-            self._read_from(mended)
-            self.notes = ("has stray bytes between its segments, which are left out",)
+        if dataset.driver == "JPEG":
+            jpeg = Jpeg.read(path)
+            if jpeg.is_cut_off:
+                raise InputError(f"{path}: is cut off; it ends before the end of its picture")
+            if mended := jpeg.without_stray_bytes():
+                self._read_from(mended)
+                self.notes = ("has stray bytes between its segments, which are left out",)
         if dataset.driver == "PNG":
             key = Png.read(path).key
         stored = np.dtype(dataset.dtypes[0])

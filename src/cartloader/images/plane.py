@@ -9,8 +9,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cartloader.errors import InputError
-
 Pixels = NDArray[Any]
 """``(rows, columns, bands)``; with alpha, that is the last band."""
 
@@ -117,7 +115,7 @@ class Projected:
         first = self.planes[0]
         for name, what in (("height", "size"), ("width", "size"), ("colours", "colour"), ("alpha", "transparency")):
             if any(getattr(plane, name) != getattr(first, name) for plane in self.planes):
-                raise InputError(
+                raise ValueError(
                     f"the planes of a projection differ in {what}; choose one with --z instead of --z-project"
                 )
         self.height, self.width = first.height, first.width

@@ -115,7 +115,10 @@ def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
         sizes = ", ".join(f"{n} ({p.imagewidth:,} × {p.imagelength:,})" for n, p in enumerate(chosen[0].levels))
         raise _out_of_range(tiff, "--level", params.level, "levels", sizes)
     planes: list[Plane] = [open_plane(tiff, ref, params.level, params) for ref in chosen]
-    plane = planes[0] if len(planes) == 1 else Projected(planes)
+    try:
+        plane = planes[0] if len(planes) == 1 else Projected(planes)
+    except ValueError as error:
+        raise InputError(f"{tiff.path}: {error}") from None
     finest = chosen[0].levels[0]
     scheme = scheme_of(chosen[0].levels[params.level])
     return Source(

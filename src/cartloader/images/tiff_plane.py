@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import TiffPage
 
-from cartloader.errors import InputError
+from cartloader.errors import InputError, UsageError
 from cartloader.images.gdal_samples import GdalSamples
 from cartloader.images.nodata import NONE, has_no_data, nodata_value, told_beside
 from cartloader.images.pages import parsing
@@ -14,6 +14,7 @@ from cartloader.images.photometric import scheme_of
 from cartloader.images.plane import Masked, Pixels, Plane, Window, full, hidden
 from cartloader.images.samples import Samples, SegmentSamples, StoredSamples, decoder_of
 from cartloader.images.tiff import PlaneRef, Tiff, open_tiff
+from cartloader.intensity import needs_statistics
 from cartloader.params import PixelOptions
 
 _NODATA = 42113
@@ -78,6 +79,11 @@ class TiffPlane:
         self.block, self.stored = self._samples.block, self._samples.stored
         self.concurrent, self.copies = self._samples.concurrent, self._samples.copies
         self._background = options.background if self._samples.leaves_out else None
+        if self._background in {"white", "black"} and needs_statistics(self.dtype, options):
+            raise UsageError(
+                f"--background {self._background}: what {tiff.path} leaves out would count in its quantiles; give "
+                "--lower-thres-intensity and --upper-thres-intensity, or --background transparent"
+            )
         self.masked = self._nodata is not None or self._background == "transparent"
         self.alpha = scheme.alpha is not None or self.masked
 
