@@ -211,9 +211,7 @@ def _kind_of(page: TiffPage, count: int) -> tuple[int, tuple[str, ...]]:
             return (RGB if count >= 3 else MINISBLACK), (note,) if kind == YCBCR else ()
         return kind, ()
     if kind == RGB and page.tags.valueof(_PHOTOMETRIC) == YCBCR:  # see `cartloader.images.pages`
-        return kind, (
-            "its separate planes, tagged YCbCr, are taken for red, green and blue, as Bio-Formats writes them",
-        )
+        return kind, ("its planes, tagged YCbCr, are taken for red, green and blue, as Bio-Formats writes them",)
     if kind == RGB and count == 3 and _by_libvips(page):
         return YCBCR, ("its JPEG 2000 tiles are taken for YCbCr, as libvips writes them",)
     if not told and page.compression != _OLD_JPEG:
