@@ -202,24 +202,28 @@ def scheme_of(page: TiffPage) -> Scheme:
 def _kind_of(page: TiffPage, count: int) -> tuple[int, tuple[str, ...]]:
     """What the samples are once they are decoded, and a note where that had to be guessed."""
     kind = int(page.photometric)
-    told = _PHOTOMETRIC in page.tags
-    if told and page.compression in _JPEG_2000_OF_APERIO:
-        if count == 3 and page.planarconfig != SEPARATE and _is_aperio(page):
-            return _JPEG_2000_OF_APERIO[page.compression], ()
-        if count == 3 or kind in {RGB, YCBCR}:
-            note = "its JPEG 2000, which is tagged YCbCr, is taken for what it decodes to"
-            return (RGB if count >= 3 else MINISBLACK), (note,) if kind == YCBCR else ()
-        return kind, ()
+    if _PHOTOMETRIC not in page.tags and page.compression != _OLD_JPEG:
+        kind = RGB if count - len(page.extrasamples) == 3 else MINISBLACK
+        name = "RGB" if kind == RGB else "grey, 0 is black"
+        return kind, (f"its PhotometricInterpretation is missing; taken for {name}",)
+    if page.compression in _JPEG_2000_OF_APERIO:
+        return _kind_of_jpeg_2000(page, count, kind)
     if kind == RGB and page.tags.valueof(_PHOTOMETRIC) == YCBCR:  # see `cartloader.images.pages`
         return kind, ("its planes, tagged YCbCr, are taken for red, green and blue, as Bio-Formats writes them",)
     if kind == RGB and count == 3 and _by_libvips(page):
         return YCBCR, ("its JPEG 2000 tiles are taken for YCbCr, as libvips writes them",)
-    if not told and page.compression != _OLD_JPEG:
-        kind = RGB if count - len(page.extrasamples) == 3 else MINISBLACK
-        name = "RGB" if kind == RGB else "grey, 0 is black"
-        return kind, (f"its PhotometricInterpretation is missing; taken for {name}",)
     decoded = page.compression in JPEG and page.planarconfig != SEPARATE and not page.extrasamples
     return (RGB if kind == YCBCR and decoded else kind), ()
+
+
+def _kind_of_jpeg_2000(page: TiffPage, count: int, kind: int) -> tuple[int, tuple[str, ...]]:
+    """The same for Aperio's two codecs, which others use as well."""
+    if count == 3 and page.planarconfig != SEPARATE and _is_aperio(page):
+        return _JPEG_2000_OF_APERIO[page.compression], ()
+    if count == 3 or kind in {RGB, YCBCR}:
+        note = "its JPEG 2000, which is tagged YCbCr, is taken for what it decodes to"
+        return (RGB if count >= 3 else MINISBLACK), (note,) if kind == YCBCR else ()
+    return kind, ()
 
 
 def _is_aperio(page: TiffPage) -> bool:
