@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 
 import tifffile
 from tifffile import TiffPage
@@ -26,23 +27,25 @@ def further_levels(file: tifffile.TiffFile, ome: Ome) -> list[list[list[int]]]:
     each level is an exact part of the one before.
     """
     taken = {plane.page for image in ome.images for plane in image.planes}
+    told = [_base_and_level(image.name) for image in ome.images]
+    unclear = {base for (base, _), count in Counter(told).items() if count > 1}  # nobody knows whose level is whose
+    named_so: dict[str, list[int]] = {}
+    for number, (base, _) in enumerate(told):
+        named_so.setdefault(base, []).append(number)
     found = []
     for number, image in enumerate(ome.images):
-        count = len(image.planes)
-        start = max(plane.page for plane in image.planes) + 1
-        behind = [
-            [*range(first, first + count)] for first in range(start, len(file.pages) - count + 1, count)[:_DEEPEST]
-        ]
+        pages = [plane.page for plane in image.planes]
+        base, level = told[number]
         named = []
-        base, level = _base_and_level(image.name)
-        named_so = [_base_and_level(one.name) for one in ome.images if _base_and_level(one.name)[0] == base]
-        alone = len(set(named_so)) == len(named_so)  # else nobody knows whose level is whose
-        for further in ome.images[number + 1 :] if alone else ():
-            if _base_and_level(further.name) == (base, level + 1) and len(further.planes) == count:
+        for other in () if base in unclear else named_so[base]:
+            further = ome.images[other]
+            if other > number and told[other][1] == level + 1 and len(further.planes) == len(pages):
                 named.append([plane.page for plane in further.planes])
                 level += 1
-        free = list(itertools.takewhile(lambda pages: not taken & {*pages}, behind))
-        found.append(_exact_levels(file, [plane.page for plane in image.planes], named or free))
+        firsts = range(max(pages) + 1, len(file.pages) - len(pages) + 1, len(pages))[:_DEEPEST]
+        behind = ([*range(first, first + len(pages))] for first in firsts)
+        free = itertools.takewhile(lambda candidate: not taken & {*candidate}, behind)
+        found.append(_exact_levels(file, pages, named or list(free)))
     return found
 
 
@@ -55,7 +58,9 @@ def _base_and_level(name: str) -> tuple[str, int]:
 
 def _exact_levels(file: tifffile.TiffFile, pages: list[int], candidates: list[list[int]]) -> list[list[int]]:
     """The candidates up to the first that is no exact level of the one before."""
-    levels = []
+    levels: list[list[int]] = []
+    if not candidates:
+        return levels
     above = page_at(file, pages[0])
     for candidate in candidates:
         below = [page_at(file, page) for page in candidate]

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
@@ -167,7 +169,10 @@ def attribute(
         for plane, page in finder.run(image, block):
             claims.setdefault(page, []).append(_Claim(image, plane, named, doubtful))
     settled, told = _settled(claims)
-    planes = [finder.planes(image, settled) for image in range(len(shares))]
+    pages_of: list[dict[int, int]] = [{} for _ in shares]
+    for page, (image, plane) in sorted(settled.items(), reverse=True):
+        pages_of[image][plane] = page
+    planes = [finder.planes(image, found) for image, found in enumerate(pages_of)]
     for image in {image for image, block in here if finder.lacks_pages(image, block)}:
         if len({plane.c for plane in planes[image]}) < finder.lengths(image)["C"]:
             planes[image] = tuple(_unknown(plane.page) for plane in planes[image])
@@ -211,6 +216,12 @@ class _Finder:
     pages: int
     shape_of: ShapeOf
     _lengths: dict[int, dict[str, int]] = field(default_factory=dict)
+    _sample_wise: dict[int, bool] = field(default_factory=dict)
+
+    @cached_property
+    def _first_pages(self) -> Counter[int]:
+        """How many blocks begin at a page."""
+        return Counter(block.page or 0 for share in self.shares for block in share.blocks)
 
     def blocks(self) -> Iterator[tuple[int, Block]]:
         """All blocks with the number of their image; one for all planes where an image has none."""
@@ -242,9 +253,8 @@ class _Finder:
         """Whether a block speaks of pages beyond the last one."""
         return (block.page or 0) + self._count(image, block) > self.pages
 
-    def planes(self, image: int, settled: dict[int, tuple[int, int]]) -> tuple[OmePlane, ...]:
-        """The planes of an image in dimension order."""
-        pages = {plane: page for page, (owner, plane) in sorted(settled.items(), reverse=True) if owner == image}
+    def planes(self, image: int, pages: dict[int, int]) -> tuple[OmePlane, ...]:
+        """The planes of an image in dimension order, by the page of each."""
         axes, lengths = self.shares[image].axes.lower(), self.lengths(image)
         steps = list(zip(axes, self._strides(image), strict=True))
 
@@ -262,13 +272,20 @@ class _Finder:
         return [planes if number == chosen else () for number in range(len(self.shares))]
 
     def _firsts(self, image: int, block: Block) -> tuple[int, ...]:
-        """The index of a block's first plane on each axis; some writers count the samples of colour one by one."""
-        share, axis = self.shares[image], self.shares[image].axes.index("C")
-        samples = self._samples_in(image)
-        told = [other.first[axis] for other in share.blocks]
-        if samples == 1 or max(told, default=0) < self.lengths(image)["C"] or any(first % samples for first in told):
+        """The index of a block's first plane on each axis."""
+        if not self._counts_samples(image):
             return block.first
-        return (*block.first[:axis], block.first[axis] // samples, *block.first[axis + 1 :])
+        axis = self.shares[image].axes.index("C")
+        return (*block.first[:axis], block.first[axis] // self._samples_in(image), *block.first[axis + 1 :])
+
+    def _counts_samples(self, image: int) -> bool:
+        """Whether the blocks of an image count the samples of colour one by one along C, as some writers do."""
+        if image not in self._sample_wise:
+            share, samples = self.shares[image], self._samples_in(image)
+            told = [block.first[share.axes.index("C")] for block in share.blocks]
+            beyond = max(told, default=0) >= self.lengths(image)["C"]
+            self._sample_wise[image] = samples > 1 and beyond and not any(first % samples for first in told)
+        return self._sample_wise[image]
 
     def _samples_in(self, image: int) -> int:
         """Samples of each plane, as C counts them."""
@@ -284,8 +301,8 @@ class _Finder:
         channel = self._firsts(image, block)[share.axes.index("C")]
         if share.samples == 1 or self._samples_in(image) > 1 or self._count(image, block) != 1 or channel:
             return 0
-        others = {other.page or 0 for one in self.shares for other in one.blocks if other is not block}
-        return 0 if others & {*range(page, page + share.samples)} else share.samples
+        begun = sum(self._first_pages[number] for number in range(page, page + share.samples))
+        return 0 if begun > bool(share.blocks) else share.samples
 
     def _total(self, image: int) -> int:
         return math.prod(self.lengths(image)[axis] for axis in "ZCT")
