@@ -46,7 +46,7 @@ def gathered(
     A part that failed fails the run: its message says which, the run's log and its table also why.
     """
     try:
-        result = gather(jobs, attempts, TaskActions(), notes)
+        result = gather(jobs, attempts, TaskActions().update_catalog, notes)
     except RunError as failure:
         get_run_logger().error(failure.table())
         record_run(failure.result, failure.failures)

@@ -6,12 +6,10 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from types import SimpleNamespace
-from typing import cast
 
 from cartloader.action_params import UpdateCatalogParams
 from cartloader.errors import ToolError, UsageError
-from cartloader.jobs import Actions, gather, import_one
+from cartloader.jobs import gather, import_one
 from cartloader.mapping import Mapped
 from cartloader.options import option
 from cartloader.params import FanOutOptions, ImportOptions, SharedOptions
@@ -45,13 +43,12 @@ def run_directly(asked: Mapped, n_jobs: int, report: Callable[[str], Report]) ->
         return actions.update_catalog(params, report(params.catalog_yaml.name))
 
     jobs, notes = asked
-    catalogs = cast("Actions", SimpleNamespace(update_catalog=update_catalog))
     attempts = [partial(import_one, job, actions, report(job.out.img_id)) for job in jobs]
     if min(n_jobs, len(jobs)) == 1:
-        return gather(jobs, attempts, catalogs, notes)
+        return gather(jobs, attempts, update_catalog, notes)
     with ThreadPoolExecutor(n_jobs, thread_name_prefix="image") as pool:
         try:
-            return gather(jobs, [pool.submit(attempt).result for attempt in attempts], catalogs, notes)
+            return gather(jobs, [pool.submit(attempt).result for attempt in attempts], update_catalog, notes)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

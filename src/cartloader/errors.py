@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class CartloaderError(Exception):
@@ -67,6 +69,23 @@ class CatalogError(CartloaderError):
 
 class StoppedError(CartloaderError):
     """Somebody stopped the run."""
+
+
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Tell in one sentence what goes wrong in a library, which a damaged file makes raise exceptions of any kind.
+
+    ``kind`` is what the file is not, such as ``TIFF``.
+
+    Raises:
+        InputError: something does.
+    """
+    try:
+        yield
+    except (CartloaderError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(f"{path}: is no {kind} that can be read ({' '.join(str(error).split())})") from error
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartloader.errors import UsageError
-from cartloader.images.plane import Pixels
+from cartloader.images.plane import Pixels, full
 from cartloader.params import PixelOptions
 
 Blocks = Callable[[str, Callable[[Pixels], Any]], Iterable[Any]]
@@ -286,8 +286,7 @@ class Rescale:
 
 def _opacity(alpha: Pixels) -> NDArray[np.uint8]:
     """A file's own alpha as 8 bits; what is not a number is transparent."""
-    top = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1.0
-    share = np.nan_to_num(alpha.astype(np.float64) / top, nan=0.0).clip(0, 1)
+    share = np.nan_to_num(alpha.astype(np.float64) / full(alpha.dtype), nan=0.0).clip(0, 1)
     opacity: NDArray[np.uint8] = np.rint(share * 255).astype(np.uint8)
     return opacity
 

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Actions(Protocol):
-    """Who carries out the actions."""
+    """Who carries out the actions of an image."""
 
     def ome2png(self, params: Ome2PngParams, report: Report, /) -> RasterResult:
         """One plane of a TIFF → GeoTIFF and PNG."""
@@ -33,9 +33,6 @@ class Actions(Protocol):
 
     def png2pmtiles(self, params: Png2PmtilesParams, report: Report, /) -> TilesResult:
         """GeoTIFF → PMTiles and asset JSON."""
-
-    def update_catalog(self, params: UpdateCatalogParams, /) -> CatalogResult:
-        """Archives → catalog."""
 
 
 def import_one(job: ImageJob, actions: Actions, report: Report = quiet) -> ImageResult:
@@ -118,7 +115,7 @@ class RunError(CartloaderError):
 def gather(
     jobs: list[ImageJob],
     attempts: Iterable[Callable[[], ImageResult]],
-    actions: Actions,
+    update_catalog: Callable[[UpdateCatalogParams], CatalogResult],
     notes: tuple[str, ...] = (),
 ) -> RunResult:
     """Wait for every image, then enter the finished ones into their catalogs, each catalog once.
@@ -142,7 +139,7 @@ def gather(
     message = f"{len(failures)} of {len(jobs)} images failed: {failed}" if failures else ""
     for update in catalog_updates(finished):
         try:
-            catalogs.append(actions.update_catalog(update))
+            catalogs.append(update_catalog(update))
         except Exception as error:  # noqa: BLE001  (the images are done all the same, and must be reported)
             failures[str(update.catalog_yaml)] = error
             message += f"{'; ' if message else ''}{update.catalog_yaml} is not updated"

@@ -177,7 +177,7 @@ def _georeferenced(source: Source, georeference: tuple[Affine, str | None], para
     if crs and params.srs != WEB_MERCATOR and crs_name(params.srs) != crs_name(crs):
         notes.append(f"--srs {params.srs} does nothing: the file has a spatial reference of its own")
     placement = Placement(placed, frame, bounds, orientation, tuple(notes))
-    return _with_notes(placement) if crs is None or params.srs == "EPSG:3857" else placement
+    return _with_notes(placement) if crs is None or params.srs == WEB_MERCATOR else placement
 
 
 def _check_own(params: GeoreferenceParams, affine: Affine, size: tuple[int, int]) -> None:

@@ -8,6 +8,7 @@ where it has tiles by the ten thousands there, a square of neighbours is drawn f
 from __future__ import annotations
 
 import math
+import threading
 from collections import OrderedDict
 from io import BytesIO
 from pathlib import Path
@@ -101,6 +102,7 @@ class _Drawing:
     def __init__(self, archive: ArchiveReader, box: Box, squares: list[Square]) -> None:
         self._archive, self._box, self._squares = archive, box, squares
         self._kept: OrderedDict[tuple[int, int, int], Picture] = OrderedDict()
+        self._lock = threading.Lock()
 
     def drawn(self, size: int) -> Picture:
         """The picture, scaled down so that no side is longer than ``size``."""
@@ -144,7 +146,8 @@ class _Drawing:
             picture = picture.convert("RGBA").resize(size, Image.Resampling.BOX)
         except Exception as error:
             raise _broken(self._archive, square.tile_id, error) from error
-        self._kept[key] = picture
-        while len(self._kept) > max(_KEPT // (4 * size[0] * size[1]), 1):
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[key] = picture
+            while len(self._kept) > max(_KEPT // (4 * size[0] * size[1]), 1):
+                self._kept.popitem(last=False)
         return picture

@@ -206,7 +206,7 @@ def test_the_catalog_alone_needs_no_image_but_its_archive(tmp_path: Path) -> Non
         import_one(job, recorder)
     (tmp_path / "a.pmtiles").write_bytes(b"PMTiles\3" + bytes(119))
     assert import_one(job, recorder) == ImageResult(img_id="a")
-    assert gather([job], [lambda: ImageResult(img_id="a")], recorder).catalogs[0].added == ("a",)
+    assert gather([job], [lambda: ImageResult(img_id="a")], recorder.update_catalog).catalogs[0].added == ("a",)
     with pytest.raises(UsageError, match="--in-img is missing"):
         single_job(None, "a", Path("out"), OPTIONS)
 
@@ -258,7 +258,7 @@ def test_each_catalog_is_updated_once_with_what_succeeded() -> None:
     jobs = jobs_for_gather(a=None, b=None, c="other.yaml", d=None)
     attempts = [done("a"), fails(InputError("b.tif: cannot be read")), done("c"), done("d")]
     with pytest.raises(RunError) as caught:
-        gather(jobs, attempts, recorder)
+        gather(jobs, attempts, recorder.update_catalog)
     assert str(caught.value) == "1 of 4 images failed: b"
     assert caught.value.table() == "b  b.tif: cannot be read"
     assert [image.img_id for image in caught.value.result.images] == ["a", "c", "d"]
@@ -274,7 +274,7 @@ def test_a_catalog_that_fails_hides_neither_images_nor_other_failures(monkeypatc
     recorder = Recorder()
     monkeypatch.setattr(recorder, "update_catalog", lambda _: fails(OSError(28, "No space left on device"))())
     with pytest.raises(RunError) as caught:
-        gather(jobs_for_gather(a=None, b=None), [done("a"), fails(ZeroDivisionError("0"))], recorder)
+        gather(jobs_for_gather(a=None, b=None), [done("a"), fails(ZeroDivisionError("0"))], recorder.update_catalog)
     assert str(caught.value) == "1 of 2 images failed: b; out/catalog.yaml is not updated"
     assert "out/catalog.yaml  out/catalog.yaml: No space left on device" in caught.value.table()
     assert "ZeroDivisionError: 0; this is a bug of cartloader" in caught.value.table()
@@ -283,5 +283,5 @@ def test_a_catalog_that_fails_hides_neither_images_nor_other_failures(monkeypatc
 
 def test_the_failure_of_a_single_image_is_its_own_sentence() -> None:
     with pytest.raises(RunError) as caught:
-        gather(jobs_for_gather(a=None), [fails(InputError("a.tif: cannot be read"))], Recorder())
+        gather(jobs_for_gather(a=None), [fails(InputError("a.tif: cannot be read"))], Recorder().update_catalog)
     assert str(caught.value) == "a.tif: cannot be read"

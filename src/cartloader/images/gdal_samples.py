@@ -25,11 +25,9 @@ class GdalSamples:
         Raises:
             InputError: GDAL cannot read it either.
         """
-        from rasterio.windows import Window as GdalWindow  # noqa: PLC0415  (0.3 s that few files need)
+        from cartloader.images.picture import gdal_window, open_dataset  # noqa: PLC0415  (0.3 s that few files need)
 
-        from cartloader.images.picture import open_dataset  # noqa: PLC0415
-
-        self._tiff, self._window, self._lock = tiff, GdalWindow, threading.Lock()
+        self._tiff, self._box, self._lock = tiff, gdal_window, threading.Lock()
         self._codec = codec_name(page)
         try:
             self._dataset = tiff.opened.enter_context(
@@ -51,10 +49,11 @@ class GdalSamples:
 
     def read(self, window: Window) -> tuple[Pixels, None]:
         """The samples of a window."""
-        box = self._window(window.column0, window.row0, window.shape[1], window.shape[0])
         try:
             with self._lock:
-                return np.moveaxis(self._dataset.read(window=box), 0, -1), None
+                return np.moveaxis(self._dataset.read(window=self._box(window)), 0, -1), None
+        except MemoryError:
+            raise
         except Exception as error:
             why = str(error.__cause__ or error).rpartition(": ")[2]
             raise InputError(

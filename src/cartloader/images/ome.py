@@ -99,14 +99,12 @@ def read_ome(xml: str, path: Path, pages: int, shape_of: Callable[[int], PageSha
     """
     root = _parse(xml, path)
     own_id = _identity(root.get("UUID", ""))
-    binary_only = _child(root, "BinaryOnly")
-    if binary_only is not None:
-        name = _file_name(binary_only.get("MetadataFile", ""))
-        companion = named_in(xml, path)
+    if (name := _metadata_name(root)) is not None:
+        companion = _beside(path, name)
         if companion is None:
             return Ome(lost=name[:_SHOWN] or "another file")
         root = _parse(_companion_text(companion), companion)
-        if _child(root, "BinaryOnly") is not None:
+        if _metadata_name(root) is not None:
             return Ome(lost=name[:_SHOWN])
     return _Reader(path, own_id, pages, shape_of).read(root)
 
@@ -117,8 +115,19 @@ def named_in(xml: str, path: Path) -> Path | None:
     Raises:
         MetadataError: the block is no valid OME-XML.
     """
-    binary_only = _child(_parse(xml, path), "BinaryOnly")
-    name = _file_name(binary_only.get("MetadataFile", "")) if binary_only is not None else ""
+    if "BinaryOnly" not in xml:  # metadata of a whole plate take long to parse
+        return None
+    return _beside(path, _metadata_name(_parse(xml, path)) or "")
+
+
+def _metadata_name(root: Element) -> str | None:
+    """The file that a block names for its metadata, without directories; None where the block has them itself."""
+    binary_only = _child(root, "BinaryOnly")
+    return _file_name(binary_only.get("MetadataFile", "")) if binary_only is not None else None
+
+
+def _beside(path: Path, name: str) -> Path | None:
+    """The other file of a name in the directory of ``path``, in whatever case and form; None where there is none."""
     if not name:
         return None
     with suppress(OSError, ValueError):  # a name that no file can have, a directory that cannot be listed

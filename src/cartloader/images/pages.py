@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import tifffile
 from tifffile import TiffPage
 
-from cartloader.errors import CartloaderError, InputError
+from cartloader.errors import InputError
 from cartloader.images.ome import is_ome
 from cartloader.images.photometric import JPEG, JPEG_2000, RGB, SEPARATE, YCBCR
 
@@ -37,17 +36,6 @@ def check_chain(path: Path, file: tifffile.TiffFile) -> None:
             if len(seen) == 1 and end > handle.size:
                 raise InputError(f"{path}: is cut off; it ends before byte {end:,}")
             handle.seek(end)
-
-
-@contextmanager
-def parsing(path: Path) -> Iterator[None]:
-    """A damaged file makes tifffile raise exceptions of any kind."""
-    try:
-        yield
-    except (CartloaderError, MemoryError):
-        raise
-    except Exception as error:
-        raise InputError(f"{path}: is no TIFF that can be read ({' '.join(str(error).split())})") from error
 
 
 def page_at(file: tifffile.TiffFile, index: int) -> TiffPage:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tifffile import TiffPage
 
 from cartloader.errors import InputError
-from cartloader.images.plane import Pixels
+from cartloader.images.plane import Pixels, full
 
 Converter = Callable[[Pixels], Pixels]
 
@@ -76,8 +76,7 @@ class Scheme:
     @property
     def bits(self) -> int:
         """Bits of a stored sample."""
-        bits = self.page.bitspersample
-        return int(bits if isinstance(bits, int) else bits[0])
+        return _bits(self.page)
 
     @property
     def stretch(self) -> float:
@@ -130,7 +129,6 @@ class Scheme:
         self.check(path)
         base = self.stored_colours
         to_colours, to_alpha = self._colours(), partial(_scaled_alpha, top=self._top, dtype=self.dtype)
-        full = np.iinfo(self.dtype).max if self.dtype.kind in "iu" else 1
         given_out_as_rgb = self.needs_gdal
 
         def convert(samples: Pixels) -> Pixels:
@@ -140,7 +138,7 @@ class Scheme:
                 return colours
             alpha = to_alpha(samples[..., self.alpha : self.alpha + 1])
             if self.associated:
-                colours = _unassociated(colours, alpha, full)
+                colours = _unassociated(colours, alpha, full(self.dtype))
             return np.concatenate([colours, alpha], axis=-1)
 
         return convert
@@ -243,9 +241,14 @@ def _by_libvips(page: TiffPage) -> bool:
     )
 
 
+def _bits(page: TiffPage) -> int:
+    bits = page.bitspersample
+    return int(bits if isinstance(bits, int) else bits[0])
+
+
 def _ramp(page: TiffPage) -> str | None:
     """The colour ``#rrggbb`` whose shades, from black on, are the palette of a page."""
-    bits = int(page.bitspersample if isinstance(page.bitspersample, int) else page.bitspersample[0])
+    bits = _bits(page)
     return ramp_of(_palette(page)[: 1 << bits], bits) if bits <= 16 else None
 
 
@@ -276,12 +279,12 @@ def _palette(page: TiffPage) -> NDArray[np.uint8]:
     return table
 
 
-def _unassociated(colours: Pixels, alpha: Pixels, full: float) -> Pixels:
-    """Colours divided by alpha (section 18), alpha 0 giving 0; ``full`` is full alpha, and full light."""
+def _unassociated(colours: Pixels, alpha: Pixels, top: float) -> Pixels:
+    """Colours divided by alpha (section 18), alpha 0 giving 0; ``top`` is full alpha, and full light."""
     values, share = colours.astype(np.float64), alpha.astype(np.float64)
-    np.divide(values * full, share, out=values, where=share > 0)
+    np.divide(values * top, share, out=values, where=share > 0)
     values[(share <= 0)[..., 0]] = 0
-    return (np.rint(values.clip(0, full)) if colours.dtype.kind in "iu" else values).astype(colours.dtype)
+    return (np.rint(values.clip(0, top)) if colours.dtype.kind in "iu" else values).astype(colours.dtype)
 
 
 def _scaled_alpha(alpha: Pixels, top: float, dtype: np.dtype[Any]) -> Pixels:

@@ -20,7 +20,7 @@ from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window as GdalWindow
 
 from cartloader.crs import LOCAL, crs_text
-from cartloader.errors import CartloaderError, InputError
+from cartloader.errors import InputError, reading
 from cartloader.images.chunks import Jpeg, Png
 from cartloader.images.nodata import NONE, aux_text, has_no_data, nodata_value
 from cartloader.images.photometric import ramp_of
@@ -99,7 +99,7 @@ class PicturePlane:
         self._mended = False
         self.notes: tuple[str, ...] = ()
         self.tint: str | None = None
-        with _about(path):
+        with reading(path, "picture"):
             self._look(options)
 
     def _look(self, options: PixelOptions) -> None:
@@ -143,7 +143,7 @@ class PicturePlane:
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window; from the top, as GDAL starts again at the first row for any other order."""
-        with _about(self._path):
+        with reading(self._path, "picture"):
             stored = self._bands(window)
             colours = stored[..., : 1 if self._table is not None else self.colours]
             pixels = stored
@@ -159,13 +159,13 @@ class PicturePlane:
             if self._nodata is not None:
                 pixels = hidden(pixels, self.colours, has_no_data(colours, self._nodata))
             if self._has_mask:
-                pixels = hidden(pixels, self.colours, self._masks.read_masks(1, window=_box(window)) == 0)
+                pixels = hidden(pixels, self.colours, self._masks.read_masks(1, window=gdal_window(window)) == 0)
             return pixels
 
     def _bands(self, window: Window) -> Pixels:
         """The bands as they are stored."""
         try:
-            found: NDArray[Any] = np.moveaxis(self._dataset.read(window=_box(window)), 0, -1)
+            found: NDArray[Any] = np.moveaxis(self._dataset.read(window=gdal_window(window)), 0, -1)
         except RasterioIOError as error:
             why = str(error.__cause__ or error).rpartition(": ")[2]
             mended = None
@@ -186,19 +186,9 @@ class PicturePlane:
         self._dataset = self._opened.enter_context(memory.open())
 
 
-def _box(window: Window) -> GdalWindow:
+def gdal_window(window: Window) -> GdalWindow:
+    """A window as GDAL has it."""
     return GdalWindow(window.column0, window.row0, window.shape[1], window.shape[0])
-
-
-@contextmanager
-def _about(path: Path) -> Iterator[None]:
-    """A damaged file makes GDAL and rasterio raise exceptions of many kinds."""
-    try:
-        yield
-    except (CartloaderError, MemoryError):
-        raise
-    except Exception as error:
-        raise InputError(f"{path}: is no picture that can be read ({' '.join(str(error).split())})") from error
 
 
 def _colour_table(dataset: DatasetReader) -> NDArray[np.uint8] | None:

@@ -20,10 +20,10 @@ import numpy as np
 import tifffile
 from tifffile import TiffPage
 
-from cartloader.errors import CartloaderError, InputError
+from cartloader.errors import CartloaderError, InputError, reading
 from cartloader.images.ome import Ome, OmeImage, PageShape, is_ome, named_in, read_ome
 from cartloader.images.ome_levels import further_levels
-from cartloader.images.pages import check_chain, mended, page_at, parsing, size_of
+from cartloader.images.pages import check_chain, mended, page_at, size_of
 from cartloader.images.photometric import scheme_of
 
 # tifffile logs what it finds odd; a user gets our sentence, or a picture.
@@ -95,7 +95,7 @@ class Tiff:
         Raises:
             InputError: a page that follows cannot be parsed.
         """
-        with parsing(self.path):
+        with reading(self.path, "TIFF"):
             if page.index == -1:
                 return None
             for index in range(_top_index(page) + 1, len(self.file.pages)):
@@ -110,7 +110,7 @@ class Tiff:
 
 def metadata_file(path: Path) -> Path | None:
     """The file beside a TIFF that it names for its OME metadata, if that is there; None also for a damaged TIFF."""
-    with suppress(CartloaderError), parsing(path), tifffile.TiffFile(path, is_ome=False) as file:
+    with suppress(CartloaderError), reading(path, "TIFF"), tifffile.TiffFile(path, is_ome=False) as file:
         description = file.pages.first.description
         return named_in(description, path) if is_ome(description) else None
     return None
@@ -125,7 +125,7 @@ def open_tiff(path: Path) -> Iterator[Tiff]:
         MetadataError: its OME-XML is broken.
     """
     with ExitStack() as stack:
-        with parsing(path):
+        with reading(path, "TIFF"):
             file = stack.enter_context(tifffile.TiffFile(path, is_ome=False))
             check_chain(path, file)
             first = page_at(file, 0)
@@ -172,7 +172,7 @@ def _ome_series(path: Path, file: tifffile.TiffFile, ome: Ome) -> Iterator[Serie
 
 def _ome_levels(path: Path, file: tifffile.TiffFile, index: int, lower: list[int]) -> tuple[TiffPage, ...]:
     """A page and its lower levels: its SubIFDs, or other top-level pages."""
-    with parsing(path):
+    with reading(path, "TIFF"):
         page = page_at(file, index)
         subs = [mended(file, sub.aspage()) for sub in page.pages or () if sub is not None]
         return page, *(subs or [page_at(file, further) for further in lower])
@@ -220,7 +220,7 @@ def _plain_series(path: Path, file: tifffile.TiffFile) -> Iterator[Series]:
 
 
 def _plain_levels(path: Path, file: tifffile.TiffFile, pages: list[Any]) -> tuple[TiffPage, ...]:
-    with parsing(path):
+    with reading(path, "TIFF"):
         return tuple(mended(file, page.aspage()) for page in pages if page is not None)
 
 

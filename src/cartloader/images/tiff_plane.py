@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import TiffPage
 
-from cartloader.errors import InputError, UsageError
+from cartloader.errors import InputError, UsageError, reading
 from cartloader.images.gdal_samples import GdalSamples
 from cartloader.images.nodata import NONE, has_no_data, nodata_value, told_beside
-from cartloader.images.pages import parsing
 from cartloader.images.photometric import scheme_of
 from cartloader.images.plane import Masked, Pixels, Plane, Window, full, hidden
 from cartloader.images.samples import Samples, SegmentSamples, StoredSamples, decoder_of
@@ -61,7 +60,7 @@ class TiffPlane:
             UsageError: ``--nodata`` is no value of its type.
         """
         self._path, self._sample, page = tiff.path, ref.sample, ref.levels[level]
-        with parsing(tiff.path):
+        with reading(tiff.path, "TIFF"):
             scheme = scheme_of(page)
             _, depth, self.height, self.width, _ = page.shaped
             if depth != 1 or 0 in page.shaped:
@@ -89,7 +88,7 @@ class TiffPlane:
 
     def read(self, window: Window) -> Pixels:
         """The converted pixels of a window."""
-        with parsing(self._path):
+        with reading(self._path, "TIFF"):
             stored, left_out = self._samples.read(window)
             if self._sample is not None:
                 stored = stored[..., self._sample : self._sample + 1]
