@@ -16,7 +16,7 @@ from cartloader.params import ImportOptions
 from cartloader.results import ImageResult, RunResult
 from cartloader.values import FilePath
 from cartloader_flows.deployed import refuse_relative_paths
-from cartloader_tasks import TaskActions, import_and_record, record_run, run_progress
+from cartloader_tasks import import_and_record, record_run, run_progress, update_catalog
 
 
 @flow(name="import-image", flow_run_name="{img_id}", persist_result=False)
@@ -46,7 +46,7 @@ def gathered(
     A part that failed fails the run: its message says which, the run's log and its table also why.
     """
     try:
-        result = gather(jobs, attempts, TaskActions().update_catalog, notes)
+        result = gather(jobs, attempts, update_catalog, notes)
     except RunError as failure:
         get_run_logger().error(failure.table())
         record_run(failure.result, failure.failures)

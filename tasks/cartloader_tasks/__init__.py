@@ -1,6 +1,6 @@
 """The actions of cartloader as Prefect tasks."""
 
-from cartloader_tasks.actions import TaskActions, import_and_record, import_job, import_job_elsewhere
+from cartloader_tasks.actions import import_and_record, import_job, import_job_elsewhere, update_catalog
 from cartloader_tasks.artifacts import record_run, run_progress
 from cartloader_tasks.remembered import Remembered
 from cartloader_tasks.reports import Watcher, run_report, stopping_together, watched_by
@@ -8,7 +8,6 @@ from cartloader_tasks.sharing import check_found, check_seen, size_of
 
 __all__ = [
     "Remembered",
-    "TaskActions",
     "Watcher",
     "check_found",
     "check_seen",
@@ -20,5 +19,6 @@ __all__ = [
     "run_report",
     "size_of",
     "stopping_together",
+    "update_catalog",
     "watched_by",
 ]

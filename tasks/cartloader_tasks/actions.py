@@ -85,10 +85,6 @@ class TaskActions:
         """Run the task of this name."""
         return self._made(png2pmtiles, params)
 
-    def update_catalog(self, params: UpdateCatalogParams, /) -> CatalogResult:
-        """Run the task of this name."""
-        return update_catalog(params)
-
     def _made(self, action: Task[[Any], MadeT], params: GeoreferenceParams | Png2PmtilesParams) -> MadeT:
         """The result of a task run or, where nothing has changed since, of the one that made the files."""
         if self.restart:
