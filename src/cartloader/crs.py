@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from cartloader.errors import BoundsError
+from cartloader.units import LENGTHS, length_of
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -17,13 +18,10 @@ if TYPE_CHECKING:
 WEB_MERCATOR = "EPSG:3857"
 LOCAL = ("LOCAL_CS", "ENGCRS", "ENGINEERINGCRS")
 """How the WKT of a local reference begins."""
-_MICROMETRES = {
-    "metre": 1e6, "meter": 1e6, "m": 1e6, "micrometre": 1.0, "micrometer": 1.0, "micron": 1.0, "um": 1.0,
-    "\u03bcm": 1.0, "nanometre": 1e-3, "nanometer": 1e-3, "nm": 1e-3, "millimetre": 1e3, "millimeter": 1e3, "mm": 1e3,
-    "centimetre": 1e4, "centimeter": 1e4, "cm": 1e4, "kilometre": 1e9, "kilometer": 1e9, "km": 1e9, "inch": 25.4e3,
-    "foot": 304.8e3,
+_LENGTHS = LENGTHS | {
+    "metre": 1e6, "meter": 1e6, "kilometre": 1e9, "kilometer": 1e9, "km": 1e9, "foot": 304.8e3,
 }  # fmt: skip
-"""µm per unit of length, by names that leave no doubt; all others are what the reference says in metres."""
+"""µm per unit of length; all others are what the reference says in metres."""
 _NO_LENGTHS = {"", "unit", "unity", "none", "pixel", "px", "voxel", "degree", "radian", "grad"}
 _SAME = 1e-3
 """Relative difference of two lengths that have one name: the feet of the US, for one."""
@@ -128,7 +126,7 @@ def _local_unit(crs: str, axes: list[dict[str, Any]], whose: str) -> tuple[str, 
     if crs.startswith(LOCAL) and "UNIT[" not in crs.upper():
         name, metres = "", 0.0  # PROJ would fill in the metre
     key = name.strip().casefold()
-    known = _MICROMETRES.get(key) or _MICROMETRES.get(key.removesuffix("s"))
+    known = length_of(name, _LENGTHS)
     instead = "give --georef-bounds in µm, or the pixel size in µm with --pixel-size"
     # A unit without a name that is a length is one only if its size is told, and is not just the number 1, or that of a
     # degree, whose name GeoTIFF has no place for.

@@ -10,17 +10,13 @@ import re
 
 from tifffile import TiffPage
 
+from cartloader.units import LENGTHS, length_of
+
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _UNITS = {2: ("inch", 25_400.0), 3: ("cm", 10_000.0)}
 """Of ResolutionUnit (TIFF 6.0, section 8), in µm."""
-_MICRO = "\u03bc"
-_LENGTHS = {
-    "micron": 1.0, "um": 1.0, f"{_MICRO}m": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25.4e3,
-    "inche": 25.4e3, "in": 25.4e3, '"': 25.4e3,
-    **{f"{prefix}met{end}": size for prefix, size in (("micro", 1.0), ("nano", 1e-3), ("milli", 1e3), ("centi", 1e4))
-       for end in ("er", "re")},
-}  # fmt: skip
-"""µm per unit as people name it in ImageJ, in lower case and the singular."""
+_LENGTHS = LENGTHS | {"inche": 25.4e3, "in": 25.4e3, '"': 25.4e3}
+"""µm per unit as people name it in ImageJ."""
 _NUMBER = re.compile(r"(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
 Detected = tuple[tuple[float, float], str]
 """µm per pixel in x and y, and where they stand."""
@@ -72,5 +68,4 @@ def _scanner(text: str) -> Detected | None:
 
 def _micrometres(name: str) -> float | None:
     """µm of a unit of length by its name in ImageJ, which writes the micro sign as an escape."""
-    key = re.sub(r"\\u(?:00b5|03bc)", _MICRO, name.strip().casefold())
-    return _LENGTHS.get(key) or _LENGTHS.get(key.removesuffix("s"))
+    return length_of(re.sub(r"\\u(?:00b5|03bc)", "µ", name.casefold()), _LENGTHS)
