@@ -18,7 +18,7 @@ from inputs import make_input
 from measure import Cost, measure
 from recipes import COLOURED, RECIPES, Job, decode_command, import_command
 
-from cartloader.tiles.archive import read_archive
+from cartloader_image.tiles.archive import read_archive
 
 CASES = {"rgb": ("rgb", []), "colour": ("uint16", COLOURED), "grey": ("uint16", []), "jpeg2000": ("jpeg2000", [])}
 """Input and options by the name of a case; ``colour`` has quantiles, a colour and transparency: RGBA tiles."""

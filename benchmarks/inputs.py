@@ -20,7 +20,7 @@ import tifffile
 from numpy.typing import NDArray
 from skimage import data
 
-from cartloader.sample import TILE, Tissue
+from cartloader_image.sample import TILE, Tissue
 
 FIELD = 4096
 """Pixels a side of the fluorescent field."""

@@ -20,11 +20,11 @@ import numpy as np
 import tifffile
 from prefect.cache_policies import NO_CACHE
 
-from cartloader.mapping import mapped_jobs
-from cartloader.params import ImportOptions
-from cartloader.report import quiet
+from cartloader_flows.cli.runs import run_directly
 from cartloader_flows.import_images import import_images
-from cartloader_flows.runs import run_directly
+from cartloader_image.params import ImportOptions
+from cartloader_image.recipe.mapping import mapped_jobs
+from cartloader_image.report import quiet
 from cartloader_tasks import actions
 
 OPTIONS = ImportOptions(png2pmtiles=True, update_catalog=True)

@@ -17,24 +17,24 @@ from collections.abc import Callable
 from typing import Any
 
 STAGES = {
-    "decode": ["cartloader.images.tiff:TiffPlane.read", "cartloader.images.picture:PicturePlane.read"],
-    "histogram": ["cartloader.intensity:_Statistics._count"],
-    "rescale, colour": ["cartloader.intensity:Rescale.__call__"],
+    "decode": ["cartloader_image.images.tiff:TiffPlane.read", "cartloader_image.images.picture:PicturePlane.read"],
+    "histogram": ["cartloader_image.intensity:_Statistics._count"],
+    "rescale, colour": ["cartloader_image.intensity:Rescale.__call__"],
     "scratch, GeoTIFF": [
-        "cartloader.images.spool:Spooled.read",
-        "cartloader.store:TileStore.read",
-        "cartloader.store:TileStore.write",
+        "cartloader_image.images.spool:Spooled.read",
+        "cartloader_image.rasters.store:TileStore.read",
+        "cartloader_image.rasters.store:TileStore.write",
     ],
-    "filter rows": ["cartloader.png:_filtered"],
-    "deflate the PNG": ["cartloader.actions:deflate_band", "cartloader.png:PngWriter.write"],
-    "resample": ["cartloader.tiles.levels:Resampled.read"],
-    "halve": ["cartloader.tiles.pyramid:halved"],
-    "alpha": ["cartloader.tiles.levels:premultiplied", "cartloader.tiles.pyramid:straight"],
-    "cut tiles": ["cartloader.tiles.pyramid:Cutter._cut"],
-    "compress tiles": ["cartloader.tiles.encode:encode_png", "PIL.Image:Image.save"],
-    "archive": ["cartloader.tiles.archive:ArchiveWriter.add", "cartloader.tiles.archive:_copy"],
-    "verify": ["cartloader.tiles.archive:_decode"],
-    "digest of the input": ["cartloader.actions:sha256"],
+    "filter rows": ["cartloader_image.rasters.png:_filtered"],
+    "deflate the PNG": ["cartloader_image.recipe.actions:deflate_band", "cartloader_image.rasters.png:PngWriter.write"],
+    "resample": ["cartloader_image.tiles.levels:Resampled.read"],
+    "halve": ["cartloader_image.tiles.pyramid:halved"],
+    "alpha": ["cartloader_image.tiles.levels:premultiplied", "cartloader_image.tiles.pyramid:straight"],
+    "cut tiles": ["cartloader_image.tiles.pyramid:Cutter._cut"],
+    "compress tiles": ["cartloader_image.tiles.encode:encode_png", "PIL.Image:Image.save"],
+    "archive": ["cartloader_image.tiles.archive:ArchiveWriter.add", "cartloader_image.tiles.archive:_copy"],
+    "verify": ["cartloader_image.tiles.archive:_decode"],
+    "digest of the input": ["cartloader_image.recipe.actions:sha256"],
 }
 """The functions of each stage, by the names that their callers know."""
 
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
             for part in outer:
                 owner = getattr(owner, part)
             setattr(owner, last, _timed(stage, getattr(owner, last)))
-    from cartloader_flows.cli import main as cartloader  # noqa: PLC0415  (after the stages are in place)
+    from cartloader_flows.cli.main import main as cartloader  # noqa: PLC0415  (after the stages are in place)
 
     before = time.process_time()
     with tempfile.TemporaryDirectory(dir=".") as out:

@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cartloader.options import option
-from cartloader.params import ImportOptions
-from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
-from cartloader_flows.parser import GROUPS
+from cartloader_flows.cli.options import ImportCommand, PreviewCommand, SampleCommand
+from cartloader_flows.cli.parser import GROUPS
+from cartloader_image.options import option
+from cartloader_image.params import ImportOptions
 
 PAGE = Path(__file__).with_name("options.md")
 
@@ -26,7 +26,7 @@ _ABSENT = {"out_dir": "required", "img_id": "required with `--in-img`"}
 _INTRODUCTION = """\
 # Options
 
-<!-- Made by docs/make_options.py; change the models in src/cartloader/params.py or the script, not this page. -->
+<!-- Made by docs/make_options.py; change the models in src/cartloader_image/params.py or the script, not this page. -->
 
 ```
 cartloader import_image ACTIONS --in-img IMAGE --img-id ID --out-dir DIR

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from cartloader_flows.cli import main
+from cartloader_flows.cli.main import main
 
 SHEET = Path(__file__).with_name("orientation.png")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import prefect.runtime.deployment
 
-from cartloader.errors import UsageError
-from cartloader.options import option
-from cartloader.params import TOOLS, SharedOptions
+from cartloader_image.errors import UsageError
+from cartloader_image.options import option
+from cartloader_image.params import TOOLS, SharedOptions
 
 
 def refuse_relative_paths(options: SharedOptions, **paths: Path | None) -> None:

@@ -9,13 +9,13 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from cartloader.job import ImageJob, single_job
-from cartloader.jobs import RunError, gather
-from cartloader.outputs import check_files
-from cartloader.params import ImportOptions
-from cartloader.results import ImageResult, RunResult
-from cartloader.values import FilePath
 from cartloader_flows.deployed import refuse_relative_paths
+from cartloader_image.params import ImportOptions
+from cartloader_image.recipe.job import ImageJob, single_job
+from cartloader_image.recipe.outputs import check_files
+from cartloader_image.recipe.run import RunError, gather
+from cartloader_image.results import ImageResult, RunResult
+from cartloader_image.values import FilePath
 from cartloader_tasks import import_and_record, record_run, run_progress, update_catalog
 
 

@@ -8,16 +8,16 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from pydantic import Field, ValidationError
 
-from cartloader.errors import UsageError
-from cartloader.job import explain
-from cartloader.jobs import RunError
-from cartloader.mapping import mapped_jobs
-from cartloader.params import FanOutOptions, SharedOptions
-from cartloader.results import RunResult
-from cartloader.values import DaskAddress, FilePath
 from cartloader_flows.deployed import refuse_relative_paths, working_directory
 from cartloader_flows.import_image import gathered
 from cartloader_flows.runners import runner
+from cartloader_image.errors import UsageError
+from cartloader_image.params import FanOutOptions, SharedOptions
+from cartloader_image.recipe.job import explain
+from cartloader_image.recipe.mapping import mapped_jobs
+from cartloader_image.recipe.run import RunError
+from cartloader_image.results import RunResult
+from cartloader_image.values import DaskAddress, FilePath
 from cartloader_tasks import check_found, run_progress, stopping_together
 
 

@@ -11,11 +11,11 @@ from importlib.metadata import version
 from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from cartloader import __version__
-from cartloader.errors import ToolError, UsageError
-from cartloader.job import ImageJob
-from cartloader.params import FanOutOptions
-from cartloader.results import ImageResult
+from cartloader_image import __version__
+from cartloader_image.errors import ToolError, UsageError
+from cartloader_image.params import FanOutOptions
+from cartloader_image.recipe.job import ImageJob
+from cartloader_image.results import ImageResult
 from cartloader_tasks import check_seen, import_job, import_job_elsewhere, run_report, size_of
 
 Submit = Callable[[ImageJob], Callable[[], ImageResult]]
@@ -52,7 +52,7 @@ def check_dask() -> None:
     try:
         import prefect_dask  # noqa: F401, PLC0415  (an extra, and a second)
     except ImportError as error:
-        raise UsageError(f"--task-runner dask: {error}; pip install 'cartloader[dask]'") from error
+        raise UsageError(f"--task-runner dask: {error}; pip install 'cartloader-image[dask]'") from error
     if not PREFECT_API_URL.value():
         raise UsageError(
             "--task-runner dask: its workers need a Prefect server that they can reach; start one with `cartloader "
@@ -78,11 +78,11 @@ def _on_dask(spread: FanOutOptions) -> Iterator[Submit]:
             raise ToolError(
                 f"--dask-address {spread.dask_address}: the scheduler has no workers; start some"
             ) from error
-        found = client.run(version, "cartloader", on_error="return")
+        found = client.run(version, "cartloader-image", on_error="return")
         if lacking := [worker for worker, one in found.items() if one != __version__]:
             raise UsageError(
                 f"--task-runner dask: the worker {lacking[0]} does not have cartloader {__version__}; install the same "
-                "cartloader[dask] for all workers"
+                "cartloader-image[dask] for all workers"
             )
 
         def wait(job: ImageJob) -> ImageResult:

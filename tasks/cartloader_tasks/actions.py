@@ -11,12 +11,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.transactions import CommitMode, transaction
 
-from cartloader import actions
-from cartloader.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
-from cartloader.job import ImageJob
-from cartloader.jobs import import_one
-from cartloader.report import Report
-from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult
+from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
+from cartloader_image.recipe import actions
+from cartloader_image.recipe.job import ImageJob
+from cartloader_image.recipe.run import import_one
+from cartloader_image.report import Report
+from cartloader_image.results import CatalogResult, ImageResult, RasterResult, TilesResult
 from cartloader_tasks.artifacts import record_image
 from cartloader_tasks.caching import ByContent, MadeT, with_digests
 from cartloader_tasks.limits import heavy

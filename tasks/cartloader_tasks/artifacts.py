@@ -21,13 +21,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.context import FlowRunContext, TaskRunContext
 
-from cartloader.errors import sentence
-from cartloader.geotiff import open_geotiff
-from cartloader.images.plane import Window
-from cartloader.preview import render_preview
-from cartloader.report import WAITING
-from cartloader.results import CatalogResult, ImageResult, RasterResult, RunResult
-from cartloader.tiles.archive import read_head
+from cartloader_image.errors import sentence
+from cartloader_image.images.plane import Window
+from cartloader_image.preview import render_preview
+from cartloader_image.rasters.geotiff import open_geotiff
+from cartloader_image.report import WAITING
+from cartloader_image.results import CatalogResult, ImageResult, RasterResult, RunResult
+from cartloader_image.tiles.archive import read_head
 
 _PREVIEW = 640
 """Pixels a side: some 60 kB, where the UI shows pictures of up to 2 MB."""

@@ -23,14 +23,14 @@ from prefect.results import ResultStore
 from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH
 from prefect.transactions import IsolationLevel
 
-from cartloader import ALGORITHM, __version__
-from cartloader.action_params import GeoreferenceParams, OutputPrefix, Png2PmtilesParams
-from cartloader.engines.toolbox import toolbox
-from cartloader.errors import StoppedError
-from cartloader.images import inputs
-from cartloader.params import TOOLS
-from cartloader.report import Report, quiet, waiting
-from cartloader.results import Made
+from cartloader_image import ALGORITHM, __version__
+from cartloader_image.action_params import GeoreferenceParams, OutputPrefix, Png2PmtilesParams
+from cartloader_image.engines.toolbox import toolbox
+from cartloader_image.errors import StoppedError
+from cartloader_image.images import inputs
+from cartloader_image.params import TOOLS
+from cartloader_image.report import Report, quiet, waiting
+from cartloader_image.results import Made
 from cartloader_tasks.digests import DigestMemory
 from cartloader_tasks.reports import is_stopping, watcher_report
 

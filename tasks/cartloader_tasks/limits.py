@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.runtime import flow_run, task_run
 
-from cartloader.report import WAITING, Report
+from cartloader_image.report import WAITING, Report
 
 HEAVY = "cartloader-heavy"
 """The global concurrency limit of the actions that read or cut pixels; without one there is no limit."""

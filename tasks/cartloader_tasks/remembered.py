@@ -8,7 +8,7 @@ from pathlib import Path
 
 import xxhash
 
-from cartloader.files import write_whole
+from cartloader_image.system.files import write_whole
 from cartloader_tasks.caching import home
 
 

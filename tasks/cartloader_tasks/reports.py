@@ -20,8 +20,8 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
-from cartloader.errors import StoppedError
-from cartloader.report import Report, quiet
+from cartloader_image.errors import StoppedError
+from cartloader_image.report import Report, quiet
 from cartloader_tasks.artifacts import image_progress
 
 Watcher = Callable[[str], Report]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import prefect.runtime.deployment
 
-from cartloader.errors import InputError
-from cartloader.job import ImageJob
-from cartloader.results import ImageResult
+from cartloader_image.errors import InputError
+from cartloader_image.recipe.job import ImageJob
+from cartloader_image.results import ImageResult
 
 
 def size_of(path: Path | None) -> int | None:

@@ -9,9 +9,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import task_run
 
-from cartloader.errors import ToolError
-from cartloader.report import Report
-from cartloader.tools import RETRIES, Finished, ToolCall, run
+from cartloader_image.errors import ToolError
+from cartloader_image.report import Report
+from cartloader_image.system.tools import RETRIES, Finished, ToolCall, run
 from cartloader_tasks.reports import run_report
 
 

@@ -16,10 +16,10 @@ from pmtiles.tile import Compression, TileType
 from scipy import ndimage
 from support.maps import HALF_MAP, import_picture, look, psnr, write_ome
 
-from cartloader import actions
-from cartloader.engines import native
-from cartloader.errors import ArchiveError, BoundsError, UsageError
-from cartloader.tiles.archive import read_archive
+from cartloader_image.engines import native
+from cartloader_image.errors import ArchiveError, BoundsError, UsageError
+from cartloader_image.recipe import actions
+from cartloader_image.tiles.archive import read_archive
 
 RNG = np.random.default_rng(11)
 

@@ -24,15 +24,15 @@ from support.maps import HALF_MAP, MapView, import_picture, look, psnr, write_om
 from support.pictures import TWELVE, Case, write_picture
 from support.tools import require_tools
 
-from cartloader import actions
-from cartloader.action_params import OutputPrefix, Png2PmtilesParams
-from cartloader.engines import gdal
-from cartloader.engines.common import plan
-from cartloader.engines.toolbox import Toolbox, toolbox
-from cartloader.errors import ArchiveError, InputError, ToolError, UsageError
-from cartloader.params import TOOLS
-from cartloader.report import Quiet
-from cartloader.tiles.archive import Archive, read_archive
+from cartloader_image.action_params import OutputPrefix, Png2PmtilesParams
+from cartloader_image.engines import gdal
+from cartloader_image.engines.common import plan
+from cartloader_image.engines.toolbox import Toolbox, toolbox
+from cartloader_image.errors import ArchiveError, InputError, ToolError, UsageError
+from cartloader_image.params import TOOLS
+from cartloader_image.recipe import actions
+from cartloader_image.report import Quiet
+from cartloader_image.tiles.archive import Archive, read_archive
 
 SOME_NOW = [
     case if n % 2 else pytest.param(case, id=case.name, marks=pytest.mark.slow) for n, case in enumerate(TWELVE)

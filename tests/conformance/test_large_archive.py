@@ -14,9 +14,9 @@ from pathlib import Path
 
 from pmtiles.tile import TileType, zxy_to_tileid
 
-from cartloader.tiles.archive import ArchiveWriter, read_archive, read_tile
-from cartloader.tiles.grid import MapBox
-from cartloader.tiles.pyramid import Tile
+from cartloader_image.tiles.archive import ArchiveWriter, read_archive, read_tile
+from cartloader_image.tiles.grid import MapBox
+from cartloader_image.tiles.pyramid import Tile
 
 folder = Path(sys.argv[1])
 FLAT = b"the same tile" * 9

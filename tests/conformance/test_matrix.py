@@ -25,9 +25,9 @@ from support.tags import with_entry, with_value
 from support.tools import require_tools
 from support.writers import PHOTOMETRIC, WRITERS, Layout, spread
 
-from cartloader import actions
-from cartloader.action_params import Ome2PngParams
-from cartloader.errors import InputError
+from cartloader_image.action_params import Ome2PngParams
+from cartloader_image.errors import InputError
+from cartloader_image.recipe import actions
 
 ALL = combinations()
 FILL_ORDER = 266

@@ -14,7 +14,7 @@ from rasterio.warp import reproject
 from scipy import ndimage
 from support.maps import HALF_MAP, MapView, import_picture, look, psnr, write_ome
 
-from cartloader.tiles.archive import read_archive
+from cartloader_image.tiles.archive import read_archive
 
 BORDER = 4
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from support.rasters import params_for
 
-from cartloader import actions
-from cartloader.action_params import Ome2PngParams
-from cartloader.bounds import bounds_from_pixel_tsv, bounds_from_vizgen
-from cartloader.errors import CartloaderError, InputError
+from cartloader_image.action_params import Ome2PngParams
+from cartloader_image.errors import CartloaderError, InputError
+from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_vizgen
+from cartloader_image.recipe import actions
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="no samples here")

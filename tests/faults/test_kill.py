@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from cartloader.action_params import OutputPrefix
-from cartloader.files import workspace, write_whole
+from cartloader_image.action_params import OutputPrefix
+from cartloader_image.system.files import workspace, write_whole
 
 START = """
 import os, signal, sys
 from pathlib import Path
-from cartloader import files
-from cartloader.action_params import OutputPrefix
+from cartloader_image.system import files
+from cartloader_image.action_params import OutputPrefix
 out = OutputPrefix(out_dir=Path(sys.argv[1]), img_id="dapi")
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)

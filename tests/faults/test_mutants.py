@@ -15,9 +15,9 @@ from support.seeds import seeds
 from support.walk import walk
 from support.writers import WRITERS
 
-from cartloader.errors import CartloaderError
-from cartloader.images import is_tiff
-from cartloader.images.plane import Pixels
+from cartloader_image.errors import CartloaderError
+from cartloader_image.images import is_tiff
+from cartloader_image.images.plane import Pixels
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
 DAMAGED = {"png/sharp_truncated.png", "tiff/tm_zackthecat.tif"}

@@ -16,12 +16,13 @@ import pytest
 from support.maps import write_ome
 from support.tools import all_ended, calls_of, require_tools, stand_in, working_in
 
-from cartloader import actions, tools
-from cartloader.action_params import OutputPrefix, Png2PmtilesParams
-from cartloader.errors import DiskError, StoppedError, ToolError
-from cartloader.report import Quiet
-from cartloader.tiles.archive import read_archive
-from cartloader.tools import RETRIES, Retries, ToolCall, run, run_with_retries
+from cartloader_image.action_params import OutputPrefix, Png2PmtilesParams
+from cartloader_image.errors import DiskError, StoppedError, ToolError
+from cartloader_image.recipe import actions
+from cartloader_image.report import Quiet
+from cartloader_image.system import tools
+from cartloader_image.system.tools import RETRIES, Retries, ToolCall, run, run_with_retries
+from cartloader_image.tiles.archive import read_archive
 
 FAST = Retries(first_delay=0.05)
 CARTLOADER = Path(sys.executable).with_name("cartloader")
@@ -178,7 +179,8 @@ def test_a_tool_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
     mark = f"47{os.getpid() % 1000:03d}"
     program = script(tmp_path, f"touch started; exec sleep {mark}")
     code = (
-        "import sys; from pathlib import Path; from cartloader.tools import ToolCall, run; here = Path(sys.argv[1]); "
+        "import sys; from pathlib import Path; here = Path(sys.argv[1]); "
+        "from cartloader_image.system.tools import ToolCall, run; "
         "call = {'img_id': 'x', 'stage': 'work', 'program': here, 'arguments': (), 'folder': here.parent}; "
         "run(ToolCall(**call, timeout=60))"
     )

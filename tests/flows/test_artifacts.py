@@ -19,13 +19,13 @@ from prefect.client.schemas.sorting import FlowRunSort
 from support.maps import psnr, write_ome
 from support.rasters import noise, smooth
 
-from cartloader.jobs import RunError
-from cartloader.params import ImportOptions
-from cartloader.preview import render_preview
-from cartloader.results import RunResult
-from cartloader.tiles.archive import read_head
 from cartloader_flows.import_image import import_image
 from cartloader_flows.import_images import import_images
+from cartloader_image.params import ImportOptions
+from cartloader_image.preview import render_preview
+from cartloader_image.recipe.run import RunError
+from cartloader_image.results import RunResult
+from cartloader_image.tiles.archive import read_head
 
 ALL = ImportOptions(ome2png=True, png2pmtiles=True, update_catalog=True)
 

@@ -20,11 +20,11 @@ from support.reports import Told
 from support.tools import require_tools, stand_in
 
 import cartloader_tasks.caching
-from cartloader.errors import StoppedError
-from cartloader.jobs import RunError
-from cartloader.params import ImportOptions
-from cartloader.results import RunResult
 from cartloader_flows.import_image import import_image
+from cartloader_image.errors import StoppedError
+from cartloader_image.params import ImportOptions
+from cartloader_image.recipe.run import RunError
+from cartloader_image.results import RunResult
 from cartloader_tasks.caching import FileLocks, home
 from cartloader_tasks.digests import DigestMemory
 from cartloader_tasks.reports import stopping_together
@@ -129,7 +129,7 @@ def test_an_action_counts_although_the_next_one_fails(slide: Path, tmp_path: Pat
 IMPORT = """
 import sys
 from pathlib import Path
-from cartloader.params import ImportOptions
+from cartloader_image.params import ImportOptions
 from cartloader_flows.import_image import import_image
 image = import_image(Path(sys.argv[1]), "a", Path(sys.argv[2]), ImportOptions(png2pmtiles=True)).images[0]
 print(image.raster.cached, image.tiles.cached)

@@ -16,7 +16,7 @@ from support.rasters import smooth
 from support.runs import PREFECT, run, states
 from support.tools import calls_of, living, require_tools, stand_in
 
-from cartloader.tiles.archive import read_archive
+from cartloader_image.tiles.archive import read_archive
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from support.maps import write_ome
 from support.processes import answers, eventually, free_port, process
 from support.rasters import smooth
 
-from cartloader.tiles.archive import read_head
+from cartloader_image.tiles.archive import read_head
 
 PYTHON = Path(sys.executable)
 pytestmark = pytest.mark.slow

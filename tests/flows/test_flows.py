@@ -22,17 +22,17 @@ from prefect.client.schemas.sorting import FlowRunSort
 from support.maps import write_ome
 from support.processes import eventually
 
-from cartloader import actions
-from cartloader.action_params import Ome2PngParams
-from cartloader.errors import UsageError
-from cartloader.jobs import RunError
-from cartloader.params import ImportOptions, SharedOptions
-from cartloader.report import Quiet, Report
-from cartloader.results import RasterResult, RunResult
 from cartloader_flows.deployed import refuse_relative_paths
 from cartloader_flows.import_image import import_image
 from cartloader_flows.import_images import import_images
-from cartloader_flows.server import ensure_server
+from cartloader_flows.temporary_server import ensure_server
+from cartloader_image.action_params import Ome2PngParams
+from cartloader_image.errors import UsageError
+from cartloader_image.params import ImportOptions, SharedOptions
+from cartloader_image.recipe import actions
+from cartloader_image.recipe.run import RunError
+from cartloader_image.report import Quiet, Report
+from cartloader_image.results import RasterResult, RunResult
 from cartloader_tasks import watched_by
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -222,7 +222,7 @@ def test_the_form_of_a_deployment_knows_every_option() -> None:
 
 
 def cartloader(*argv: str, cwd: Path, api: str) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from cartloader_flows.cli import main; sys.exit(main())"
+    code = "import sys; from cartloader_flows.cli.main import main; sys.exit(main())"
     return subprocess.run(
         [sys.executable, "-c", code, "import_image", *argv],
         cwd=cwd,

@@ -21,7 +21,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from support.processes import eventually, free_port
 from support.tools import require_tools
 
-from cartloader.sample import write_sample
+from cartloader_image.sample import write_sample
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"

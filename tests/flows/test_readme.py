@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cartloader.tiles.archive import read_archive
+from cartloader_image.tiles.archive import read_archive
 
 README = Path(__file__).parents[2] / "README.md"
 EXAMPLES = re.findall(r"<!-- test -->\n```bash\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)

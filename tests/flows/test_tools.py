@@ -19,12 +19,12 @@ from support.maps import write_ome
 from support.rasters import smooth
 from support.tools import all_ended, calls_of, living, require_tools, stand_in
 
-from cartloader.errors import ToolError
-from cartloader.jobs import RunError
-from cartloader.params import ImportOptions
-from cartloader.results import RunResult
-from cartloader.tools import RETRIES
 from cartloader_flows.import_image import import_image
+from cartloader_image.errors import ToolError
+from cartloader_image.params import ImportOptions
+from cartloader_image.recipe.run import RunError
+from cartloader_image.results import RunResult
+from cartloader_image.system.tools import RETRIES
 from cartloader_tasks.tools import tool_call
 
 
@@ -104,7 +104,7 @@ def test_a_lasting_failure_has_one_attempt(client: SyncPrefectClient, slide: Pat
 STARTED = """
 import sys
 from pathlib import Path
-from cartloader.params import ImportOptions
+from cartloader_image.params import ImportOptions
 from cartloader_flows.import_images import import_images
 options = ImportOptions(png2pmtiles=True, engine="gdal", gdal_translate=sys.argv[3])
 import_images(Path(sys.argv[1]), Path(sys.argv[2]), options, n_jobs=2)

@@ -11,11 +11,11 @@ import pytest
 from support.maps import write_ome
 from support.rasters import smooth
 
-from cartloader.jobs import RunError
-from cartloader.mapping import mapped_jobs, settled_images
-from cartloader.params import ImportOptions
-from cartloader.results import RunResult
-from cartloader_flows.import_new import import_new
+from cartloader_flows.watch_folder import import_new
+from cartloader_image.params import ImportOptions
+from cartloader_image.recipe.mapping import mapped_jobs, settled_images
+from cartloader_image.recipe.run import RunError
+from cartloader_image.results import RunResult
 
 ALL = ImportOptions(png2pmtiles=True, update_catalog=True)
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from cartloader.intensity import Rescale, Side, Thresholds, find_thresholds, needs_statistics
-from cartloader.params import PixelOptions
+from cartloader_image.intensity import Rescale, Side, Thresholds, find_thresholds, needs_statistics
+from cartloader_image.params import PixelOptions
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"]
 quickly = settings(max_examples=60, deadline=None, database=None)

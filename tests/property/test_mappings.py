@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cartloader_flows.cli import main
+from cartloader_flows.cli.main import main
 
 Rows = list[tuple[str, str | None]]
 """Ids and, for each, the rotation as it is spelled; None for an entry without a path."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cartloader.orientation import Orientation
+from cartloader_image.placing.orientation import Orientation
 
 orientations = st.builds(
     Orientation.of, st.sampled_from([0, 90, 180, 270]), flip_vertical=st.booleans(), flip_horizontal=st.booleans()

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from pmtiles.tile import tileid_to_zxy
 
-from cartloader import actions
-from cartloader.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
-from cartloader.tiles.archive import read_archive, read_tile
+from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
+from cartloader_image.recipe import actions
+from cartloader_image.tiles.archive import read_archive, read_tile
 
 HALF_MAP = 20037508.342789244
 

@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from cartloader.sample import write_sample
+from cartloader_image.sample import write_sample
 from support.maps import HALF_MAP, write_ome
 
 

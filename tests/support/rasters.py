@@ -10,10 +10,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from cartloader.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix
-from cartloader.images import is_tiff
-from cartloader.images.plane import Pixels, Plane, Window, windows
-from cartloader.images.source import Source, open_source
+from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix
+from cartloader_image.images import is_tiff
+from cartloader_image.images.plane import Pixels, Plane, Window, windows
+from cartloader_image.images.source import Source, open_source
 
 NAMESPACE = 'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from cartloader.errors import StoppedError
-from cartloader.report import Quiet
+from cartloader_image.errors import StoppedError
+from cartloader_image.report import Quiet
 
 
 class Told(Quiet):

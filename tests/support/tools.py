@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cartloader.params import TOOLS
+from cartloader_image.params import TOOLS
 
 
 def require_tools(*names: str) -> None:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from cartloader.action_params import OutputPrefix
-from cartloader.assets import write_assets
+from cartloader_image.action_params import OutputPrefix
+from cartloader_image.catalog.assets import write_assets
 
 
 def test_the_asset_is_one_key_with_the_absolute_path_under_two_names(

@@ -17,15 +17,15 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 from support.rasters import params_for
 
-from cartloader.action_params import Png2PmtilesParams
-from cartloader.bounds import Bounds
-from cartloader.crs import crs_name
-from cartloader.engines.common import plan
-from cartloader.errors import BoundsError, CartloaderError
-from cartloader.images.source import open_source
-from cartloader.placement import place
-from cartloader.tiles.box import map_box
-from cartloader.tiles.grid import FINEST_ZOOM, HALF_MAP, MapBox, plan_pyramid, resolution
+from cartloader_image.action_params import Png2PmtilesParams
+from cartloader_image.crs import crs_name
+from cartloader_image.engines.common import plan
+from cartloader_image.errors import BoundsError, CartloaderError
+from cartloader_image.images.source import open_source
+from cartloader_image.placing.bounds import Bounds
+from cartloader_image.placing.placement import place
+from cartloader_image.tiles.box import map_box
+from cartloader_image.tiles.grid import FINEST_ZOOM, HALF_MAP, MapBox, plan_pyramid, resolution
 
 SIZE = (40, 60)
 

@@ -15,13 +15,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.reports import Told
 
-from cartloader.action_params import UpdateCatalogParams
-from cartloader.catalog import update
-from cartloader.catalog_text import basemaps, with_basemaps
-from cartloader.errors import CatalogError
-from cartloader.files import locked
-from cartloader.results import CatalogResult
-from cartloader_flows.summary import catalog_line
+from cartloader_flows.cli.summary import catalog_line
+from cartloader_image.action_params import UpdateCatalogParams
+from cartloader_image.catalog.text import basemaps, with_basemaps
+from cartloader_image.catalog.update import update
+from cartloader_image.errors import CatalogError
+from cartloader_image.results import CatalogResult
+from cartloader_image.system.files import locked
 
 MAGIC = b"PMTiles\x03" + bytes(119)
 
@@ -366,8 +366,8 @@ def test_a_linked_catalog_stays_a_link_and_keeps_its_permissions(
 ADD = """
 import sys
 from pathlib import Path
-from cartloader.catalog import update
-from cartloader.action_params import UpdateCatalogParams
+from cartloader_image.catalog.update import update
+from cartloader_image.action_params import UpdateCatalogParams
 folder, img_id = Path(sys.argv[1]), sys.argv[2]
 catalog, archive = folder / "out" / "catalog.yaml", folder / "a.pmtiles"
 update(UpdateCatalogParams(catalog_yaml=catalog, basemaps={img_id: archive}, title="x"))

@@ -21,13 +21,14 @@ from support.maps import write_ome
 from support.processes import eventually
 from support.rasters import noise
 
-from cartloader import __version__, actions
-from cartloader.options import Options, option
-from cartloader.params import ImportOptions
-from cartloader_flows.cli import main
-from cartloader_flows.commands import ImportCommand, PreviewCommand, SampleCommand
-from cartloader_flows.parser import GROUPS, Parser
-from cartloader_flows.watch import StoppedError
+from cartloader_flows.cli.display import StoppedError
+from cartloader_flows.cli.main import main
+from cartloader_flows.cli.options import ImportCommand, PreviewCommand, SampleCommand
+from cartloader_flows.cli.parser import GROUPS, Parser
+from cartloader_image import __version__
+from cartloader_image.options import Options, option
+from cartloader_image.params import ImportOptions
+from cartloader_image.recipe import actions
 
 FILES = ["--in-img", "a.tif", "--img-id", "a", "--out-dir", "out"]
 
@@ -222,7 +223,7 @@ def test_the_help_of_the_import_says_groups_ranges_and_defaults(
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from cartloader_flows.cli import main\n"
+        "import sys; from cartloader_flows.cli.main import main\n"
         "try: main(['import_image', '--help'])\n"
         "except SystemExit: pass\n"
         "print({name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
@@ -234,7 +235,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_the_help_of_the_command_itself_needs_no_models() -> None:
     code = (
-        "import sys; from cartloader_flows.cli import main\n"
+        "import sys; from cartloader_flows.cli.main import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "print('pydantic' in sys.modules, file=sys.stderr)"
@@ -247,7 +248,7 @@ def test_the_help_of_the_command_itself_needs_no_models() -> None:
 def test_a_direct_import_never_imports_prefect_and_survives_an_old_locale(slide: Path) -> None:
     argv = ["import_image", "--direct", "--png2pmtiles", "--in-img", str(slide), "--img-id", "a", "--out-dir", "map"]
     code = (
-        f"import sys; from cartloader_flows.cli import main; assert main({argv}) == 0\n"
+        f"import sys; from cartloader_flows.cli.main import main; assert main({argv}) == 0\n"
         "print([name for name in sys.modules if name.split('.')[0] in {'prefect', 'cartloader_tasks', 'rich'}])"
     )
     env = os.environ | {"PYTHONIOENCODING": "ascii"}

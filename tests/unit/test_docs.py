@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cartloader.mapping import mapped_jobs
-from cartloader.params import ImportOptions
+from cartloader_image.params import ImportOptions
+from cartloader_image.recipe.mapping import mapped_jobs
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from support.maps import write_ome
 
-from cartloader.action_params import Ome2PngParams, Png2PmtilesParams
-from cartloader.effects import notes
-from cartloader.params import ImportOptions
-from cartloader_flows.cli import main
+from cartloader_flows.cli.main import main
+from cartloader_image.action_params import Ome2PngParams, Png2PmtilesParams
+from cartloader_image.params import ImportOptions
+from cartloader_image.recipe.effects import notes
 
 PLANE, TILES = {"ome2png": True}, {"png2pmtiles": True}
 CATALOG = {"update_catalog": True}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cartloader.entries import Entry, read_entry, read_mapping
-from cartloader.errors import UsageError
+from cartloader_image.errors import UsageError
+from cartloader_image.recipe.entries import Entry, read_entry, read_mapping
 
 
 def read(tmp_path: Path, content: str | bytes, name: str = "m.yaml") -> dict[str, Entry]:

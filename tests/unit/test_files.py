@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from support.reports import Told
 
-from cartloader.action_params import OutputPrefix
-from cartloader.errors import DiskError, StoppedError
-from cartloader.files import locked, publish, sha256, workspace, write_whole
-from cartloader.report import waiting
+from cartloader_image.action_params import OutputPrefix
+from cartloader_image.errors import DiskError, StoppedError
+from cartloader_image.report import waiting
+from cartloader_image.system.files import locked, publish, sha256, workspace, write_whole
 
 
 @pytest.fixture
@@ -120,9 +120,9 @@ def test_threads_never_hold_the_same_image_together(out: OutputPrefix, tmp_path:
 VISIT = """
 import sys
 from pathlib import Path
-from cartloader.errors import DiskError
-from cartloader.files import workspace
-from cartloader.action_params import OutputPrefix
+from cartloader_image.errors import DiskError
+from cartloader_image.system.files import workspace
+from cartloader_image.action_params import OutputPrefix
 out = OutputPrefix(out_dir=Path(sys.argv[1]) / "map", img_id="dapi")
 for _ in range(10):
     with workspace(out):

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from support.rasters import noise
 
-from cartloader.errors import UsageError
-from cartloader.intensity import Rescale, Side, Thresholds, find_thresholds
-from cartloader.params import PixelOptions
+from cartloader_image.errors import UsageError
+from cartloader_image.intensity import Rescale, Side, Thresholds, find_thresholds
+from cartloader_image.params import PixelOptions
 
 
 def thresholds(plane: NDArray[Any], **options: Any) -> Thresholds:

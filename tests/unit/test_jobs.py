@@ -13,21 +13,21 @@ from PIL import Image
 from pydantic import ValidationError
 from support.maps import write_ome
 
-from cartloader.action_params import (
+from cartloader_image.action_params import (
     GeoreferenceParams,
     Ome2PngParams,
     OutputPrefix,
     Png2PmtilesParams,
     UpdateCatalogParams,
 )
-from cartloader.errors import CatalogError, InputError, UsageError
-from cartloader.job import ImageJob, check_out_dir, explain, single_job
-from cartloader.jobs import RunError, gather, import_one
-from cartloader.mapping import mapped_jobs
-from cartloader.options import Options
-from cartloader.params import ImportOptions
-from cartloader.report import Report
-from cartloader.results import CatalogResult, ImageResult, RasterResult, TilesResult
+from cartloader_image.errors import CatalogError, InputError, UsageError
+from cartloader_image.options import Options
+from cartloader_image.params import ImportOptions
+from cartloader_image.recipe.job import ImageJob, check_out_dir, explain, single_job
+from cartloader_image.recipe.mapping import mapped_jobs
+from cartloader_image.recipe.run import RunError, gather, import_one
+from cartloader_image.report import Report
+from cartloader_image.results import CatalogResult, ImageResult, RasterResult, TilesResult
 
 OPTIONS = ImportOptions(png2pmtiles=True)
 

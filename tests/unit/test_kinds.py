@@ -22,11 +22,11 @@ from PIL import Image
 from support.archives import encoded, write_archive
 from support.rasters import params_for
 
-from cartloader.action_params import GeoreferenceParams, OutputPrefix
-from cartloader.errors import CartloaderError, InputError
-from cartloader.images import companions, is_tiff, world_files
-from cartloader.images.kinds import beginning, kind_of
-from cartloader.images.source import open_source
+from cartloader_image.action_params import GeoreferenceParams, OutputPrefix
+from cartloader_image.errors import CartloaderError, InputError
+from cartloader_image.images import companions, is_tiff, world_files
+from cartloader_image.images.kinds import beginning, kind_of
+from cartloader_image.images.source import open_source
 
 PICTURE = encoded(np.zeros((4, 4), np.uint8))
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"

@@ -18,16 +18,16 @@ from support.maps import write_ome
 from support.rasters import noise
 from support.tools import require_tools
 
-from cartloader.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
-from cartloader.errors import UsageError
-from cartloader.job import single_job
-from cartloader.makefile import arguments, inputs, makefile
-from cartloader.options import Options
-from cartloader.params import ImportOptions
-from cartloader.plan import plan_import
-from cartloader_flows.cli import main
-from cartloader_flows.commands import ActionCommand, PictureCommand, PlaneCommand
-from cartloader_flows.parser import Parser
+from cartloader_flows.cli.main import main
+from cartloader_flows.cli.options import ActionCommand, PictureCommand, PlaneCommand
+from cartloader_flows.cli.parser import Parser
+from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
+from cartloader_image.errors import UsageError
+from cartloader_image.options import Options
+from cartloader_image.params import ImportOptions
+from cartloader_image.recipe.job import single_job
+from cartloader_image.recipe.makefile import arguments, inputs, makefile
+from cartloader_image.recipe.plan import plan_import
 
 IMPORT = ["--ome2png", "--png2pmtiles", "--update-catalog"]
 

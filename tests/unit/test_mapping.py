@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from support.maps import write_ome
 
-from cartloader.errors import UsageError
-from cartloader.job import ImageJob
-from cartloader.mapping import mapped_jobs, settled_images
-from cartloader.params import ImportOptions, SharedOptions
-from cartloader_flows.cli import main
+from cartloader_flows.cli.main import main
+from cartloader_image.errors import UsageError
+from cartloader_image.params import ImportOptions, SharedOptions
+from cartloader_image.recipe.job import ImageJob
+from cartloader_image.recipe.mapping import mapped_jobs, settled_images
 
 TILES = SharedOptions(png2pmtiles=True)
 

@@ -12,10 +12,10 @@ import pytest
 import tifffile
 from support.rasters import NAMESPACE, noise, ome_xml, params_for, read_image, with_source, write_pages
 
-from cartloader.errors import CartloaderError, MetadataError, UsageError
-from cartloader.images.ome import PageShape, read_ome
-from cartloader.images.source import open_source
-from cartloader.placement import place
+from cartloader_image.errors import CartloaderError, MetadataError, UsageError
+from cartloader_image.images.ome import PageShape, read_ome
+from cartloader_image.images.source import open_source
+from cartloader_image.placing.placement import place
 
 # Metres, from the definitions in the OME schema's UnitsLength (2016-06).
 UNITS = {

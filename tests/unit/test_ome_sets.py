@@ -11,9 +11,9 @@ import tifffile
 from numpy.typing import NDArray
 from support.rasters import NAMESPACE, noise, ome_xml, params_for, read_image, with_source, write_pages
 
-from cartloader.errors import CartloaderError, MetadataError, UsageError
-from cartloader.images.source import Source, open_source
-from cartloader.placement import place
+from cartloader_image.errors import CartloaderError, MetadataError, UsageError
+from cartloader_image.images.source import Source, open_source
+from cartloader_image.placing.placement import place
 
 SIZE = 'PhysicalSizeX="0.5" PhysicalSizeY="0.5"'
 TWO = '<Channel ID="c:0" Name="DAPI"/><Channel ID="c:1" Name="PanCK"/>'

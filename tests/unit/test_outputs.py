@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 from support.maps import write_ome
 
-from cartloader.errors import UsageError
-from cartloader.job import single_job
-from cartloader.mapping import mapped_jobs
-from cartloader.outputs import check_files, files_of
-from cartloader.params import ImportOptions, SharedOptions
-from cartloader_flows.cli import main
+from cartloader_flows.cli.main import main
+from cartloader_image.errors import UsageError
+from cartloader_image.params import ImportOptions, SharedOptions
+from cartloader_image.recipe.job import single_job
+from cartloader_image.recipe.mapping import mapped_jobs
+from cartloader_image.recipe.outputs import check_files, files_of
 
 EVERYTHING = ["--ome2png", "--png2pmtiles", "--update-catalog"]
 ALL = ImportOptions(ome2png=True, png2pmtiles=True, update_catalog=True)

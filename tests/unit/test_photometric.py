@@ -12,9 +12,9 @@ from PIL import Image
 from skimage.color import ycbcr2rgb
 from support.rasters import noise, read_image, smooth
 
-from cartloader import actions
-from cartloader.action_params import Ome2PngParams, OutputPrefix
-from cartloader.errors import InputError
+from cartloader_image.action_params import Ome2PngParams, OutputPrefix
+from cartloader_image.errors import InputError
+from cartloader_image.recipe import actions
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])

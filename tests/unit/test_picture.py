@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from support.rasters import noise, read_image, read_whole, smooth, with_source
 
-from cartloader.action_params import Ome2PngParams, OutputPrefix
-from cartloader.errors import CartloaderError, InputError, UsageError
-from cartloader.images.source import Source, open_source
+from cartloader_image.action_params import Ome2PngParams, OutputPrefix
+from cartloader_image.errors import CartloaderError, InputError, UsageError
+from cartloader_image.images.source import Source, open_source
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 BANDS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}

@@ -15,15 +15,15 @@ from scipy import ndimage
 from support.maps import write_ome
 from support.rasters import noise
 
-from cartloader import actions, footprint
-from cartloader.errors import DiskError
-from cartloader.job import single_job
-from cartloader.jobs import import_one
-from cartloader.params import ImportOptions
-from cartloader.plan import ImportPlan, plan_import
-from cartloader.report import Quiet
-from cartloader.results import ImageResult
-from cartloader_flows.cli import main
+from cartloader_flows.cli.main import main
+from cartloader_image.errors import DiskError
+from cartloader_image.params import ImportOptions
+from cartloader_image.recipe import actions, footprint
+from cartloader_image.recipe.job import single_job
+from cartloader_image.recipe.plan import ImportPlan, plan_import
+from cartloader_image.recipe.run import import_one
+from cartloader_image.report import Quiet
+from cartloader_image.results import ImageResult
 
 
 def tissue(rows: int, columns: int, bands: int) -> np.ndarray:
@@ -182,7 +182,7 @@ def test_memory_is_within_a_quarter(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     program = (
         f"import os; os.sched_getaffinity = lambda _: range({threads})\n"
         "import sys\n"
-        "from cartloader_flows.cli import main\n"
+        "from cartloader_flows.cli.main import main\n"
         "assert main(sys.argv[1:]) == 0\n"
         "print(open('/proc/self/status').read())\n"
     )

@@ -17,8 +17,8 @@ from rasterio.io import MemoryFile
 from skimage import data as images
 from support.rasters import noise
 
-from cartloader import png
-from cartloader.png import PngWriter, band_rows, deflate_band, encode_png
+from cartloader_image.rasters import png
+from cartloader_image.rasters.png import PngWriter, band_rows, deflate_band, encode_png
 
 SIZES = [(1, 1), (1, 7), (7, 1), (2, 3), (64, 64), (131, 257)]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from cartloader.errors import UsageError
-from cartloader.files import sha256
-from cartloader.sample import Floats, Tissue, write_sample
+from cartloader_image.errors import UsageError
+from cartloader_image.sample import Floats, Tissue, write_sample
+from cartloader_image.system.files import sha256
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import pytest
 from support.maps import write_ome
 from support.rasters import ArrayPlane, noise
 
-from cartloader import actions
-from cartloader.action_params import Ome2PngParams, OutputPrefix
-from cartloader.images.plane import Pixels, Window, windows
-from cartloader.images.spool import Spooled
-from cartloader.images.tiff_plane import TiffPlane
+from cartloader_image.action_params import Ome2PngParams, OutputPrefix
+from cartloader_image.images.plane import Pixels, Window, windows
+from cartloader_image.images.spool import Spooled
+from cartloader_image.images.tiff_plane import TiffPlane
+from cartloader_image.recipe import actions
 
 
 class Counted(ArrayPlane):

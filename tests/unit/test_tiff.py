@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from support.rasters import noise, read_image, read_whole, smooth, with_source, write_pages
 
-from cartloader.errors import CartloaderError, InputError, UsageError
-from cartloader.images import samples as samples_module
-from cartloader.images.plane import Plane, Window
-from cartloader.images.source import Source
+from cartloader_image.errors import CartloaderError, InputError, UsageError
+from cartloader_image.images import samples as samples_module
+from cartloader_image.images.plane import Plane, Window
+from cartloader_image.images.source import Source
 
 LOSSLESS = ["lzw", "zlib", "zstd", "packbits", "lerc", "lzma", "deflate", "png", "jpegxl", "jpeg2000"]
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "f2", "f4", "f8"]

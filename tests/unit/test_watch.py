@@ -5,9 +5,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from cartloader_flows.bars import Bars
-from cartloader_flows.summary import duration, note_lines, size
-from cartloader_flows.watch import Lines
+from cartloader_flows.cli.bars import Bars
+from cartloader_flows.cli.display import Lines
+from cartloader_flows.cli.summary import duration, note_lines, size
 
 
 def test_lines_tell_each_stage_once_and_every_note() -> None:

@@ -1,0 +1,162 @@
+"""What each command does, from its words to its exit code."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import ValidationError
+
+from cartloader_flows.cli.display import stopping, watching
+from cartloader_flows.cli.options import ImportCommand, PreviewCommand, SampleCommand
+from cartloader_flows.cli.parser import Parser
+from cartloader_flows.cli.runs import check_recordable, run_directly, run_flow
+from cartloader_flows.cli.summary import plan_lines, summary
+from cartloader_image.errors import StoppedError, UsageError, sentence
+from cartloader_image.options import Options
+from cartloader_image.params import ImportOptions, SharedOptions, check_actions
+from cartloader_image.recipe.job import ImageJob, explain
+from cartloader_image.recipe.run import RunError
+from cartloader_image.system.memory import keep_freed_memory
+
+if TYPE_CHECKING:
+    from cartloader_image.recipe.plan import ImportPlan
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+EXIT_FAILED, EXIT_WRONG_USE = 1, 2
+
+
+def import_image(argv: Sequence[str]) -> int:
+    """Turn images into map tiles."""
+    parser = Parser(
+        "cartloader import_image",
+        "cartloader import_image ACTIONS --in-img IMAGE --img-id ID --out-dir DIR\n"
+        "       cartloader import_image ACTIONS --in-json MAPPING --out-dir DIR",
+        "Turn an image into map tiles (PMTiles) that lie under spatial-omics data.",
+        ImportCommand,
+        ImportOptions,
+    )
+    given = parser.read(argv)
+    own = {name: given.pop(name) for name in ImportCommand.model_fields if name in given}
+    # The entries of a mapping may name actions of their own, and complete the options.
+    options = checked(SharedOptions if "in_json" in own else ImportOptions, given)
+    if "in_json" not in own:
+        check_actions(options)
+    command = checked(ImportCommand, own)
+    asked = command.jobs(options)
+    jobs = asked.jobs
+    for note in asked.notes:
+        print(f"note: {note}", file=sys.stderr)
+    keep_freed_memory()
+    from cartloader_image.recipe.plan import plan_import  # noqa: PLC0415  (--help must not wait for numpy)
+
+    with stopping():
+        if command.dry_run:
+            return _show_plans(jobs, command.makefile)
+        if command.makefile:
+            _write_makefile(plan_import(jobs[0]), command.makefile)
+    sources = {job.out.img_id: job.in_img.name if job.in_img else "" for job in jobs}
+    try:
+        with watching(sources, debug=command.debug, summed_up=True) as watch, stopping(watch):
+            if command.direct:
+                result = run_directly(asked, command.n_jobs, watch.report)
+            else:
+                check_recordable(command, options)
+                if len(jobs) == 1:
+                    plan_import(jobs[0]).check_disk()  # not after 15 s of starting a server
+                result = run_flow(command, options, watch.report)
+    except RunError as failure:
+        return _report_failure(failure, command, sources)
+    print(summary(result, sources, _width()))
+    return 0
+
+
+def sample(argv: Sequence[str]) -> int:
+    """Write a small sample image to try the import with."""
+    parser = Parser("cartloader sample", "cartloader sample [--size N] OUT.ome.tif", f"{sample.__doc__}", SampleCommand)
+    command = checked(SampleCommand, parser.read(argv))
+    from cartloader_image.sample import write_sample  # noqa: PLC0415  (numpy)
+
+    write_sample(command.out, size=command.size)
+    print(command.out)
+    return 0
+
+
+def preview(argv: Sequence[str]) -> int:
+    """Draw an archive's whole image as one PNG picture."""
+    parser = Parser(
+        "cartloader preview",
+        "cartloader preview [--size N] ARCHIVE.pmtiles OUT.png",
+        f"{preview.__doc__}",
+        PreviewCommand,
+    )
+    command = checked(PreviewCommand, parser.read(argv))
+    from cartloader_image.preview import write_preview  # noqa: PLC0415  (numpy)
+
+    write_preview(command.archive, command.out, size=command.size)
+    print(command.out)
+    return 0
+
+
+def checked(model: type[OptionsT], given: dict[str, object]) -> OptionsT:
+    """The options of a command.
+
+    Raises:
+        UsageError: they are wrong.
+    """
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise UsageError(explain(error)) from error
+
+
+def _width() -> int | None:
+    """Columns of the terminal; None for a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _write_makefile(plan: ImportPlan, path: Path) -> None:
+    from cartloader_image.recipe.makefile import write_makefile  # noqa: PLC0415  (see import_image)
+
+    write_makefile(plan, path)
+
+
+def _show_plans(jobs: list[ImageJob], makefn: Path | None) -> int:
+    """Print what the import of each image would do and take, and which could not begin; write their Makefiles."""
+    from cartloader_image.recipe.plan import plan_import  # noqa: PLC0415  (see import_image)
+
+    code = 0
+    for job in jobs:
+        try:
+            plan = plan_import(job, look=True)
+            path = makefn or job.out.path(".mk")
+            _write_makefile(plan, path)
+            print("\n".join([*plan_lines(plan, _width()), f"  run it later    make -f {shlex.quote(str(path))}"]))
+            plan.check_disk()
+        except Exception as error:
+            if len(jobs) == 1:
+                raise
+            print(f"{job.out.img_id}  {sentence(error, job.out.img_id)}", file=sys.stderr)
+            code = EXIT_FAILED
+    return code
+
+
+def _report_failure(failure: RunError, command: ImportCommand, sources: dict[str, str]) -> int:
+    """Say what was done and what was not; only the wrong use of a single image is wrong use of the command."""
+    errors = list(failure.failures.values())
+    if stopped := [error for error in errors if isinstance(error, StoppedError)]:
+        raise stopped[0]
+    if done := summary(failure.result, sources, _width()):
+        print(done)
+    if command.debug:
+        for error in errors:
+            traceback.print_exception(error)
+    print(f"{failure}\n{failure.table()}" if len(sources) > 1 else str(failure), file=sys.stderr)
+    wrong_use = not command.in_json and any(isinstance(error, UsageError) for error in errors)
+    return EXIT_WRONG_USE if wrong_use else EXIT_FAILED

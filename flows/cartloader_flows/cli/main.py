@@ -1,0 +1,72 @@
+"""The console command: reads the command line, runs what it asks for, and ends with the exit code it deserves.
+
+Nothing heavy is imported before it is needed, so that ``--help`` and wrong use answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+from cartloader_flows.cli.parser import Parser
+from cartloader_image import __version__
+from cartloader_image.errors import StoppedError, UsageError, sentence
+
+EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
+COMMANDS = {
+    "import_image": ("import_image", "Turn images into map tiles."),
+    "sample": ("import_image", "Write a small sample image to try the import with."),
+    "preview": ("import_image", "Draw an archive's whole image as one PNG picture."),
+    "server": ("server", "Start, look for or stop a Prefect server here."),
+    "ome2png": ("actions", "One action by itself: a TIFF's plane to GeoTIFF and PNG."),
+    "georeference": ("actions", "One action by itself: a picture to GeoTIFF."),
+    "png2pmtiles": ("actions", "One action by itself: the GeoTIFF to tiles."),
+}
+"""Each command is the function of its name in a module of this package."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 1 something failed, 2 wrong use, 130 interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an old locale has no "µ" or "…"; a finished run must not fail by it
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller that ignores it would hide how tools end
+    try:
+        return _dispatch(argv)
+    except (KeyboardInterrupt, StoppedError):
+        _complain("interrupted")
+        return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001  (the one place that turns whatever went wrong into a sentence)
+        if "--debug" in argv:
+            traceback.print_exception(error)
+        _complain(sentence(error))
+        return EXIT_WRONG_USE if isinstance(error, UsageError) else EXIT_FAILED
+
+
+def _dispatch(argv: Sequence[str]) -> int:
+    name = argv[0].replace("-", "_") if argv else ""
+    if name in COMMANDS:
+        module = import_module(f"cartloader_flows.cli.{COMMANDS[name][0]}")
+        return int(getattr(module, name)(argv[1:]))
+    parser = Parser(
+        "cartloader",
+        "cartloader [--help] [--version] COMMAND ...",
+        "Import microscope and histology images as PMTiles raster layers that lie\nexactly under spatial-omics data.",
+    )
+    parser.epilog = "\n".join(
+        ["commands (each has its own --help):", *(f"  {name:<14}{words}" for name, (_, words) in COMMANDS.items())]
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("COMMAND", choices=COMMANDS, help=argparse.SUPPRESS)
+    parser.parse_args(argv)
+    raise AssertionError("argparse accepts no other first word than a command")
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,162 @@
+"""The commands and their own options; those of the import itself are `cartloader_image.params.ImportOptions`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
+from cartloader_image.errors import UsageError
+from cartloader_image.options import Options, exclusive, in_group
+from cartloader_image.params import FanOutOptions, ImportOptions, SharedOptions
+from cartloader_image.recipe.job import check_out_dir, single_job
+from cartloader_image.recipe.mapping import Mapped, mapped_jobs
+from cartloader_image.recipe.outputs import check_files
+from cartloader_image.values import FilePath, ImageId, Program
+
+
+def _positional(metavar: str) -> dict[str, Any]:
+    return {"json_schema_extra": {"positional": True, "metavar": metavar}}
+
+
+class ImportCommand(FanOutOptions):
+    """Which images are imported, where to, and how the command goes about it."""
+
+    in_img: FilePath | None = Field(None, **in_group("in/out"))
+    """Image to import: OME-TIFF, TIFF, PNG, JPEG or GeoTIFF."""
+    in_json: FilePath | None = Field(None, **in_group("in/out"))
+    """Images to import, instead of --in-img: a JSON or YAML mapping of ids to paths, or to objects of a path and
+    options of their own; or a CSV or TSV sheet of them. Relative paths are relative to the mapping."""
+    img_id: list[ImageId] = Field([], **in_group("in/out", "ID"))
+    """Prefix of the output files and id of the basemap; with --in-json it selects an image, may be repeated, and
+    without it all are imported."""
+    out_dir: FilePath = Field(**in_group("in/out"))
+    """Directory of the output files; created when it is missing. Required."""
+    direct: bool = Field(False, **in_group("run"))
+    """Run without Prefect, in this process: no record of the run, the same files."""
+    dry_run: bool = Field(False, **in_group("run"))
+    """Print the plan: the steps and their files, zooms, number of tiles, disk and memory; write the Makefile; run
+    nothing."""
+    makefn: Program | None = Field(None, **in_group("run", "FILE"))
+    """Makefile of the import of one image, written before it runs, or by --dry-run; unless given, --dry-run writes
+    OUT_DIR/ID.mk. A name without a directory lies in --out-dir."""
+    debug: bool = Field(False, **in_group("run"))
+    """Show tracebacks and verbose logs."""
+
+    @model_validator(mode="after")
+    def _one_source_of_images(self) -> Self:
+        exclusive(self, "in_img", "in_json")
+        if not self.in_json and len(self.img_id) != 1:
+            lack = "is missing" if not self.img_id else f"is given {len(self.img_id)} times"
+            raise ValueError(f"--img-id {lack}; one image (--in-img) needs one id, many images go into --in-json")
+        return self
+
+    @model_validator(mode="after")
+    def _dask_suits(self) -> Self:
+        if self.task_runner == "dask":
+            exclusive(self, "task_runner", "direct")
+            if not self.in_json:
+                raise ValueError("--task-runner dask spreads the images of a mapping; name one with --in-json")
+        return self
+
+    @property
+    def makefile(self) -> Path | None:
+        """Where the Makefile goes, if it is asked for by name."""
+        if not self.makefn:
+            return None
+        return Path(self.makefn) if "/" in self.makefn else self.out_dir / self.makefn
+
+    def jobs(self, options: SharedOptions) -> Mapped:
+        """The images to import, and notes about the command as a whole.
+
+        Raises:
+            InputError: the mapping cannot be read.
+            UsageError: something in the command line or in the mapping is wrong.
+        """
+        check_out_dir(self.out_dir)
+        if not self.in_json:
+            assert isinstance(options, ImportOptions)
+            job = single_job(self.in_img, self.img_id[0], self.out_dir, options)
+            check_files([job], makefile=self.makefile)
+            return Mapped([job], ("--n-jobs does nothing for one image",) if self.n_jobs > 1 else ())
+        asked = mapped_jobs(self.in_json, self.out_dir, options, self.img_id, Path.cwd())
+        if self.makefn and len(asked.jobs) > 1:
+            raise UsageError(
+                f"--makefn {self.makefn}: is for one image, not for {len(asked.jobs)}; choose one by --img-id, or "
+                "leave --makefn out: --dry-run writes a Makefile for each"
+            )
+        if self.makefile:
+            check_files(asked.jobs, self.in_json, self.makefile)
+        return asked
+
+
+class ActionCommand(Options):
+    """One action by itself, on the files of one image."""
+
+    out_dir: FilePath = Field(**in_group("in/out"))
+    """Directory of the output files; created when it is missing. Required."""
+    img_id: ImageId = Field(**in_group("in/out", "ID"))
+    """Prefix of the output files. Required."""
+    debug: bool = Field(False, **in_group("run"))
+    """Show tracebacks and verbose logs."""
+
+    def params(self, **given: Any) -> Options:
+        """The action's parameters, from those that are its own on the command line."""
+        return Png2PmtilesParams(out=self._out, **given)
+
+    @property
+    def _out(self) -> OutputPrefix:
+        return OutputPrefix(out_dir=self.out_dir, img_id=self.img_id)
+
+
+class PictureCommand(ActionCommand):
+    """The action that reads a plain picture."""
+
+    in_img: FilePath = Field(**in_group("in/out"))
+    """Image to read. Required."""
+
+    def params(self, **given: Any) -> Options:
+        """The action's parameters, from those that are its own on the command line."""
+        return GeoreferenceParams(in_img=self.in_img, out=self._out, **given)
+
+
+class PlaneCommand(PictureCommand):
+    """The action that reads a plane of a TIFF."""
+
+    geotiff_only: bool = Field(False, **in_group("ome2png"))
+    """Write just the GeoTIFF: no PNG, bounds or colour mode."""
+
+    def params(self, **given: Any) -> Options:
+        """The action's parameters, from those that are its own on the command line."""
+        return Ome2PngParams(in_img=self.in_img, out=self._out, png=not self.geotiff_only, **given)
+
+
+class ServerCommand(Options):
+    """What is done with the Prefect server of this machine."""
+
+    do: Literal["start", "status", "stop"] = Field(**_positional("{start,status,stop}"))
+    """start it in the background and wait until it answers; tell whether it does; stop it."""
+    port: int = Field(4200, ge=1, le=65535)
+    """Port of the server and its UI, on 127.0.0.1."""
+
+
+class SampleCommand(Options):
+    """Where a sample image goes, and how large it is."""
+
+    out: FilePath = Field(**_positional("OUT.ome.tif"))
+    """File to write."""
+    size: int = Field(2048, ge=256, le=16384)
+    """Width and height in pixels."""
+
+
+class PreviewCommand(Options):
+    """The picture of an archive."""
+
+    archive: FilePath = Field(**_positional("ARCHIVE.pmtiles"))
+    """Archive to draw."""
+    out: FilePath = Field(**_positional("OUT.png"))
+    """Picture to write."""
+    size: int = Field(1024, ge=16, le=16384)
+    """Longest side of the picture in pixels."""

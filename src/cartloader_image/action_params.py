@@ -1,0 +1,67 @@
+"""What an action is told: the groups of options that matter to it, and the files that it works on.
+
+A cache key made of an action's parameters changes exactly when its result may.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cartloader_image.options import Complete, Options
+from cartloader_image.params import (
+    ImportOptions,
+    OrientationOptions,
+    PixelOptions,
+    PlacementOptions,
+    PlaneOptions,
+    TileOptions,
+)
+from cartloader_image.values import ImageId
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+class OutputPrefix(Options):
+    """Where the files of one image go: ``<out_dir>/<img_id>`` and a suffix."""
+
+    out_dir: Path
+    img_id: ImageId
+
+    def path(self, suffix: str) -> Path:
+        """The output file with this suffix, such as ``.pmtiles``."""
+        return self.out_dir / f"{self.img_id}{suffix}"
+
+
+class GeoreferenceParams(Complete, PlacementOptions, PixelOptions, OrientationOptions):
+    """A PNG, JPEG or other plain picture → a placed 8-bit GeoTIFF."""
+
+    in_img: Path
+    out: OutputPrefix
+
+
+class Ome2PngParams(GeoreferenceParams, PlaneOptions):
+    """One plane of a TIFF → a placed 8-bit GeoTIFF and, with ``png``, a PNG, its bounds and its colour mode."""
+
+    png: bool = True
+
+
+class Png2PmtilesParams(Complete, TileOptions):
+    """The placed GeoTIFF of one image → its PMTiles archive and asset JSON."""
+
+    out: OutputPrefix
+
+
+class UpdateCatalogParams(Options):
+    """Finished archives, by basemap id → the catalog that lists them."""
+
+    catalog_yaml: Path
+    basemaps: dict[ImageId, Path]
+    title: str
+    """``id`` and ``title`` of the catalog, should it have to be created."""
+
+
+def subset(kind: type[OptionsT], options: ImportOptions, **more: Any) -> OptionsT:
+    """The action's own parameters: those of ``options`` that it knows, and ``more``."""
+    shared = {name: getattr(options, name) for name in kind.model_fields if name in ImportOptions.model_fields}
+    return kind(**(shared | more))

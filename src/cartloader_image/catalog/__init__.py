@@ -1,0 +1,1 @@
+"""What a viewer finds an image by: the catalog and the asset JSON."""

@@ -1,0 +1,108 @@
+"""The catalog: one YAML file beside the archives that tells a viewer which basemaps and other assets there are."""
+
+from __future__ import annotations
+
+import difflib
+import filecmp
+import os
+import shutil
+from pathlib import Path
+
+from cartloader_image.action_params import UpdateCatalogParams
+from cartloader_image.catalog.text import basemaps, with_basemaps
+from cartloader_image.errors import CatalogError
+from cartloader_image.report import Report, quiet, waiting
+from cartloader_image.results import CatalogResult
+from cartloader_image.system.files import locked, publish
+
+_MOST = 64 << 20
+"""Bytes of a catalog; what is larger is another file by mistake."""
+
+
+def update(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult:
+    """List archives as basemaps, ``assets.basemap.<id>: <id>.pmtiles``, and create the catalog when it is missing.
+
+    An archive in another directory is copied beside the catalog. Nothing is written where nothing changes. Updates of
+    one catalog by several threads or processes follow one another. A catalog that is a symbolic link stays one.
+
+    Raises:
+        CatalogError: an archive is missing or is none, or the catalog has not the expected shape; nothing is changed.
+        OSError: a file cannot be read or written.
+    """
+    for archive in params.basemaps.values():
+        check_archive(archive)
+    catalog = Path(os.path.realpath(params.catalog_yaml))
+    files = {img_id: f"{img_id}.pmtiles" for img_id in params.basemaps}
+    with locked(catalog, waiting(report, f"another run at work on {params.catalog_yaml}")) as scratch:
+        try:
+            old = _read(catalog)
+            listed = basemaps(old)
+            new = with_basemaps(old, files, params.title)
+        except CatalogError as error:
+            raise CatalogError(f"{params.catalog_yaml}: {error}") from None
+        except RecursionError:
+            raise CatalogError(f"{params.catalog_yaml}: is nested too deeply to be changed safely") from None
+        other = [
+            img_id
+            for img_id, archive in params.basemaps.items()
+            if _bring(archive, catalog.with_name(files[img_id]), scratch)
+        ]
+        if new != old:
+            made = scratch / catalog.name
+            made.write_bytes(new.encode())
+            publish(made, catalog)
+    return CatalogResult(
+        path=params.catalog_yaml,
+        added=tuple(img_id for img_id in files if img_id not in listed),
+        replaced=tuple(img_id for img_id, file in files.items() if img_id in other or listed.get(img_id, file) != file),
+        diff="\n".join([*_diff(old, new, params.catalog_yaml.name), *(f"{files[name]} replaced" for name in other)]),
+    )
+
+
+def check_archive(path: Path) -> None:
+    """Make sure that an archive is there and is one.
+
+    Raises:
+        CatalogError: it is not.
+    """
+    if not path.is_file():
+        raise CatalogError(f"{path}: there is no such archive to list; make it with --png2pmtiles")
+    with path.open("rb") as file:
+        start = file.read(127)
+    if start[:8] != b"PMTiles\x03":
+        raise CatalogError(f"{path}: not a PMTiles archive of version 3; make it anew with --png2pmtiles")
+    # Offset and length of each of the four sections follow the version.
+    numbers = [int.from_bytes(start[place : place + 8], "little") for place in range(8, 72, 8)]
+    end = max(offset + length for offset, length in zip(numbers[::2], numbers[1::2], strict=True))
+    if len(start) < 127 or end > path.stat().st_size:
+        raise CatalogError(f"{path}: is cut off; make it anew with --png2pmtiles")
+
+
+def _bring(archive: Path, target: Path, scratch: Path) -> bool:
+    """Copy an archive to its place beside the catalog, unless it is there already; whether another one was there."""
+    there = target.is_file()
+    if there and (target.samefile(archive) or filecmp.cmp(archive, target, shallow=False)):
+        return False
+    made = scratch / target.name
+    shutil.copyfile(archive, made)
+    publish(made, target)
+    return there
+
+
+def _read(catalog: Path) -> str:
+    """The catalog's text, empty when there is none; line ends stay as they are."""
+    try:
+        if not catalog.is_file() and catalog.exists():
+            raise CatalogError(f"a YAML file is needed, found {'a directory' if catalog.is_dir() else 'no file'}")
+        if catalog.is_file() and catalog.stat().st_size > _MOST:
+            raise CatalogError(f"a YAML file is needed, found one of more than {_MOST >> 20} MB")
+        return catalog.read_bytes().decode()
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise CatalogError(f"a YAML file in UTF-8 is needed, found another encoding at byte {error.start}") from None
+
+
+def _diff(old: str, new: str, name: str) -> list[str]:
+    before, after = old.splitlines(), new.splitlines()
+    return list(difflib.unified_diff(before, after, name if old else "/dev/null", name, lineterm=""))

@@ -1,0 +1,53 @@
+"""The native engine: raster → PMTiles in this process, with no tool installed."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cartloader_image.action_params import Png2PmtilesParams
+from cartloader_image.engines.common import Tiled, metadata, plan
+from cartloader_image.rasters.geotiff import Placed
+from cartloader_image.report import Report
+from cartloader_image.system.files import flush
+from cartloader_image.system.parallel import cores
+from cartloader_image.tiles.archive import ArchiveWriter, verify
+from cartloader_image.tiles.encode import FORMATS, encoding, primary_colour
+from cartloader_image.tiles.levels import Level, Resampled, Warped, resamples
+from cartloader_image.tiles.pyramid import Cutter
+
+
+def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Report) -> Tiled:
+    """Cut all tiles and write them as one verified archive.
+
+    Raises:
+        ArchiveError: no pixel of the picture is visible.
+    """
+    store, archive = placed.store, scratch / "picture.pmtiles"
+    pyramid = plan((store.height, store.width), placed.affine, placed.crs, store.bands, params)
+    # What one of its bands says is not worked out three times.
+    primary = primary_colour(placed.origin["colorize"])
+    level: Level
+    if resamples(placed.affine, placed.crs, params.resample):
+        level = Resampled(placed, pyramid, params.resample, primary)
+    else:
+        level, primary = Warped(placed, pyramid, params.resample), None
+    encode = encoding(params.tile_format, params.tile_quality, primary, params.background)
+    cutter = Cutter(level, pyramid, encode, scratch, threads=cores(), nearest=params.resample == "near")
+    writer, total = ArchiveWriter(scratch), pyramid.tile_count()
+    try:
+        for done, made in enumerate(cutter.tiles(), start=1):
+            if made is not None:
+                writer.add(made)
+            report.progress("png2pmtiles", done, total)
+        form = FORMATS[params.tile_format].tile_type
+        count = writer.finish(archive, form, pyramid.box, metadata(placed, params, pyramid.notes), cores())
+    finally:
+        writer.close()
+    with ThreadPoolExecutor(1) as aside:
+        flushed = aside.submit(flush, archive)  # while it is read back
+        verify(archive, count, cores())
+        flushed.result()
+    for note in pyramid.notes:
+        report.note(note)
+    return Tiled({".pmtiles": archive}, pyramid.min_zoom, pyramid.max_zoom, count, notes=pyramid.notes)

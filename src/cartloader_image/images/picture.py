@@ -1,0 +1,202 @@
+"""PNG, JPEG and whatever else GDAL opens: one picture, read row by row from the top."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.io import DatasetReader, MemoryFile
+from rasterio.windows import Window as GdalWindow
+
+from cartloader_image.crs import LOCAL, crs_text
+from cartloader_image.errors import InputError, reading
+from cartloader_image.images.chunks import Jpeg, Png
+from cartloader_image.images.nodata import NONE, aux_text, has_no_data, nodata_value
+from cartloader_image.images.photometric import ramp_of
+from cartloader_image.images.plane import COPIES, Pixels, Window, hidden
+from cartloader_image.params import PixelOptions
+
+# GDAL's own log goes nowhere: what matters comes as an exception.
+logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+
+STRIP_ROWS = 256
+_GDAL_OPTIONS = {
+    "GDAL_CACHEMAX": 64,  # MB
+    # Decode line by line: bounded memory, and a damaged file is an error instead of black rows.
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
+    "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",  # world files lie beside the picture
+}
+
+
+@contextmanager
+def open_dataset(path: Path, inside: str | None = None) -> Iterator[DatasetReader]:
+    """A file, or the dataset of this name in it, as GDAL opens it, set up to fail loudly and to use little memory.
+
+    Raises:
+        InputError: GDAL cannot open it.
+    """
+    import warnings  # noqa: PLC0415  (used here alone)
+
+    with rasterio.Env(**_GDAL_OPTIONS), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            dataset = rasterio.open(inside or path)
+        except (RasterioError, CRSError, CPLE_BaseError) as error:
+            raise InputError(f"{path}: is no picture that can be read; TIFF, PNG and JPEG are") from error
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{ascii(str(path))[1:-1]}: its name is not in UTF-8, as GDAL needs it; rename it"
+            ) from None
+        try:
+            with dataset:
+                yield dataset
+        except (RasterioError, CRSError, CPLE_BaseError) as error:  # any look at a damaged file may raise them
+            raise InputError(f"{path}: is no picture that can be read ({' '.join(str(error).split())})") from error
+
+
+def georeference_of(dataset: DatasetReader, *, told: bool = False) -> tuple[Affine, str | None] | None:
+    """Pixel → map and the CRS as text, where the file or a world file beside it has them.
+
+    ``told``: it is known that the file says where it lies; else GDAL's pixel of 1 at 0,0 means that it does not.
+    """
+    if dataset.transform.is_identity and not told:
+        return None
+    text = crs_text(dataset.crs)
+    if text and text.startswith(LOCAL):
+        text = aux_text(Path(dataset.name), "SRS") or text
+    return dataset.transform, text
+
+
+class PicturePlane:
+    """The only plane of a PNG, JPEG or the like."""
+
+    concurrent = False
+    stored, copies = False, COPIES
+
+    def __init__(self, path: Path, dataset: DatasetReader, options: PixelOptions, opened: ExitStack) -> None:
+        """Find out what the bands mean; ``opened`` closes what has to be opened beside the dataset.
+
+        Raises:
+            InputError: bands of which no picture can be made, or a file that is cut off.
+            UsageError: ``--nodata`` is no value of its type.
+        """
+        self._path, self._dataset, self._opened = path, dataset, opened
+        self._masks = dataset  # a mended copy knows nothing of the files beside the picture
+        self.height, self.width = dataset.height, dataset.width
+        self.block = (STRIP_ROWS, self.width)
+        self._mended = False
+        self.notes: tuple[str, ...] = ()
+        self.tint: str | None = None
+        with reading(path, "picture"):
+            self._look(options)
+
+    def _look(self, options: PixelOptions) -> None:
+        path, dataset = self._path, self._dataset
+        with suppress(Exception):
+            _ = dataset.colorinterp  # the first look meets what is broken in EXIF data, which say nothing of pixels
+        key = None
+        if dataset.driver == "JPEG":
+            jpeg = Jpeg.read(path)
+            if jpeg.is_cut_off:
+                raise InputError(f"{path}: is cut off; it ends before the end of its picture")
+            if mended := jpeg.without_stray_bytes():
+                self._read_from(mended)
+                self.notes = ("has stray bytes between its segments, which are left out",)
+        if dataset.driver == "PNG":
+            key = Png.read(path).key
+        stored = np.dtype(dataset.dtypes[0])
+        bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * stored.itemsize))
+        self.stretch = 255 // ((1 << bits) - 1) if bits < 8 else 1
+        colour = [band for band in dataset.colorinterp if band != ColorInterp.alpha]
+        self._table = _colour_table(dataset)
+        own_alpha = dataset.colorinterp[-1] == ColorInterp.alpha
+        self._opacities = None
+        if self._table is not None:
+            self.tint = ramp_of(self._table[: len(dataset.colormap(1)), :3], bits)
+            own_alpha = self._table.shape[1] == 4
+            if self.tint:
+                self._opacities, self._table = self._table[:, 3] if own_alpha else None, None
+        self.dtype = np.dtype(np.uint8) if self._table is not None else stored
+        self.colours = 3 if self._table is not None else len(colour)
+        if self.colours not in {1, 3} or stored.kind not in "uif":
+            raise InputError(f"{path}: has {dataset.count} bands of {stored}, of which no picture can be made")
+        self._key = np.array(key[: self.colours]) if key else None
+        flags = dataset.mask_flag_enums[0]
+        told = None if key or MaskFlags.nodata not in flags else dataset.nodata
+        self._nodata = nodata_value(options.nodata, told, stored)
+        other = MaskFlags.alpha in flags or MaskFlags.nodata in flags or MaskFlags.all_valid in flags
+        self._has_mask = not other and options.nodata != NONE
+        self.masked = self._nodata is not None or self._has_mask
+        self.alpha = own_alpha or self._key is not None or self.masked
+
+    def read(self, window: Window) -> Pixels:
+        """The pixels of a window; from the top, as GDAL starts again at the first row for any other order."""
+        with reading(self._path, "picture"):
+            stored = self._bands(window)
+            colours = stored[..., : 1 if self._table is not None else self.colours]
+            pixels = stored
+            if self._table is not None:
+                pixels = self._table[stored[..., 0]]
+            elif self.stretch > 1:
+                # alpha and keys follow below, in the range of eight bits
+                pixels = stored * self.dtype.type(self.stretch)
+            if self._opacities is not None:
+                pixels = np.concatenate([pixels, self._opacities[stored]], axis=-1)
+            if self._key is not None:
+                pixels = hidden(pixels[..., : self.colours], self.colours, (colours == self._key).all(axis=-1))
+            if self._nodata is not None:
+                pixels = hidden(pixels, self.colours, has_no_data(colours, self._nodata))
+            if self._has_mask:
+                pixels = hidden(pixels, self.colours, self._masks.read_masks(1, window=gdal_window(window)) == 0)
+            return pixels
+
+    def _bands(self, window: Window) -> Pixels:
+        """The bands as they are stored."""
+        try:
+            found: NDArray[Any] = np.moveaxis(self._dataset.read(window=gdal_window(window)), 0, -1)
+        except RasterioIOError as error:
+            why = str(error.__cause__ or error).rpartition(": ")[2]
+            mended = None
+            if padded := re.search(r"(\d+) extraneous bytes before marker 0xd9", why):
+                mended = Jpeg.read(self._path).without_padding(int(padded[1]))
+            elif "JFIF revision" in why:
+                mended = Jpeg.read(self._path).of_known_revision()
+            if mended is None or self._mended:
+                raise InputError(f"{self._path}: is damaged or cut off near row {window.row0:,} ({why})") from error
+            self._read_from(mended)
+            return self._bands(window)
+        return found
+
+    def _read_from(self, data: bytes) -> None:
+        """Go on with a mended copy of the file, which is the last one."""
+        self._mended = True
+        memory = self._opened.enter_context(MemoryFile(data))
+        self._dataset = self._opened.enter_context(memory.open())
+
+
+def gdal_window(window: Window) -> GdalWindow:
+    """A window as GDAL has it."""
+    return GdalWindow(window.column0, window.row0, window.shape[1], window.shape[0])
+
+
+def _colour_table(dataset: DatasetReader) -> NDArray[np.uint8] | None:
+    """RGB, or RGBA where an entry is transparent, by palette index."""
+    if dataset.colorinterp[0] != ColorInterp.palette:
+        return None
+    table = np.zeros((256, 4), np.uint8)
+    for index, entry in dataset.colormap(1).items():
+        table[index] = entry
+    used = table[: len(dataset.colormap(1))]
+    return table if (used[:, 3] < 255).any() else np.ascontiguousarray(table[:, :3])

@@ -1,0 +1,230 @@
+"""The samples of a TIFF page as they are stored, by windows: raw rows of the file, or compressed strips and tiles."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tifffile import COMPRESSION, TiffPage
+
+from cartloader_image.errors import InputError
+from cartloader_image.images.photometric import JPEG, JPEG_2000, MINISBLACK, SEPARATE
+from cartloader_image.images.plane import COPIES, Pixels, Window
+from cartloader_image.images.tiff import Tiff
+from cartloader_image.params import PixelOptions
+
+BLOCK_BYTES = 4 << 20
+"""About how many decoded bytes a block of strips has: enough to keep a thread busy, small against memory."""
+SEGMENT_BYTES = 256 << 20
+"""A compressed strip or tile that decodes to more than this needs ``--high-memory``."""
+_CODECS = {int(codec): codec.name for codec in COMPRESSION}
+Decoder = Callable[..., Any]
+
+
+class Samples(Protocol):
+    """The samples of a page; see `cartloader_image.images.plane.Plane` for what the attributes say."""
+
+    block: tuple[int, int]
+    concurrent: bool
+    stored: bool
+    copies: int
+    leaves_out: bool
+    """Whether the file leaves out strips or tiles."""
+
+    def read(self, window: Window) -> tuple[Pixels, NDArray[np.bool_] | None]:
+        """Samples ``(rows, columns, samples)``, and which pixels ``(rows, columns)`` the file leaves out, if any.
+
+        Raises:
+            InputError: the file is damaged there.
+        """
+
+
+def codec_name(page: TiffPage) -> str:
+    """The compression of a page for people."""
+    return str(_CODECS.get(page.compression, page.compression))
+
+
+def check_segment_size(tiff: Tiff, size: int, options: PixelOptions) -> None:
+    """Make sure that a compressed piece of so many bytes may be decoded.
+
+    Raises:
+        InputError: it is larger than what is taken without ``--high-memory``.
+    """
+    if size > SEGMENT_BYTES and not options.high_memory:
+        raise InputError(
+            f"{tiff.path}: stores its pixels in compressed pieces of {size >> 20:,} MB each; "
+            "add --high-memory to allow for them"
+        )
+
+
+def decoder_of(page: TiffPage) -> Decoder | None:
+    """What decodes the strips or tiles of a page; None where tifffile has nothing for them.
+
+    imagecodecs is thread-safe, tifffile's building of the decoder on first use is not.
+    """
+    if page.bitspersample == 24 and page.parent.byteorder == ">":
+        return None  # tifffile puts the three bytes a byte too high
+    kind = page.photometric
+    if page.compression in JPEG and page.planarconfig == SEPARATE:
+        page.photometric = MINISBLACK  # a separate plane is grey, whatever all of them are together
+    try:
+        decode: Decoder = page.decode
+        decode(None, 0)
+    except ValueError:
+        return None
+    finally:
+        page.photometric = kind
+    return decode
+
+
+def _check_extent(tiff: Tiff, offset: int, size: int) -> None:
+    if offset < 0 or size < 0:
+        raise InputError(f"{tiff.path}: is damaged; it lists pixels at byte {offset:,}, {size:,} bytes long")
+    if offset + size > tiff.size:
+        raise InputError(f"{tiff.path}: is cut off; it ends before byte {offset + size:,}")
+
+
+def _bytes(tiff: Tiff, offset: int, size: int) -> bytes:
+    _check_extent(tiff, offset, size)  # before memory for it is taken
+    parts = []
+    while size > 0:
+        try:
+            part = os.pread(tiff.descriptor, size, offset)
+        except OSError as error:
+            raise InputError(f"{tiff.path}: cannot be read at byte {offset:,} ({error.strerror})") from error
+        if not part:
+            raise InputError(f"{tiff.path}: was cut off while it was read")
+        parts.append(part)
+        offset, size = offset + len(part), size - len(part)
+    return b"".join(parts)
+
+
+class StoredSamples:
+    """Uncompressed samples: one run of rows per separate sample, straight from the file."""
+
+    concurrent, stored, copies, leaves_out = True, True, COPIES, False
+
+    def __init__(self, tiff: Tiff, page: TiffPage, offset: int) -> None:
+        """``offset`` is that of the plane in the page's data.
+
+        Raises:
+            InputError: the file ends before the last row.
+        """
+        self._planar, _, self._height, self._width, self._contiguous = page.shaped
+        self._tiff, self._start = tiff, page.dataoffsets[0] + offset
+        self._dtype = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
+        self._row_bytes = self._width * self._contiguous * self._dtype.itemsize
+        # A damaged size is found out before anything of that size is made.
+        _check_extent(tiff, self._start, self._planar * self._height * self._row_bytes)
+        self.block = (min(max(BLOCK_BYTES // self._row_bytes, 1), self._height), self._width)
+
+    def read(self, window: Window) -> tuple[Pixels, None]:
+        """The samples of a window."""
+        rows = window.row1 - window.row0
+        planes = []
+        for plane in range(self._planar):
+            start = self._start + (plane * self._height + window.row0) * self._row_bytes
+            data = _bytes(self._tiff, start, rows * self._row_bytes)
+            pixels = np.frombuffer(data, self._dtype).reshape(rows, self._width, self._contiguous)
+            planes.append(pixels[:, window.column0 : window.column1])
+        return (np.concatenate(planes, axis=2) if len(planes) > 1 else planes[0]), None
+
+
+class SegmentSamples:
+    """Compressed strips or tiles, decoded by tifffile."""
+
+    concurrent, stored = True, False
+
+    def __init__(self, tiff: Tiff, page: TiffPage, options: PixelOptions, decode: Decoder, fill: float) -> None:
+        """Look at the list of strips or tiles; ``fill`` is the value of samples that the file leaves out.
+
+        Raises:
+            InputError: it cannot be true, or one of them is too large.
+        """
+        self._tiff, self._page, self._fill = tiff, page, fill
+        self._planar, _, self._height, self._width, self._contiguous = page.shaped
+        self._name = "tile" if page.is_tiled else "strip"
+        rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, self._width)
+        if min(rows, columns) < 1:
+            raise InputError(f"{tiff.path}: is damaged; its {self._name}s are {columns} × {rows} pixels")
+        self._segment = (rows if page.is_tiled else min(rows, self._height), columns)
+        self._grid = (math.ceil(self._height / self._segment[0]), math.ceil(self._width / columns))
+        self.leaves_out = self._check_list()
+        size = math.prod(self._segment) * self._contiguous * np.dtype(page.dtype).itemsize
+        check_segment_size(tiff, size, options)
+        strips = max(BLOCK_BYTES // size, 1) if columns >= self._width else 1
+        self.block = (min(self._segment[0] * strips, self._height), min(columns, self._width))
+        self._decode = decode
+        # OpenJPEG works in 32 bits a sample.
+        self.copies = COPIES + 5 if page.compression in JPEG_2000 else COPIES
+        tables = page.compression in JPEG
+        self._tables: dict[str, Any] = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if tables else {}
+
+    def _check_list(self) -> bool:
+        """Whether some segments are left out; all others must lie inside the file."""
+        count = self._planar * math.prod(self._grid)
+        offsets, sizes = self._page.dataoffsets, self._page.databytecounts
+        if min(len(offsets), len(sizes)) < count:
+            listed = min(len(offsets), len(sizes))
+            raise InputError(f"{self._tiff.path}: is damaged; it lists just {listed} {self._name}s")
+        there = [(offset, size) for offset, size in zip(offsets[:count], sizes[:count], strict=True) if offset and size]
+        for offset, size in (min(there), max(there, key=sum)) if there else ():
+            _check_extent(self._tiff, offset, size)
+        return len(there) < count
+
+    def read(self, window: Window) -> tuple[Pixels, NDArray[np.bool_] | None]:
+        """The samples of a window."""
+        rows, columns = self._segment
+        result = np.full((*window.shape, self._planar * self._contiguous), self._fill, self._page.dtype)
+        left_out = np.zeros(window.shape, bool) if self.leaves_out else None
+        for row in range(window.row0 // rows, math.ceil(window.row1 / rows)):
+            for column in range(window.column0 // columns, math.ceil(window.column1 / columns)):
+                inside, where = _common(row * rows, column * columns, self._segment, window)
+                for plane in range(self._planar):
+                    segment = self._segment_at(plane, row, column)
+                    if segment is not None:
+                        bands = slice(plane * self._contiguous, (plane + 1) * self._contiguous)
+                        result[(*where, bands)] = segment[inside]
+                    elif left_out is not None:
+                        left_out[where] = True
+        return result, left_out
+
+    def _segment_at(self, plane: int, row: int, column: int) -> Pixels | None:
+        """One decoded strip or tile, or None where the file leaves it out."""
+        page = self._page
+        index = (plane * self._grid[0] + row) * self._grid[1] + column
+        offset, size = page.dataoffsets[index], page.databytecounts[index]
+        if not offset or not size:
+            return None
+        data = _bytes(self._tiff, offset, size)
+        try:
+            segment, _, _ = self._decode(data, index, **self._tables)
+            decoded: Pixels = np.asarray(segment)[0]
+        except MemoryError:
+            raise
+        except Exception as error:
+            why = " ".join(str(error).split())
+            raise InputError(
+                f"{self._tiff.path}: cannot decode {self._name} {index} ({codec_name(page)}: {why})"
+            ) from error
+        rows, columns = self._segment
+        wanted = (min(rows, self._height - row * rows), min(columns, self._width - column * columns), self._contiguous)
+        if decoded.ndim != 3 or any(found < least for found, least in zip(decoded.shape, wanted, strict=True)):
+            found, what = " × ".join(map(str, decoded.shape)), f"{self._name} {index} ({codec_name(page)})"
+            raise InputError(f"{self._tiff.path}: is damaged; its {what} holds just {found} values")
+        return decoded
+
+
+def _common(
+    top: int, left: int, size: tuple[int, int], window: Window
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """What a segment and a window have in common, as seen from either."""
+    bottom, right = min(top + size[0], window.row1), min(left + size[1], window.column1)
+    row, column = max(top, window.row0), max(left, window.column0)
+    inside = slice(row - top, bottom - top), slice(column - left, right - left)
+    where = slice(row - window.row0, bottom - window.row0), slice(column - window.column0, right - window.column0)
+    return inside, where

@@ -1,0 +1,351 @@
+"""Every option once: type, unit, range, help. The command line, the flow's schema and the docs come from here.
+
+The groups are small frozen models; `ImportOptions` is all of them together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from cartloader_image.errors import UsageError
+from cartloader_image.options import Complete, Options, exclusive, in_group
+from cartloader_image.values import (
+    BoundsText,
+    Colour,
+    DaskAddress,
+    FilePath,
+    Finite,
+    Nodata,
+    PixelSizeText,
+    Program,
+    Quantile,
+    joined,
+    read_detect,
+)
+
+TOOLS = ("gdal_translate", "gdaladdo", "gdalinfo", "pmtiles")
+"""The programs of ``--engine gdal``, by the names of their options."""
+
+
+class ActionOptions(Options):
+    """What is to be done."""
+
+    ome2png: bool = Field(False, **in_group("actions"))
+    """Write one plane of a TIFF or OME-TIFF as an 8-bit PNG, with its bounds and colour mode (as stored, before
+    orientation)."""
+    png2pmtiles: bool = Field(False, **in_group("actions"))
+    """Cut the image into map tiles: GeoTIFF, PMTiles and the asset JSON."""
+    georeference: bool = Field(False, **in_group("actions"))
+    """Place the image by one --georef-* source, any of which implies it, or else by its own metadata."""
+    update_catalog: bool = Field(False, **in_group("actions"))
+    """Add the PMTiles to the catalog as a basemap, creating the catalog when it is missing."""
+
+
+class OrientationOptions(Options):
+    """How the picture is turned before it is cut."""
+
+    rotate: Literal[90, 180, 270] | None = Field(None, **in_group("actions"))
+    """Rotate clockwise by this many degrees, before flips."""
+    flip_vertical: bool = Field(False, **in_group("actions"))
+    """Flip top and bottom, after rotation."""
+    flip_horizontal: bool = Field(False, **in_group("actions"))
+    """Flip left and right, after rotation."""
+    orient_frame: Literal["image", "map"] = Field("image", **in_group("georeference"))
+    """Turn the picture as an image viewer shows the stored file (image), or as the map shows it once placed (map); they
+    differ for quarter turns when y grows downwards."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_rotation(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(turn := values.get("rotate"), str) and turn.strip().isdigit():
+            return {**values, "rotate": int(turn)}
+        return values
+
+
+class PlaneOptions(Options):
+    """Which plane of a TIFF is read."""
+
+    page: int | None = Field(None, ge=0, **in_group("ome2png"))
+    """Index of the plane inside the series, the first is 0; needed when there is more than one plane."""
+    channel: Annotated[str, BeforeValidator(joined)] | None = Field(None, **in_group("ome2png", "NAME"))
+    """Channel of the plane, by OME name or by index."""
+    z: int | None = Field(None, ge=0, **in_group("ome2png"))
+    """Z index of the plane, the first is 0."""
+    z_project: Literal["max"] | None = Field(None, **in_group("ome2png"))
+    """Take the maximum over all z of the channel."""
+    level: int = Field(0, ge=0, **in_group("ome2png"))
+    """Level of the resolution pyramid, 0 is the finest."""
+    series: int = Field(0, ge=0, **in_group("ome2png"))
+    """Index of the series (the OME Image)."""
+
+    def fit_together(self) -> None:
+        """Make sure that the plane is chosen in one way."""
+        super().fit_together()
+        exclusive(self, "page", "channel")
+        exclusive(self, "page", "z")
+        exclusive(self, "page", "z_project")
+        exclusive(self, "z", "z_project")
+
+
+class BackgroundOptions(Options):
+    """What lies where a picture has nothing."""
+
+    background: Literal["white", "black", "transparent"] | None = Field(None, **in_group("png2pmtiles"))
+    """What is shown for tiles that the file leaves out, and beyond the edge in JPEG tiles; unless given, the value 0
+    and white."""
+
+
+class PixelOptions(BackgroundOptions):
+    """How stored values become 8-bit pixels."""
+
+    nodata: Nodata | None = Field(None, **in_group("ome2png", "VALUE"))
+    """Stored value that means no data: such pixels are transparent and do not count in quantiles; none shows also what
+    the file itself or a mask calls so."""
+    alpha: Literal["intensity"] | None = Field(None, **in_group("ome2png"))
+    """Make each pixel of a mono image as opaque as it is bright, so that a stain lets through what lies under it."""
+
+    upper_thres_quantile: Quantile | None = Field(None, **in_group("ome2png"))
+    """Quantile of the plane's values that is shown brightest."""
+    upper_thres_intensity: Finite | None = Field(None, **in_group("ome2png"))
+    """Stored value that is shown brightest."""
+    lower_thres_quantile: Quantile | None = Field(None, **in_group("ome2png"))
+    """Quantile of the plane's values that is shown darkest."""
+    lower_thres_intensity: Finite | None = Field(None, **in_group("ome2png"))
+    """Stored value that is shown darkest."""
+    transparent_below: int | None = Field(None, ge=0, le=255, **in_group("ome2png"))
+    """Make pixels transparent whose 8-bit value is below this (colour: where every band is)."""
+    colorize: Colour | None = Field(None, **in_group("ome2png", "COLOUR"))
+    """Colour for a mono image: RRGGBB, #RRGGBB, #RGB or a CSS name."""
+    shrink_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(1.0, **in_group("ome2png"))
+    """Downsample by this factor (area average) before anything else; the bounds stay."""
+    high_memory: bool = Field(False, **in_group("ome2png"))
+    """Allow the whole plane in memory; the result is the same."""
+    mono: bool = Field(False, **in_group("png2pmtiles"))
+    """Insist that the image has one band; the layout is detected, a wrong claim is an error."""
+    rgba: bool = Field(False, **in_group("png2pmtiles"))
+    """Insist that the image has colour and alpha; the layout is detected, a wrong claim is an error."""
+
+    def fit_together(self) -> None:
+        """Make sure that thresholds make sense, and that claims and looks do not contradict each other."""
+        super().fit_together()
+        exclusive(self, "upper_thres_quantile", "upper_thres_intensity")
+        exclusive(self, "lower_thres_quantile", "lower_thres_intensity")
+        exclusive(self, "mono", "rgba")
+        exclusive(self, "rgba", "colorize")
+        for kind in ("quantile", "intensity"):
+            low, high = (getattr(self, f"{side}_thres_{kind}") for side in ("lower", "upper"))
+            if low is not None and high is not None and high <= low:
+                raise ValueError(f"--upper-thres-{kind} {high:g} must be above --lower-thres-{kind} {low:g}")
+
+
+class PlacementOptions(Options):
+    """Where the image lies on the map."""
+
+    micron2pixel_csv: FilePath | None = Field(None, **in_group("ome2png"))
+    """Vizgen's 3×3 matrix from µm to pixels (micron_to_mosaic_pixel_transform.csv)."""
+    pixel_size: PixelSizeText | None = Field(None, **in_group("ome2png", "SIZE"))
+    """Pixel size in µm, or x,y: when the metadata has none, or to overrule it."""
+    stage_position: bool = Field(False, **in_group("ome2png"))
+    """Keep the plane's stage position as the corner instead of 0,0."""
+    georef_bounds: BoundsText | None = Field(None, **in_group("georeference", "ULX,ULY,LRX,LRY"))
+    """Map coordinates of the image's outer corners: ulx,uly,lrx,lry."""
+    georef_bounds_tsv: FilePath | None = Field(None, **in_group("georeference"))
+    """File of one line with ulx,uly,lrx,lry, by tab or comma."""
+    georef_pixel_tsv: FilePath | None = Field(None, **in_group("georeference"))
+    """FICTURE pixel TSV, gzip or plain, whose header holds OFFSET_X, OFFSET_Y, SIZE_X and SIZE_Y."""
+    georef_detect: Annotated[Literal["OME"] | None, BeforeValidator(read_detect)] = Field(
+        None, **in_group("georeference")
+    )
+    """Take the bounds from the image's own metadata: OME-XML, a GeoTIFF's or world file's georeference, the scanner's
+    µm per pixel, or resolution tags in cm or inch."""
+    georef_offset_x: Finite = Field(0.0, **in_group("georeference"))
+    """Move the image by this many map units in x."""
+    georef_offset_y: Finite = Field(0.0, **in_group("georeference"))
+    """Move the image by this many map units in y."""
+    srs: str = Field("EPSG:3857", pattern=r"^\S(.*\S)?$", **in_group("png2pmtiles", "CODE"))
+    """Spatial reference of the bounds; another one than EPSG:3857 is really reprojected."""
+
+    def fit_together(self) -> None:
+        """Make sure that there is one source of bounds at most."""
+        super().fit_together()
+        sources = ("georef_bounds", "georef_bounds_tsv", "georef_pixel_tsv", "georef_detect")
+        for index, first in enumerate(sources):
+            for second in sources[index + 1 :]:
+                exclusive(self, first, second)
+        for source in sources[:3]:
+            for other in ("micron2pixel_csv", "pixel_size", "stage_position"):
+                exclusive(self, source, other)
+        exclusive(self, "georef_detect", "micron2pixel_csv")
+        exclusive(self, "micron2pixel_csv", "pixel_size")
+        exclusive(self, "micron2pixel_csv", "stage_position")
+
+    @property
+    def names_a_source(self) -> bool:
+        """Whether a ``--georef-*`` source of bounds is given."""
+        return any((self.georef_bounds, self.georef_bounds_tsv, self.georef_pixel_tsv, self.georef_detect))
+
+
+class TileOptions(BackgroundOptions):
+    """How the placed image becomes tiles."""
+
+    resample: Literal["near", "bilinear", "cubic", "cubicspline", "lanczos", "average", "mode"] = Field(
+        "cubic", **in_group("png2pmtiles")
+    )
+    """Resampling kernel at the finest zoom, with GDAL's definitions."""
+    blocksize: Literal[256, 512, 1024] = Field(512, **in_group("png2pmtiles"))
+    """Tile size in pixels."""
+    tile_format: Literal["png", "webp", "webp-lossy", "jpeg"] = Field("png", **in_group("png2pmtiles"))
+    """Tile format; webp is lossless, jpeg is refused where the image can be transparent."""
+    tile_quality: int | None = Field(None, ge=1, le=100, **in_group("png2pmtiles"))
+    """Quality of webp-lossy (80 unless given) and jpeg (90 unless given)."""
+    min_zoom: int | None = Field(None, ge=0, le=24, **in_group("png2pmtiles"))
+    """Coarsest zoom; unless given, one zoom beyond the one at which the image fits one tile."""
+    max_zoom: int | None = Field(None, ge=0, le=24, **in_group("png2pmtiles"))
+    """Finest zoom; unless given, the first that is at least as fine as the image."""
+    engine: Literal["native", "gdal"] | None = Field(None, **in_group("png2pmtiles"))
+    """native works in this process and needs no tool; gdal runs the command-line tools. Unless given: native, or gdal
+    where the path of a tool is given."""
+    pmtiles: Program | None = Field(None, **in_group("tools", "PROGRAM"))
+    """Path of the go-pmtiles program; selects --engine gdal."""
+    gdal_translate: Program | None = Field(None, **in_group("tools", "PROGRAM"))
+    """Path of gdal_translate; selects --engine gdal."""
+    gdaladdo: Program | None = Field(None, **in_group("tools", "PROGRAM"))
+    """Path of gdaladdo; selects --engine gdal."""
+    gdalinfo: Program | None = Field(None, **in_group("tools", "PROGRAM"))
+    """Path of gdalinfo; selects --engine gdal."""
+    tool_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, **in_group("tools", "SECONDS")
+    )
+    """Seconds after which a call of a tool is stopped and tried again; unless given, ten minutes and ten seconds for
+    each million pixels of the finest zoom."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_blocksize(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(size := values.get("blocksize"), str) and size.strip().isdigit():
+            return {**values, "blocksize": int(size)}
+        return values
+
+    def fit_together(self) -> None:
+        """Make sure that there is a zoom, and that the engine can write the tiles."""
+        super().fit_together()
+        if self.min_zoom is not None and self.max_zoom is not None and self.min_zoom > self.max_zoom:
+            raise ValueError(f"--min-zoom {self.min_zoom} must not be above --max-zoom {self.max_zoom}")
+        if not self.cuts_tiles:
+            return
+        if self.chosen_engine == "gdal" and self.tile_format.startswith("webp"):
+            raise ValueError(
+                f"--tile-format {self.tile_format}: the tools of --engine gdal write png or jpeg; choose one of them, "
+                "or --engine native"
+            )
+        if self.tile_format == "jpeg" and self.background == "transparent":
+            raise ValueError(
+                "--background transparent: JPEG tiles have no transparency beyond the picture's edge; choose white or "
+                "black, or --tile-format png or webp"
+            )
+        if self.tile_format == "jpeg" and self.background == "white" and self.chosen_engine == "gdal":
+            raise ValueError(
+                "--background white: JPEG tiles of --engine gdal are black beyond the picture's edge; choose --engine "
+                "native, or --background black"
+            )
+        if self.tile_quality is not None and self.tile_format in {"png", "webp"}:
+            raise ValueError(f"--tile-quality is for webp-lossy and jpeg; --tile-format {self.tile_format} is lossless")
+
+    @property
+    def cuts_tiles(self) -> bool:
+        """Whether anything is cut."""
+        return True
+
+    @property
+    def chosen_engine(self) -> Literal["native", "gdal"]:
+        """The engine by name, or by a tool's path that only one engine uses."""
+        return self.engine or ("gdal" if any(getattr(self, tool) for tool in TOOLS) else "native")
+
+
+class CatalogOptions(Options):
+    """Where the catalog is."""
+
+    catalog_yaml: FilePath | None = Field(None, **in_group("in/out"))
+    """Catalog to update; unless given, catalog.yaml in --out-dir."""
+
+
+class RunOptions(Options):
+    """How the run goes about it."""
+
+    restart: bool = Field(False, **in_group("run"))
+    """Ignore what was made before, and do all work anew."""
+
+
+class FanOutOptions(Options):
+    """How the images of a mapping are spread."""
+
+    n_jobs: int = Field(1, ge=1, **in_group("run"))
+    """Images at a time."""
+    task_runner: Literal["threads", "dask"] = Field("threads", **in_group("run"))
+    """Work on the images of a mapping in threads of this process, or on the workers of a Dask cluster, which must see
+    the same files at the same paths."""
+    dask_address: DaskAddress | None = Field(None, **in_group("run", "ADDRESS"))
+    """Scheduler of --task-runner dask, such as tcp://10.0.0.5:8786."""
+
+    @model_validator(mode="after")
+    def _address_goes_with_dask(self) -> Self:
+        if self.task_runner == "dask" and not self.dask_address:
+            raise ValueError("--task-runner dask: give its scheduler by --dask-address, such as tcp://10.0.0.5:8786")
+        if self.dask_address and self.task_runner != "dask":
+            raise ValueError("--dask-address is for --task-runner dask; give both or none")
+        return self
+
+
+class SharedOptions(
+    RunOptions,
+    CatalogOptions,
+    TileOptions,
+    PlacementOptions,
+    PixelOptions,
+    PlaneOptions,
+    OrientationOptions,
+    ActionOptions,
+):
+    """Everything that can be asked for all images of a mapping; the options of an image itself complete it."""
+
+    @property
+    def cuts_tiles(self) -> bool:
+        """Whether the image becomes tiles."""
+        return self.png2pmtiles
+
+    @property
+    def orients(self) -> bool:
+        """Whether the picture is turned or flipped."""
+        return bool(self.rotate or self.flip_vertical or self.flip_horizontal)
+
+    @property
+    def reads_the_image(self) -> bool:
+        """Whether any action needs the image itself, not just its finished archive."""
+        return self.ome2png or self.png2pmtiles or self.georeference or self.names_a_source or self.orients
+
+    def absolute(self) -> Self:
+        """The same files, whatever the working directory."""
+        files = {name: value.absolute() for name, value in self if isinstance(value, Path)}
+        tools = {tool: getattr(self, tool) for tool in TOOLS}
+        programs = {tool: str(Path(name).absolute()) for tool, name in tools.items() if name and "/" in name}
+        return self.model_copy(update=files | programs)
+
+
+class ImportOptions(Complete, SharedOptions):
+    """Everything that can be asked for one image, but for the image itself, its id and the output directory."""
+
+
+def check_actions(options: SharedOptions) -> None:
+    """Make sure that something is asked for.
+
+    Raises:
+        UsageError: no action.
+    """
+    if not (options.reads_the_image or options.update_catalog):
+        raise UsageError(
+            "no action: choose at least one of --ome2png, --png2pmtiles, --georeference (or a --georef-* source), "
+            "--rotate, --flip-vertical, --flip-horizontal, --update-catalog"
+        )

@@ -1,0 +1,172 @@
+"""Bounds: where an image lies, and the files that say it.
+
+Map units are those of the spatial reference; under the usual convention 1 unit of EPSG:3857 is 1 µm.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from affine import Affine
+
+from cartloader_image.errors import InputError
+from cartloader_image.values import number, numbers
+
+_ROUNDING = 1e-9
+"""Pixels' share by which a matrix may shear a picture and still be the rounding of one that does not."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Map coordinates of the outer corner of the first pixel and the outer corner of the last.
+
+    Either axis may run either way: ``uly < lry`` where y grows with the row, as in the usual µm frame.
+    """
+
+    ulx: float
+    uly: float
+    lrx: float
+    lry: float
+
+    def __str__(self) -> str:
+        return ",".join(f"{value:.12g}" for value in (self.ulx, self.uly, self.lrx, self.lry))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Four numbers separated by commas, tabs or blanks.
+
+        Raises:
+            ValueError: something else.
+        """
+        return cls(*numbers(text, "ulx,uly,lrx,lry"))
+
+    @property
+    def width(self) -> float:
+        """Extent in x, always positive."""
+        return abs(self.lrx - self.ulx)
+
+    @property
+    def height(self) -> float:
+        """Extent in y, always positive."""
+        return abs(self.lry - self.uly)
+
+    def moved(self, x: float, y: float) -> Bounds:
+        """Both corners moved: the size stays."""
+        return Bounds(self.ulx + x, self.uly + y, self.lrx + x, self.lry + y)
+
+    def scaled(self, factor: float) -> Bounds:
+        """The same in a unit of which ``factor`` make one of these."""
+        return Bounds(self.ulx * factor, self.uly * factor, self.lrx * factor, self.lry * factor)
+
+    def turned(self) -> Bounds:
+        """Width and height swapped; the corner with the smallest x and y and the directions of the axes stay."""
+        left, low = min(self.ulx, self.lrx), min(self.uly, self.lry)
+        x, y = (left, left + self.height), (low, low + self.width)
+        x, y = x if self.ulx < self.lrx else x[::-1], y if self.uly < self.lry else y[::-1]
+        return Bounds(x[0], y[0], x[1], y[1])
+
+    def affine(self, height: int, width: int) -> Affine:
+        """Pixel corner ``(column, row)`` of a picture of that size → map."""
+        return Affine(
+            (self.lrx - self.ulx) / width, 0, self.ulx, 0, (self.lry - self.uly) / height, self.uly
+        )  # fmt: skip
+
+
+def bounds_from_tsv(path: Path) -> Bounds:
+    """The bounds in a file of one line, by tab or comma.
+
+    Raises:
+        InputError: it cannot be read or holds something else.
+    """
+    lines = [line for line in _text(path, "--georef-bounds-tsv").splitlines() if line.strip()]
+    if len(lines) != 1:
+        raise InputError(f"{path}: --georef-bounds-tsv takes one line of ulx,uly,lrx,lry, found {len(lines)} lines")
+    try:
+        return Bounds.parse(lines[0])
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def bounds_from_pixel_tsv(path: Path) -> Bounds:
+    """The bounds of a FICTURE pixel TSV: from its offset to offset + size + 1, in µm.
+
+    The header's comment lines hold ``KEY=value`` pairs separated by ``;``, such as
+    ``##OFFSET_X=100;OFFSET_Y=200;SIZE_X=50;SIZE_Y=60;SCALE=100``.
+
+    Raises:
+        InputError: it cannot be read or lacks one of the four.
+    """
+    header = _text(path, "--georef-pixel-tsv", lines_starting_with="#")
+    pairs = dict(re.findall(r"([A-Za-z_]+)\s*=\s*([^;\s]+)", header))
+    values = []
+    for key in ("OFFSET_X", "OFFSET_Y", "SIZE_X", "SIZE_Y"):
+        try:
+            values.append(number(pairs[key]))
+        except KeyError:
+            raise InputError(f"{path}: its header comments have no {key}; is it a FICTURE pixel TSV?") from None
+        except ValueError:
+            raise InputError(f"{path}: {key} is {pairs[key]!r} in its header, which is no number") from None
+    x, y, width, height = values
+    if not all(map(math.isfinite, values)) or min(width, height) < 0:
+        raise InputError(f"{path}: its header says a size of {width:g} × {height:g} at {x:g},{y:g}, which is no area")
+    return Bounds(x, y, x + width + 1, y + height + 1)
+
+
+def bounds_from_vizgen(path: Path, height: int, width: int) -> Bounds:
+    """The µm bounds of a mosaic from Vizgen's 3×3 matrix µm → pixel: pixel = a·µm + b on each axis.
+
+    Raises:
+        InputError: no 3×3 matrix of numbers, or one that is singular or shears by more than rounding does.
+    """
+    rows = [re.findall(r"[^,\s]+", line) for line in _text(path, "--micron2pixel-csv").splitlines()]
+    rows = [row for row in rows if row]
+    if [len(row) for row in rows] != [3, 3, 3]:
+        found = f"{len(rows)} rows of {', '.join(str(len(row)) for row in rows)} values" if rows else "nothing"
+        raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers, found {_cut(found)}")
+    try:
+        matrix = np.array([[number(value) for value in row] for row in rows])
+    except ValueError as error:
+        raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers ({_cut(str(error))})") from None
+    if not np.isfinite(matrix).all():
+        raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of finite numbers, found {matrix.tolist()}")
+    (a, shear_x, b), (shear_y, d, e), (tilt_x, tilt_y, one) = matrix.tolist()
+    if not a or not d:
+        raise InputError(f"{path}: the matrix has a scale of 0, so that pixels have no size in µm")
+    # How far the last pixel of a side is out of line, as a share of that side.
+    astray = shear_x / d, shear_y / a, tilt_x * width / a, tilt_y * height / d, one - 1
+    if max(map(abs, astray)) > _ROUNDING * (1 + 1e-6):
+        raise InputError(f"{path}: the matrix turns or shears the image, of which only scale and shift are supported")
+    return Bounds((0 - b) / a, (0 - e) / d, (width - b) / a, (height - e) / d)
+
+
+def _cut(text: str) -> str:
+    """The start of a text that may be as long as a file."""
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def _text(path: Path, name: str, lines_starting_with: str = "") -> str:
+    """The text of a small file, plain or gzip; or just its first lines, as far as they start with the given text."""
+    try:
+        with path.open("rb") as raw:
+            zipped = raw.read(2) == b"\x1f\x8b"
+        # utf-8-sig: a spreadsheet puts a byte order mark first
+        with gzip.open(path, "rt", encoding="utf-8-sig") if zipped else path.open(encoding="utf-8-sig") as file:
+            if not lines_starting_with:
+                return file.read(1 << 20)
+            head = []
+            for line in file:
+                if not line.startswith(lines_starting_with):
+                    break
+                head.append(line)
+            return "".join(head)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check {name}") from None
+    except (UnicodeDecodeError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: is no text file ({error}); check {name}") from None

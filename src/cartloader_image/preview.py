@@ -1,0 +1,153 @@
+"""A small picture of a finished archive, of whatever program, as the map shows it.
+
+It is put together from the tiles of the first zoom at which the picture is at least as large as what is asked for.
+Where the archive has only finer ones, each tile is scaled down as it comes, so that the picture never exists in full;
+where it has tiles by the ten thousands there, a square of neighbours is drawn from one of them.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from pmtiles.tile import tileid_to_zxy
+
+from cartloader_image.errors import ArchiveError, UsageError
+from cartloader_image.system.files import locked, publish
+from cartloader_image.system.parallel import cores, in_order
+from cartloader_image.tiles.place import Box, Square, plan_drawing
+from cartloader_image.tiles.reader import ArchiveReader, reading
+
+_VECTOR = {1: "MVT", 6: "MLT"}
+_LARGEST_TILE = 8192
+_KEPT = 64 << 20
+"""Bytes of decoded tiles that are kept: those that lie in two bands, or in many places."""
+_BAND = 256
+"""Rows of the finished picture that are made at a time."""
+_MARGIN = 8
+"""Rows beyond a band that the Lanczos kernel reaches, at up to half the size."""
+
+Image.init()
+_FORMATS: list[str] = [name for name in ("PNG", "JPEG", "WEBP", "AVIF") if name in Image.OPEN]
+Picture = Image.Image
+
+
+def render_preview(path: Path, size: int = 1024) -> Picture:
+    """The whole picture of an archive, north at the top, as RGBA of at most ``size`` pixels a side.
+
+    Raises:
+        ArchiveError: the archive cannot be read, has no tiles, or has tiles that are no pictures.
+    """
+    with reading(path) as archive:
+        if kind := _VECTOR.get(archive.header.tile_type):
+            raise ArchiveError(f"{path}: holds vector tiles ({kind}), which are no pictures; raster tiles are needed")
+        zooms = list(archive.zooms())
+        if not zooms:
+            raise ArchiveError(f"{path}: has no tiles")
+        box, squares = plan_drawing(archive, zooms, _tile_size(archive, zooms[0]), size)
+        return _Drawing(archive, box, squares).drawn(size)
+
+
+def write_preview(path: Path, out: Path, size: int = 1024) -> None:
+    """Write `render_preview` as a PNG, whole or not at all.
+
+    Raises:
+        ArchiveError: as `render_preview` does.
+        UsageError: the picture would take the place of the archive.
+    """
+    if out.exists() and path.exists() and out.samefile(path):
+        raise UsageError(f"{out}: is the archive itself; name another file for the picture")
+    picture = render_preview(path, size)
+    with locked(out) as scratch:
+        picture.save(scratch / out.name, "PNG", optimize=True)
+        publish(scratch / out.name, out)
+
+
+def _tile_size(archive: ArchiveReader, zoom: int) -> int:
+    """Pixels a side of the tiles; what metadata say of it is the size of some programs' other tiles."""
+    entry = next(archive.entries(zoom))[0]
+    return max(_open(archive, entry.tile_id, entry.offset, entry.length).size)
+
+
+def _open(archive: ArchiveReader, tile_id: int, offset: int, length: int) -> Picture:
+    """A tile as an open picture whose pixels are not decoded yet."""
+    data = archive.tile(offset, length)
+    try:
+        picture = Image.open(BytesIO(data), formats=_FORMATS)
+    except Exception as error:
+        raise _broken(archive, tile_id, error) from error
+    if max(picture.size) > _LARGEST_TILE:
+        raise ArchiveError(f"{archive.path}: tile {_name(tile_id)} has {picture.width} × {picture.height} pixels")
+    return picture
+
+
+def _broken(archive: ArchiveReader, tile_id: int, error: Exception) -> ArchiveError:
+    known = f"it is none of {', '.join(_FORMATS)}"
+    why = known if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())
+    return ArchiveError(f"{archive.path}: tile {_name(tile_id)} cannot be decoded ({why})")
+
+
+def _name(tile_id: int) -> str:
+    return "/".join(map(str, tileid_to_zxy(tile_id)))
+
+
+class _Drawing:
+    """Puts a picture together, some rows at a time."""
+
+    def __init__(self, archive: ArchiveReader, box: Box, squares: list[Square]) -> None:
+        self._archive, self._box, self._squares = archive, box, squares
+        self._kept: OrderedDict[tuple[int, int, int], Picture] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def drawn(self, size: int) -> Picture:
+        """The picture, scaled down so that no side is longer than ``size``."""
+        width, height = int(self._box.right - self._box.left), int(self._box.bottom - self._box.top)
+        scale = min(size / max(width, height), 1)
+        final = Image.new("RGBA", (max(round(width * scale), 1), max(round(height * scale), 1)))
+        step = height / final.height
+        for row in range(0, final.height, _BAND):
+            end = min(row + _BAND, final.height)
+            top = max(math.floor(row * step) - _MARGIN, 0)
+            bottom = min(math.ceil(end * step) + _MARGIN, height)
+            band = self._band(width, top, bottom)
+            if scale < 1:
+                part = (0, row * step - top, width, end * step - top)
+                band = band.resize((final.width, end - row), Image.Resampling.LANCZOS, part)
+            else:
+                band = band.crop((0, row - top, width, end - top))
+            final.paste(band, (0, row))
+        return final
+
+    def _band(self, width: int, top: int, bottom: int) -> Picture:
+        """The rows from ``top`` up to ``bottom`` before they are scaled."""
+        left, upper = int(self._box.left), int(self._box.top) + top
+        seen = Box(left, upper, left + width, upper + bottom - top)
+        band = Image.new("RGBA", (width, bottom - top))
+        squares = [square for square in self._squares if square.box.meets(seen)]
+        for square, picture in zip(squares, in_order(self._picture, squares, cores()), strict=True):
+            band.paste(picture, (int(square.box.left) - left, int(square.box.top) - upper))
+        return band
+
+    def _picture(self, square: Square) -> Picture:
+        """A square as it is drawn; safe from any thread."""
+        size = int(square.box.right - square.box.left), int(square.box.bottom - square.box.top)
+        key = square.offset, *size
+        if (kept := self._kept.get(key)) is not None:
+            return kept
+        picture = _open(self._archive, square.tile_id, square.offset, square.length)
+        try:
+            if picture.mode.startswith("I"):  # 16 bits, of which a map shows the upper half
+                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+            picture = picture.convert("RGBA").resize(size, Image.Resampling.BOX)
+        except Exception as error:
+            raise _broken(self._archive, square.tile_id, error) from error
+        with self._lock:
+            self._kept[key] = picture
+            while len(self._kept) > max(_KEPT // (4 * size[0] * size[1]), 1):
+                self._kept.popitem(last=False)
+        return picture

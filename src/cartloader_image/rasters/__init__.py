@@ -1,0 +1,1 @@
+"""8-bit pixels on disk."""

@@ -1,0 +1,284 @@
+"""The four actions: parameters in, files and a small result out. The whole recipe, top to bottom."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from cartloader_image.action_params import (
+    GeoreferenceParams,
+    Ome2PngParams,
+    OutputPrefix,
+    Png2PmtilesParams,
+    UpdateCatalogParams,
+)
+from cartloader_image.catalog import update as catalog
+from cartloader_image.catalog.assets import write_assets
+from cartloader_image.engines import gdal, native
+from cartloader_image.errors import UsageError
+from cartloader_image.images import inputs
+from cartloader_image.images.plane import Pixels, Plane, Window, full, windows
+from cartloader_image.images.source import Source, open_source
+from cartloader_image.images.spool import Spooled
+from cartloader_image.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
+from cartloader_image.placing.placement import Placement, place
+from cartloader_image.rasters.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp_digest
+from cartloader_image.rasters.png import Band, PngWriter, band_rows, deflate_band
+from cartloader_image.rasters.store import TileStore
+from cartloader_image.recipe.outputs import raster_files, refuse_to_overwrite
+from cartloader_image.report import Report, quiet, waiting
+from cartloader_image.results import CatalogResult, RasterResult, TilesResult
+from cartloader_image.system.files import flush, publish, sha256, workspace, write_whole
+from cartloader_image.system.parallel import at_work, cores, in_order
+from cartloader_image.system.tools import RunTool, run_with_retries
+
+T = TypeVar("T")
+RasterT = TypeVar("RasterT", bound=GeoreferenceParams)
+
+
+def ome2png(params: Ome2PngParams, report: Report = quiet) -> RasterResult:
+    """One plane of a TIFF → a placed 8-bit GeoTIFF and, where asked, a PNG with its bounds and colour mode.
+
+    Raises:
+        CartloaderError: the input or the options are at fault; no file is left half-written.
+    """
+    return _convert(params, "ome2png", report, png=params.png)
+
+
+def georeference(params: GeoreferenceParams, report: Report = quiet) -> RasterResult:
+    """A plain picture → a placed 8-bit GeoTIFF.
+
+    Raises:
+        CartloaderError: the input or the options are at fault; no file is left half-written.
+    """
+    return _convert(params, "georeference", report, png=False)
+
+
+def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: RunTool = run_with_retries) -> TilesResult:
+    """The placed GeoTIFF of an image → its verified PMTiles archive and its asset JSON.
+
+    Args:
+        params: What is made from what, and how.
+        report: Who is told.
+        run_tool: Who carries out the calls of ``--engine gdal``, with their attempts.
+
+    Raises:
+        CartloaderError: the GeoTIFF is missing or its picture cannot be tiled.
+    """
+    with at_work(), _workspace(params.out, report) as scratch, open_geotiff(params.out.path(".geotif.tif")) as placed:
+        if params.chosen_engine == "gdal":
+            tiled = gdal.tile(placed, params, scratch, report, run_tool)
+        else:
+            tiled = native.tile(placed, params, scratch, report)
+        size = tiled.files[".pmtiles"].stat().st_size
+        for suffix, made in tiled.files.items():
+            publish(made, params.out.path(suffix))
+    archive, *others = (params.out.path(suffix) for suffix in tiled.files)
+    return TilesResult(
+        files=(archive, *write_assets(params.out), *others),
+        min_zoom=tiled.min_zoom,
+        max_zoom=tiled.max_zoom,
+        tiles=tiled.tiles,
+        size=size,
+        tools=tiled.tools,
+        notes=tiled.notes,
+    )
+
+
+def update_catalog(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult:
+    """Finished archives → the catalog that lists them.
+
+    Raises:
+        CatalogError: the catalog is none, or an archive is missing.
+    """
+    return catalog.update(params, report)
+
+
+def _workspace(out: OutputPrefix, report: Report) -> AbstractContextManager[Path]:
+    """The image's workspace; a run that waits for another one of the same image says so."""
+    return workspace(out, waiting(report, f"another run at work on {out.path('')}"))
+
+
+@contextmanager
+def opened(params: GeoreferenceParams) -> Iterator[tuple[Source, Placement]]:
+    """The image, open and placed, and all checked that can be without its pixels: that takes a fraction of a second.
+
+    Raises:
+        CartloaderError: the input or the options are at fault.
+    """
+    with open_source(params) as source:
+        png = isinstance(params, Ome2PngParams) and params.png
+        refuse_to_overwrite(inputs(params), raster_files(params.out, png=png))
+        _check_layout(source.plane, params)
+        yield source, place(source, params)
+
+
+def suited(params: RasterT, source: Source) -> RasterT:
+    """The parameters as they hold for the pixels of a plane, which need not be those that are stored.
+
+    Thresholds are stretched as values of less than 8 bits are. A grey picture that the file itself shows in a colour
+    has that colour unless another one is asked for, and is shown as it is: from black to the whole colour.
+    """
+    update: dict[str, Any] = {
+        name: value * source.stretch
+        for name in ("lower_thres_intensity", "upper_thres_intensity")
+        if (value := getattr(params, name)) is not None
+    }
+    if source.plane.tint:
+        update["colorize"] = params.colorize or source.plane.tint
+        if params.upper_thres_quantile is None and source.plane.dtype != np.uint8:
+            update.setdefault("upper_thres_intensity", full(source.plane.dtype))
+    return params.model_copy(update=update)
+
+
+def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: bool) -> RasterResult:
+    """Decode, rescale and place one plane; everything is written before anything appears."""
+    with (
+        at_work(),
+        opened(params) as (source, placement),
+        ThreadPoolExecutor(1) as aside,
+        _workspace(params.out, report) as scratch,
+        ExitStack() as files_open,
+    ):
+        digest = aside.submit(sha256, params.in_img)
+        plane = source.plane
+        params = suited(params, source)
+        description = described(source, placement)
+        report.describe(description)
+        notes = (*source.notes, *placement.notes)
+        for note in notes:
+            report.note(note)
+        tif = scratch / "picture.tif"
+        made = {".geotif.tif": tif}
+        with _read_once(plane, params, scratch) as kept:
+
+            def over_blocks(stage: str, work: Callable[[Pixels], T]) -> Iterator[T]:
+                return _each(kept, lambda _, pixels: work(pixels), stage, report)
+
+            thresholds = find_thresholds(plane.dtype, plane.colours, params, over_blocks, masked=plane.masked)
+            rescale = Rescale(plane.dtype, plane.colours, plane.alpha, thresholds, params)
+            told = thresholds.stored(source.stretch)
+            origin = _origin(params, placement, told, rescale, plane) | {"notes": notes}
+            store = files_open.enter_context(
+                create_geotiff(tif, plane.height, plane.width, rescale.bands, placement, origin)
+            )
+
+            def convert(window: Window, pixels: Pixels) -> None:
+                store.write(window.row0, window.column0, rescale(pixels))
+
+            for _ in _each(kept, convert, stage, report):
+                pass
+        stamp_digest(tif, digest.result())
+        flushed = aside.submit(flush, tif)  # while the PNG is made
+        if png:
+            made[".transform.png"] = scratch / "picture.png"
+            _write_png(store, made[".transform.png"], report)
+        flushed.result()
+        files = [params.out.path(suffix) for suffix in made]
+        for suffix, path in made.items():
+            publish(path, params.out.path(suffix))
+        if png:
+            for suffix, text in (("bounds", str(placement.bounds)), ("color", rescale.mode)):
+                files.append(params.out.path(f".transform.{suffix}.csv"))
+                write_whole(files[-1], text + "\n")
+    return RasterResult(files=tuple(files), description=description, shown=_shown(told, source), notes=notes)
+
+
+@contextmanager
+def _read_once(plane: Plane, params: GeoreferenceParams, scratch: Path) -> Iterator[Plane]:
+    """The plane itself or, where its pixels are needed twice and cost something, one that decodes them once."""
+    if plane.stored or not needs_statistics(plane.dtype, params):
+        yield plane
+        return
+    with Spooled(plane, None if params.high_memory else scratch) as kept:
+        yield kept
+
+
+def _each(plane: Plane, work: Callable[[Window, Pixels], T], stage: str, report: Report) -> Iterator[T]:
+    """What ``work`` makes of each block of a plane, read and worked on by all cores where the file allows."""
+
+    def one(item: tuple[Window, Pixels | None]) -> tuple[Window, T]:
+        window, pixels = item
+        return window, work(window, plane.read(window) if pixels is None else pixels)
+
+    # Where it does not, blocks are read here, one after the other.
+    in_turn = not plane.concurrent
+    blocks = windows(plane.height, plane.width, plane.block)
+    items = ((window, plane.read(window) if in_turn else None) for window in blocks)
+    done, total = 0, plane.height * plane.width
+    for window, made in in_order(one, items, cores()):
+        yield made
+        done += math.prod(window.shape)
+        report.progress(stage, done, total)
+
+
+def _write_png(store: TileStore, path: Path, report: Report) -> None:
+    """The deliverable PNG, from the pixels of the GeoTIFF, band by band on all cores."""
+
+    def band(window: Window) -> Band:
+        above = max(window.row0 - 1, 0)
+        rows = store.read(Window(above, window.row1, 0, store.width))
+        return deflate_band(rows[window.row0 - above :], rows[0] if window.row0 else None)
+
+    bands = list(windows(store.height, store.width, (band_rows(store.width, store.bands), store.width)))
+    with PngWriter(path, store.height, store.width, store.bands) as png:
+        for window, made in zip(bands, in_order(band, bands, cores()), strict=True):
+            png.write(made)
+            report.progress("png", window.row1, store.height)
+
+
+def _check_layout(plane: Plane, params: GeoreferenceParams) -> None:
+    """Hold the user's claims against what the file has."""
+    bands = {(1, False): "mono", (1, True): "grey with alpha", (3, False): "RGB", (3, True): "RGBA"}
+    found = bands[plane.colours, plane.alpha]
+    if params.mono and (plane.colours, plane.alpha) != (1, False):
+        raise UsageError(f"--mono: {params.in_img} is {found}; leave --mono out")
+    if params.rgba and (plane.colours, plane.alpha) != (3, True):
+        raise UsageError(f"--rgba: {params.in_img} is {found}; leave --rgba out")
+    if params.colorize and plane.colours != 1:
+        raise UsageError(f"--colorize is for mono images; {params.in_img} is {found}; leave --colorize out")
+    if params.alpha and plane.colours != 1:
+        raise UsageError(f"--alpha {params.alpha} is for mono images; {params.in_img} is {found}; leave --alpha out")
+
+
+def described(source: Source, placement: Placement) -> str:
+    """An image in one line: size, type, plane, pixel size."""
+    x, y = placement.pixel_size
+    size = f"{x:.6g}" if f"{x:.6g}" == f"{y:.6g}" else f"{x:.6g} × {y:.6g}"
+    unit = "µm" if placement.crs == "EPSG:3857" else "map units"
+    return f"{source.description}, {size} {unit} per pixel"
+
+
+def _shown(thresholds: Thresholds, source: Source) -> str:
+    dtype = source.plane.dtype
+    top = f" of {np.iinfo(dtype).max / source.stretch:,.0f}" if dtype.kind == "u" else ""
+    low_high, _, because = str(thresholds).partition(" (")
+    return low_high + top + (f" ({because}" if because else "")
+
+
+def _origin(
+    params: GeoreferenceParams, placement: Placement, thresholds: Thresholds, rescale: Rescale, plane: Plane
+) -> dict[str, Any]:
+    """What the tiles should still know of the picture, for their metadata."""
+    return {
+        "color_mode": rescale.mode,
+        "um_per_pixel": list(placement.pixel_size),
+        "thresholds": {"low": thresholds.low.value, "high": thresholds.high.value, "dtype": str(plane.dtype)},
+        "colorize": params.colorize,
+        "transparent_below": params.transparent_below,
+        "alpha": params.alpha,
+        "nodata": params.nodata,
+        "input_sha256": UNKNOWN_DIGEST,
+        "orientation": {
+            "rotate": params.rotate or 0,
+            "flip_vertical": params.flip_vertical,
+            "flip_horizontal": params.flip_horizontal,
+            "frame": params.orient_frame,
+        },
+    }

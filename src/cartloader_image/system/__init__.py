@@ -1,0 +1,1 @@
+"""The operating system behind four doors: files, tools, cores, memory."""

@@ -1,0 +1,323 @@
+"""PMTiles: tiles of several zooms, spooled as they come, then joined in tile-id order and verified.
+
+Reference: the PMTiles v3 specification. Directories and header are built by the ``pmtiles`` package.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from array import array
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import numpy as np
+import xxhash
+from PIL import Image
+from pmtiles.tile import (
+    Compression,
+    Entry,
+    HeaderDict,
+    TileType,
+    deserialize_directory,
+    deserialize_header,
+    serialize_header,
+    tileid_to_zxy,
+)
+from pmtiles.writer import optimize_directories
+
+from cartloader_image.errors import ArchiveError
+from cartloader_image.system.files import read_all, write_all
+from cartloader_image.system.parallel import in_order
+from cartloader_image.tiles.directory import Entries, first_equal
+from cartloader_image.tiles.grid import MapBox, lon_lat
+from cartloader_image.tiles.pyramid import Tile
+
+_HEADER_BYTES = 127
+_ROOT_BYTES = 16384 - _HEADER_BYTES
+"""Header and root directory lie within the first 16 kB, which readers fetch at once."""
+_DIGEST = 16
+_COPY_BYTES = 16 << 20
+DECODED_TILES = 32
+"""About how many tiles, spread over the archive, are decoded to verify it."""
+NOTHING_VISIBLE = "the picture is transparent everywhere, so that it has no tiles; lower --transparent-below"
+
+
+@dataclass
+class _Part:
+    """The tiles of one zoom, in the order in which they came: id, place in the file, digest."""
+
+    file: BinaryIO
+    ids: array[int] = field(default_factory=lambda: array("Q"))
+    starts: array[int] = field(default_factory=lambda: array("Q"))
+    sizes: array[int] = field(default_factory=lambda: array("Q"))
+    digests: bytearray = field(default_factory=bytearray)
+
+
+class ArchiveWriter:
+    """Collects tiles in scratch files, one per zoom, and joins them to an archive; it remembers 40 bytes of each."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._parts: dict[int, _Part] = {}
+
+    def add(self, tile: Tile) -> None:
+        """Add a tile; within a zoom, tiles come in the order of their ids."""
+        part = self._parts.get(tile.zoom)
+        if part is None:
+            part = self._parts[tile.zoom] = _Part((self._scratch / f"tiles-{tile.zoom}").open("w+b"))
+        digest = xxhash.xxh3_128_digest(tile.data)
+        if part.digests[-_DIGEST:] == digest:  # whole runs of flat tiles take no space
+            part.starts.append(part.starts[-1])
+        else:
+            part.starts.append(part.file.tell())
+            part.file.write(tile.data)
+        part.ids.append(tile.tile_id)
+        part.sizes.append(len(tile.data))
+        part.digests += digest
+
+    def finish(self, path: Path, tile_type: TileType, box: MapBox, metadata: dict[str, Any], threads: int = 1) -> int:
+        """Write the archive from its start to its end; returns the number of tiles that can be asked for.
+
+        Raises:
+            ArchiveError: there is no tile at all.
+        """
+        if not self._parts:
+            raise ArchiveError(NOTHING_VISIBLE)
+        entries, pieces, contents = self._directory()
+        addressed = sum(len(part.ids) for part in self._parts.values())
+        header = _header(min(self._parts), max(self._parts), box) | {
+            "tile_type": tile_type,
+            "addressed_tiles_count": addressed,
+            "tile_entries_count": len(entries),
+            "tile_contents_count": contents,
+        }
+        root, leaves, _ = optimize_directories(entries, _ROOT_BYTES)  # type: ignore[no-untyped-call]
+        told = json.dumps(metadata | extent_metadata(header["min_zoom"], header["max_zoom"], box)).encode()
+        sections = {"root": root, "metadata": gzip.compress(told, mtime=0), "leaf_directory": leaves}
+        end = _HEADER_BYTES
+        for name, section in sections.items():
+            header[f"{name}_offset"], header[f"{name}_length"] = end, len(section)
+            end += len(section)
+        header["tile_data_offset"], header["tile_data_length"] = end, sum(piece.size for piece in pieces)
+        for part in self._parts.values():
+            part.file.flush()
+        with path.open("wb") as file:
+            file.write(serialize_header(cast("HeaderDict", header)))
+            for section in sections.values():
+                file.write(section)
+            file.flush()
+
+            def copy(piece: _Piece) -> None:
+                _copy(self._parts[piece.zoom].file, piece.start, piece.size, file, end + piece.place)
+
+            for _ in in_order(copy, _cut(pieces), threads):
+                pass
+        return addressed
+
+    def close(self) -> None:
+        """Close the scratch files."""
+        for part in self._parts.values():
+            part.file.close()
+
+    def _directory(self) -> tuple[Entries, list[_Piece], int]:
+        """Entries by tile id, the pieces of which the tile section is made, and the number of different tiles."""
+        parts = sorted(self._parts.items())
+        zooms = np.repeat([zoom for zoom, _ in parts], [len(part.ids) for _, part in parts])
+        ids, starts, sizes = (
+            np.concatenate([np.frombuffer(getattr(part, name), np.uint64) for _, part in parts]).astype(np.int64)
+            for name in ("ids", "starts", "sizes")
+        )
+        first = first_equal(np.concatenate([np.frombuffer(part.digests, "<u8").reshape(-1, 2) for _, part in parts]))
+        new = first == np.arange(len(first))
+        places = (np.cumsum(sizes * new) - sizes)[first]
+        # A run: equal tiles whose ids follow each other.
+        heads = np.flatnonzero(np.r_[True, (np.diff(ids) != 1) | (np.diff(places) != 0)])
+        entries = Entries(ids[heads], places[heads], sizes[heads], np.diff(np.r_[heads, len(ids)]))
+        # A piece: different tiles that lie one after the other in their scratch file.
+        zooms, starts, sizes, places = zooms[new], starts[new], sizes[new], places[new]
+        heads = np.flatnonzero(np.r_[True, (np.diff(zooms) != 0) | (starts[1:] != starts[:-1] + sizes[:-1])])
+        columns = zooms[heads], starts[heads], np.add.reduceat(sizes, heads), places[heads]
+        return entries, list(map(_Piece, *(column.tolist() for column in columns))), len(sizes)
+
+
+class _Piece(NamedTuple):
+    """Tiles that are copied at once."""
+
+    zoom: int
+    start: int
+    """Byte in the scratch file of the zoom."""
+    size: int
+    place: int
+    """Byte in the tile section."""
+
+
+def _header(min_zoom: int, max_zoom: int, box: MapBox) -> dict[str, Any]:
+    """What follows from zooms and place alone."""
+    west, south, center, east, north = *lon_lat(box.left, box.bottom), _center(box), *lon_lat(box.right, box.top)
+    degrees = {
+        "min_lon": west, "min_lat": south, "max_lon": east, "max_lat": north,
+        "center_lon": center[0], "center_lat": center[1],
+    }  # fmt: skip
+    return {
+        "version": 3,
+        "clustered": True,
+        "internal_compression": Compression.GZIP,
+        "tile_compression": Compression.NONE,
+        "min_zoom": min_zoom,
+        "max_zoom": max_zoom,
+        "center_zoom": _center_zoom(min_zoom, max_zoom),
+        **{f"{name}_e7": round(value * 1e7) for name, value in degrees.items()},
+    }
+
+
+def extent_metadata(min_zoom: int, max_zoom: int, box: MapBox) -> dict[str, Any]:
+    """Zooms and place as the metadata tell them, closer than the header's 11 mm."""
+    bounds, center = (*lon_lat(box.left, box.bottom), *lon_lat(box.right, box.top)), _center(box)
+    return {
+        "bounds": ",".join(f"{value:.9f}" for value in bounds),
+        "center": f"{center[0]:.9f},{center[1]:.9f},{_center_zoom(min_zoom, max_zoom)}",
+        "minzoom": min_zoom,
+        "maxzoom": max_zoom,
+    }
+
+
+def _center_zoom(min_zoom: int, max_zoom: int) -> int:
+    """The zoom at which the picture fits about one tile."""
+    return min(min_zoom + 1, max_zoom)
+
+
+def _center(box: MapBox) -> tuple[float, float]:
+    return lon_lat((box.left + box.right) / 2, (box.bottom + box.top) / 2)
+
+
+def _cut(pieces: list[_Piece]) -> Iterator[_Piece]:
+    """The pieces in sizes that threads can share."""
+    for zoom, start, size, place in pieces:
+        for skip in range(0, size, _COPY_BYTES):
+            yield _Piece(zoom, start + skip, min(size - skip, _COPY_BYTES), place + skip)
+
+
+def _copy(source: BinaryIO, start: int, size: int, target: BinaryIO, place: int) -> None:
+    """Copy bytes of one file to a place in another, inside the kernel where it can; safe from any thread."""
+    if hasattr(os, "copy_file_range"):
+        with suppress(OSError):  # a file system that cannot; what is left is copied by hand
+            while size and (done := os.copy_file_range(source.fileno(), target.fileno(), size, start, place)):
+                start, place, size = start + done, place + done, size - done
+    if size:
+        data = np.empty(size, np.uint8)
+        read_all(source.fileno(), data, start)
+        write_all(target.fileno(), data, place)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What an archive says of itself, read back."""
+
+    header: dict[str, Any]
+    metadata: dict[str, Any]
+    entries: Entries
+
+
+def read_archive(path: Path) -> Archive:
+    """Read header, metadata and all directories of an archive.
+
+    Raises:
+        ArchiveError: it is no PMTiles v3 archive, or is damaged.
+    """
+    header, metadata = read_head(path)
+    try:
+        with path.open("rb") as file:
+            entries = Entries.of(_entries(file, header, header["root_offset"], header["root_length"]))
+    except Exception as error:
+        raise ArchiveError(f"{path}: is no PMTiles v3 archive that can be read ({error})") from error
+    return Archive(header, metadata, entries)
+
+
+def read_head(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and metadata of an archive, without its directories, which may be long.
+
+    Raises:
+        ArchiveError: it is no PMTiles v3 archive, or is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            header = cast("dict[str, Any]", deserialize_header(file.read(_HEADER_BYTES)))
+            told = _section(file, header["metadata_offset"], header["metadata_length"])
+            return header, json.loads(gzip.decompress(told))
+    except Exception as error:
+        raise ArchiveError(f"{path}: is no PMTiles v3 archive that can be read ({error})") from error
+
+
+def _section(file: BinaryIO, offset: int, length: int) -> bytes:
+    file.seek(offset)
+    return file.read(length)
+
+
+def _entries(file: BinaryIO, header: dict[str, Any], offset: int, length: int) -> Iterator[Entry]:
+    for entry in deserialize_directory(_section(file, offset, length)):
+        if entry.run_length:
+            yield entry
+        else:
+            yield from _entries(file, header, header["leaf_directory_offset"] + entry.offset, entry.length)
+
+
+def verify(path: Path, tiles: int, threads: int = 1) -> None:
+    """Read an archive back: counts, order, offsets and zooms are what they must be, and its file is whole.
+
+    Raises:
+        ArchiveError: something is not; the sentence says what was expected and what was found.
+    """
+    archive = read_archive(path)
+    header, entries = archive.header, archive.entries
+
+    def expect(what: str, expected: object, found: object) -> None:
+        if expected != found:
+            raise ArchiveError(f"{path}: {what} should be {expected}, found {found}")
+
+    expect("its size", header["tile_data_offset"] + header["tile_data_length"], path.stat().st_size)
+    expect("the number of tiles", tiles, int(entries.runs.sum()))
+    expect("the number of tiles in its header", tiles, header["addressed_tiles_count"])
+    expect("the number of entries", len(entries), header["tile_entries_count"])
+    expect("the finest zoom", tileid_to_zxy(entries[-1].tile_id)[0], header["max_zoom"])
+    expect("the coarsest zoom", tileid_to_zxy(entries[0].tile_id)[0], header["min_zoom"])
+    last = entries.ids + entries.runs - 1
+    for index in np.flatnonzero(entries.ids[1:] <= last[:-1])[:1]:
+        raise ArchiveError(f"{path}: tile {entries.ids[index + 1]} comes after tile {last[index]}")
+    # Where the tiles before an entry end: a new one starts there, an equal one before.
+    ends = np.maximum.accumulate(entries.offsets + entries.lengths)
+    before = np.r_[0, ends[:-1]]
+    for index in np.flatnonzero(entries.offsets > before)[:1]:
+        raise ArchiveError(
+            f"{path}: tile {entries.ids[index]} starts at byte {entries.offsets[index]}, "
+            f"expected at most {before[index]}"
+        )
+    sample = entries[:: max(len(entries) // DECODED_TILES, 1)]
+    for _ in in_order(lambda entry: _decode(path, header["tile_data_offset"] + entry.offset, entry), sample, threads):
+        pass
+    expect("the length of its tiles", int(ends[-1]), header["tile_data_length"])
+    expect("the number of different tiles", int((entries.offsets == before).sum()), header["tile_contents_count"])
+
+
+def _decode(path: Path, start: int, entry: Entry) -> None:
+    try:
+        with path.open("rb") as file, Image.open(BytesIO(_section(file, start, entry.length))) as picture:
+            picture.load()
+    except (OSError, ValueError) as error:
+        zoom, x, y = tileid_to_zxy(entry.tile_id)
+        raise ArchiveError(f"{path}: tile {zoom}/{x}/{y} cannot be decoded ({error})") from error
+
+
+def read_tile(path: Path, archive: Archive, tile_id: int) -> bytes | None:
+    """The bytes of one tile, or None where the archive has none."""
+    index = int(np.searchsorted(archive.entries.ids, tile_id, "right")) - 1
+    if index < 0 or tile_id >= archive.entries[index].tile_id + archive.entries[index].run_length:
+        return None
+    entry = archive.entries[index]
+    with path.open("rb") as file:
+        return _section(file, archive.header["tile_data_offset"] + entry.offset, entry.length)

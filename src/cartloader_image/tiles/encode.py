@@ -1,0 +1,118 @@
+"""One function per tile format, from ``(rows, columns, 1 … 4) uint8`` to the bytes of a tile.
+
+Bands are grey, grey + alpha, RGB, RGBA; alpha is straight, not premultiplied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+from pmtiles.tile import TileType
+
+from cartloader_image.rasters.png import encode_png
+from cartloader_image.rasters.store import Bytes, Shown
+
+Encode = Callable[[Bytes], bytes]
+
+JPEG_QUALITY = 90
+"""Unless another one is asked for."""
+
+
+@dataclass(frozen=True)
+class TileFormat:
+    """A tile format by its name on the command line."""
+
+    tile_type: TileType
+    media: str
+    """Name in the metadata: ``png``, ``webp`` or ``jpg``."""
+    encoder: Callable[[int | None, int], Encode]
+    """Makes the encoding function for a quality and the value of what lies beyond a picture that has no alpha."""
+
+
+def _picture(pixels: Bytes) -> Image.Image:
+    """A Pillow image; grey with alpha as RGBA, which WebP has no smaller layout for."""
+    bands = pixels.shape[2]
+    if bands == 2:
+        pixels = pixels[..., [0, 0, 0, 1]]
+    return Image.fromarray(pixels[..., 0] if bands == 1 else pixels)
+
+
+def _in_primary(shown: Shown, encode: Encode) -> Encode:
+    """The encoding of pictures in a primary colour, given as grey or grey + alpha; an opaque PNG gets a palette."""
+
+    def coloured(pixels: Bytes) -> bytes:
+        if encode is encode_png and pixels.shape[2] == 1:
+            return encode_png(pixels, np.arange(256, dtype=np.uint8)[:, None] * np.array(shown, np.uint8))
+        result = np.zeros((*pixels.shape[:2], 2 + pixels.shape[2]), np.uint8)
+        for band in np.flatnonzero(shown):
+            result[..., band] = pixels[..., 0]
+        result[..., 3:] = pixels[..., 1:]
+        return encode(result)
+
+    return coloured
+
+
+def _png(_quality: int | None, _beyond: int) -> Encode:
+    return encode_png
+
+
+def _webp(_quality: int | None, _beyond: int) -> Encode:
+    def encode(pixels: Bytes) -> bytes:
+        buffer = BytesIO()
+        _picture(pixels).save(buffer, "WEBP", lossless=True, method=0, quality=0, exact=True)
+        return buffer.getvalue()
+
+    return encode
+
+
+def _webp_lossy(quality: int | None, _beyond: int) -> Encode:
+    def encode(pixels: Bytes) -> bytes:
+        buffer = BytesIO()
+        _picture(pixels).save(buffer, "WEBP", quality=quality or 80, method=0)
+        return buffer.getvalue()
+
+    return encode
+
+
+def _jpeg(quality: int | None, beyond: int) -> Encode:
+    def encode(pixels: Bytes) -> bytes:
+        if pixels.shape[2] in {2, 4}:  # JPEG has no alpha
+            alpha = pixels[..., -1:].astype(np.uint16)
+            pixels = ((pixels[..., :-1] * alpha + beyond * (255 - alpha) + 127) // 255).astype(np.uint8)
+        buffer = BytesIO()
+        _picture(pixels).save(buffer, "JPEG", quality=quality or JPEG_QUALITY)
+        return buffer.getvalue()
+
+    return encode
+
+
+FORMATS = {
+    "png": TileFormat(TileType.PNG, "png", _png),
+    "webp": TileFormat(TileType.WEBP, "webp", _webp),
+    "webp-lossy": TileFormat(TileType.WEBP, "webp", _webp_lossy),
+    "jpeg": TileFormat(TileType.JPEG, "jpg", _jpeg),
+}
+
+
+def primary_colour(colorize: str | None) -> Shown | None:
+    """Which of red, green and blue a colour ``#rrggbb`` shows, if all that it shows are equal; None for all others.
+
+    Of a mono picture that was coloured cyan, for instance, red is 0 everywhere, and green or blue says it all.
+    """
+    red, green, blue = bytes.fromhex((colorize or "#000000")[1:])
+    if len({red, green, blue} - {0}) != 1:
+        return None
+    return red > 0, green > 0, blue > 0
+
+
+def encoding(name: str, quality: int | None, primary: Shown | None = None, background: str | None = None) -> Encode:
+    """The encoding of tiles in a format; with a primary colour, of tiles that are grey or grey + alpha until then.
+
+    ``background`` is what JPEG tiles show beyond the picture: black, or white.
+    """
+    encode = FORMATS[name].encoder(quality, 0 if background == "black" else 255)
+    return _in_primary(primary, encode) if primary else encode
