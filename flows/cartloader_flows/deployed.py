@@ -8,7 +8,7 @@ import prefect.runtime.deployment
 
 from cartloader_image.errors import UsageError
 from cartloader_image.options import option
-from cartloader_image.params import TOOLS, SharedOptions
+from cartloader_image.params import SharedOptions
 
 
 def refuse_relative_paths(options: SharedOptions, **paths: Path | None) -> None:
@@ -19,9 +19,8 @@ def refuse_relative_paths(options: SharedOptions, **paths: Path | None) -> None:
     """
     if prefect.runtime.deployment.id is None:
         return
-    for name, value in [*paths.items(), *options]:
-        is_path = isinstance(value, Path) or (name in TOOLS and "/" in str(value))
-        if is_path and not Path(value).is_absolute():
+    for name, value in [*paths.items(), *options.paths().items()]:
+        if value and not value.is_absolute():
             raise UsageError(
                 f"{option(name)} {value}: a relative path means another file to each worker; give an absolute one"
             )

@@ -13,8 +13,8 @@ from cartloader_flows.deployed import refuse_relative_paths
 from cartloader_image.params import ImportOptions
 from cartloader_image.recipe.job import ImageJob, single_job
 from cartloader_image.recipe.outputs import check_files
-from cartloader_image.recipe.run import RunError, gather
-from cartloader_image.results import ImageResult, RunResult
+from cartloader_image.recipe.run import gather
+from cartloader_image.results import ImageResult, RunError, RunResult
 from cartloader_image.values import FilePath
 from cartloader_tasks import import_and_record, record_run, run_progress, update_catalog
 

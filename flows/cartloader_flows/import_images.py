@@ -15,8 +15,7 @@ from cartloader_image.errors import UsageError
 from cartloader_image.params import FanOutOptions, SharedOptions
 from cartloader_image.recipe.job import explain
 from cartloader_image.recipe.mapping import mapped_jobs
-from cartloader_image.recipe.run import RunError
-from cartloader_image.results import RunResult
+from cartloader_image.results import RunError, RunResult
 from cartloader_image.values import DaskAddress, FilePath
 from cartloader_tasks import check_found, run_progress, stopping_together
 

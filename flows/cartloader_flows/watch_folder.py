@@ -13,8 +13,7 @@ from cartloader_flows.deployed import refuse_relative_paths, working_directory
 from cartloader_flows.import_images import import_images
 from cartloader_image.params import SharedOptions
 from cartloader_image.recipe.mapping import mapped_jobs, settled_images
-from cartloader_image.recipe.run import RunError
-from cartloader_image.results import RunResult
+from cartloader_image.results import RunError, RunResult
 from cartloader_image.values import DaskAddress, FilePath
 from cartloader_tasks import Remembered, check_found
 

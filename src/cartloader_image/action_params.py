@@ -33,14 +33,18 @@ class OutputPrefix(Options):
         return self.out_dir / f"{self.img_id}{suffix}"
 
 
-class GeoreferenceParams(Complete, PlacementOptions, PixelOptions, OrientationOptions):
-    """A PNG, JPEG or other plain picture → a placed 8-bit GeoTIFF."""
+class RasterParams(Complete, PlacementOptions, PixelOptions, OrientationOptions):
+    """An image → a placed 8-bit GeoTIFF."""
 
     in_img: Path
     out: OutputPrefix
 
 
-class Ome2PngParams(GeoreferenceParams, PlaneOptions):
+class GeoreferenceParams(RasterParams):
+    """A PNG, JPEG or other plain picture → a placed 8-bit GeoTIFF."""
+
+
+class Ome2PngParams(RasterParams, PlaneOptions):
     """One plane of a TIFF → a placed 8-bit GeoTIFF and, with ``png``, a PNG, its bounds and its colour mode."""
 
     png: bool = True

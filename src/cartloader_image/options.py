@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+from cartloader_image.values import FilePath, Program
 
 
 class Options(BaseModel):
@@ -18,6 +21,23 @@ class Options(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, field_title_generator=lambda name, _: name
     )
+
+    @classmethod
+    def is_path(cls, name: str, value: object) -> bool:
+        """Whether the value of an option leads to a file from the working directory; a program may be just a name."""
+        kinds = get_args(cls.model_fields[name].annotation) if name in cls.model_fields else ()
+        return isinstance(value, Path) or FilePath in kinds or (Program in kinds and "/" in str(value))
+
+    def paths(self) -> dict[str, Path]:
+        """The values that are paths, by option."""
+        return {name: Path(value) for name, value in self if value is not None and self.is_path(name, value)}
+
+    def absolute(self) -> Self:
+        """The same files, whatever the working directory."""
+        paths = self.paths()
+        files: dict[str, Any] = {name: type(value)(paths[name].absolute()) for name, value in self if name in paths}
+        groups = {name: value.absolute() for name, value in self if isinstance(value, Options)}
+        return self.model_copy(update=files | groups)
 
     def fit_together(self) -> None:
         """Make sure that the options do not contradict each other.

@@ -5,7 +5,6 @@ The groups are small frozen models; `ImportOptions` is all of them together.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -325,13 +324,6 @@ class SharedOptions(
     def reads_the_image(self) -> bool:
         """Whether any action needs the image itself, not just its finished archive."""
         return self.ome2png or self.png2pmtiles or self.georeference or self.names_a_source or self.orients
-
-    def absolute(self) -> Self:
-        """The same files, whatever the working directory."""
-        files = {name: value.absolute() for name, value in self if isinstance(value, Path)}
-        tools = {tool: getattr(self, tool) for tool in TOOLS}
-        programs = {tool: str(Path(name).absolute()) for tool, name in tools.items() if name and "/" in name}
-        return self.model_copy(update=files | programs)
 
 
 class ImportOptions(Complete, SharedOptions):

@@ -7,6 +7,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from cartloader_image.action_params import UpdateCatalogParams
+from cartloader_image.errors import CartloaderError, sentence
+
 
 class Result(BaseModel):
     """A frozen result."""
@@ -91,6 +94,8 @@ class ImageResult(Result):
     """Wall time by action."""
     asked: tuple[str, ...] = ()
     """Notes about what was asked for, such as an option without effect."""
+    ahead: tuple[UpdateCatalogParams, ...] = ()
+    """What is left to do for it, together with the other images of its run."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -115,3 +120,27 @@ class RunResult(Result):
     catalogs: tuple[CatalogResult, ...]
     notes: tuple[str, ...] = ()
     """What a person should know of how the run was understood, such as an entry of a mapping that was left out."""
+
+
+class RunError(CartloaderError):
+    """A part of a run failed; the rest of it is done.
+
+    Parameters:
+        message: what failed, in one sentence.
+        result: everything that was finished.
+        failures: why each of the others failed, by image id; a catalog goes by its path.
+    """
+
+    def __init__(self, message: str, result: RunResult, failures: dict[str, Exception]) -> None:
+        super().__init__(message, result, failures)
+        self.message = message
+        self.result = result
+        self.failures = failures
+
+    def __str__(self) -> str:
+        return self.message
+
+    def table(self) -> str:
+        """One line for each failure: what failed, and why."""
+        width = max(map(len, self.failures))
+        return "\n".join(f"{name:<{width}}  {sentence(error, name)}" for name, error in self.failures.items())

@@ -12,13 +12,15 @@ from prefect.runtime import flow_run
 from prefect.transactions import CommitMode, transaction
 
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
+from cartloader_image.options import Options
 from cartloader_image.recipe import actions
 from cartloader_image.recipe.job import ImageJob
+from cartloader_image.recipe.plan import AnyStep
 from cartloader_image.recipe.run import import_one
 from cartloader_image.report import Report
-from cartloader_image.results import CatalogResult, ImageResult, RasterResult, TilesResult
+from cartloader_image.results import CatalogResult, ImageResult, Made, RasterResult, TilesResult
 from cartloader_tasks.artifacts import record_image
-from cartloader_tasks.caching import ByContent, MadeT, with_digests
+from cartloader_tasks.caching import ByContent, with_digests
 from cartloader_tasks.limits import heavy
 from cartloader_tasks.reports import run_report, stopping_with
 from cartloader_tasks.sharing import check_found, check_shared
@@ -66,40 +68,37 @@ def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
     return actions.update_catalog(params, run_report(params.catalog_yaml.name))
 
 
+_TASKS: dict[type[Options], Task[[Any], Any]] = {
+    Ome2PngParams: ome2png,
+    GeoreferenceParams: georeference,
+    Png2PmtilesParams: png2pmtiles,
+}
+"""By what they take."""
+
+
 @dataclass(frozen=True)
-class TaskActions:
-    """The actions as task runs; each task finds its report by itself (see `cartloader_tasks.reports`)."""
+class ByTasks:
+    """Carries out steps as task runs; each task finds its report by itself (see `cartloader_tasks.reports`)."""
 
     restart: bool = False
     """Whether results of before do not count."""
 
-    def ome2png(self, params: Ome2PngParams, _report: Report, /) -> RasterResult:
-        """Run the task of this name."""
-        return self._made(ome2png, params)
-
-    def georeference(self, params: GeoreferenceParams, _report: Report, /) -> RasterResult:
-        """Run the task of this name."""
-        return self._made(georeference, params)
-
-    def png2pmtiles(self, params: Png2PmtilesParams, _report: Report, /) -> TilesResult:
-        """Run the task of this name."""
-        return self._made(png2pmtiles, params)
-
-    def _made(self, action: Task[[Any], MadeT], params: GeoreferenceParams | Png2PmtilesParams) -> MadeT:
+    def __call__(self, step: AnyStep, _report: Report) -> Made:
         """The result of a task run or, where nothing has changed since, of the one that made the files."""
+        task = _TASKS[type(step.params)]
         if self.restart:
-            action = action.with_options(refresh_cache=True)
+            task = task.with_options(refresh_cache=True)
         # Each result counts by itself: it is kept also where a later action of the image fails.
         with transaction(commit_mode=CommitMode.EAGER):
-            state = action(params, return_state=True)
-        made: MadeT = state.result()
-        return made.placed_in(params.out.out_dir).model_copy(update={"cached": state.name == "Cached"})
+            state = task(step.params, return_state=True)
+        made: Made = state.result()
+        return made.placed_in(step.params.out.out_dir).model_copy(update={"cached": state.name == "Cached"})
 
 
 def import_and_record(job: ImageJob) -> ImageResult:
     """All actions of one image as task runs, and the page about it."""
     check_found(job.in_img if job.options.reads_the_image else None)
-    image = import_one(job, TaskActions(job.options.restart), run_report(job.out.img_id))
+    image = import_one(job, run_report(job.out.img_id), ByTasks(job.options.restart))
     record_image(image)
     return image
 

@@ -24,7 +24,7 @@ from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH
 from prefect.transactions import IsolationLevel
 
 from cartloader_image import ALGORITHM, __version__
-from cartloader_image.action_params import GeoreferenceParams, OutputPrefix, Png2PmtilesParams
+from cartloader_image.action_params import OutputPrefix, Png2PmtilesParams, RasterParams
 from cartloader_image.engines.toolbox import toolbox
 from cartloader_image.errors import StoppedError
 from cartloader_image.images import inputs
@@ -59,7 +59,7 @@ def digest(path: Path) -> str:
     return DigestMemory(home() / "digests.sqlite3").digest(path)
 
 
-def key_of(action: str, params: GeoreferenceParams | Png2PmtilesParams) -> str:
+def key_of(action: str, params: RasterParams | Png2PmtilesParams) -> str:
     """The key of an action's result.
 
     Raises:
@@ -72,7 +72,7 @@ def key_of(action: str, params: GeoreferenceParams | Png2PmtilesParams) -> str:
         "algorithm": [__version__, ALGORITHM],
         "out": str(params.out.path("").absolute()),
     }
-    if isinstance(params, GeoreferenceParams):
+    if isinstance(params, RasterParams):
         files = inputs(params)
         told = {name: value for name, value in told.items() if not isinstance(getattr(params, name), Path)}
     else:

@@ -23,8 +23,7 @@ from cartloader_flows.import_image import import_image
 from cartloader_flows.import_images import import_images
 from cartloader_image.params import ImportOptions
 from cartloader_image.preview import render_preview
-from cartloader_image.recipe.run import RunError
-from cartloader_image.results import RunResult
+from cartloader_image.results import RunError, RunResult
 from cartloader_image.tiles.archive import read_head
 
 ALL = ImportOptions(ome2png=True, png2pmtiles=True, update_catalog=True)

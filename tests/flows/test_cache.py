@@ -23,8 +23,7 @@ import cartloader_tasks.caching
 from cartloader_flows.import_image import import_image
 from cartloader_image.errors import StoppedError
 from cartloader_image.params import ImportOptions
-from cartloader_image.recipe.run import RunError
-from cartloader_image.results import RunResult
+from cartloader_image.results import RunError, RunResult
 from cartloader_tasks.caching import FileLocks, home
 from cartloader_tasks.digests import DigestMemory
 from cartloader_tasks.reports import stopping_together

@@ -22,6 +22,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from support.maps import write_ome
 from support.processes import eventually
 
+from cartloader_flows.cli.main import main
 from cartloader_flows.deployed import refuse_relative_paths
 from cartloader_flows.import_image import import_image
 from cartloader_flows.import_images import import_images
@@ -29,10 +30,9 @@ from cartloader_flows.temporary_server import ensure_server
 from cartloader_image.action_params import Ome2PngParams
 from cartloader_image.errors import UsageError
 from cartloader_image.params import ImportOptions, SharedOptions
-from cartloader_image.recipe import actions
-from cartloader_image.recipe.run import RunError
+from cartloader_image.recipe import actions, opened
 from cartloader_image.report import Quiet, Report
-from cartloader_image.results import RasterResult, RunResult
+from cartloader_image.results import RasterResult, RunError, RunResult
 from cartloader_tasks import watched_by
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -67,6 +67,18 @@ def mapping(tmp_path: Path, slide: Path) -> Path:
     path = tmp_path / "many.yaml"
     path.write_text(f"a: {slide.name}\nb: none.tif\nc: {{path: {slide.name}, rotate: 90}}\nd: {slide.name}\n")
     return path
+
+
+@pytest.mark.parametrize("more", [[], ["--restart"]], ids=["alone", "anew"])
+def test_a_run_opens_its_image_once(
+    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    opened_names: list[str] = []
+    inner = opened.open_source
+    monkeypatch.setattr(opened, "open_source", lambda params: opened_names.append(params.in_img.name) or inner(params))
+    argv = ["import_image", "--ome2png", "--png2pmtiles", "--in-img", str(slide), "--out-dir", str(tmp_path / "map")]
+    assert main([*argv, "--img-id", "a", *more]) == 0
+    assert opened_names == [slide.name]
 
 
 def latest_run(client: SyncPrefectClient) -> FlowRun:

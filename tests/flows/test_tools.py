@@ -22,8 +22,7 @@ from support.tools import all_ended, calls_of, living, require_tools, stand_in
 from cartloader_flows.import_image import import_image
 from cartloader_image.errors import ToolError
 from cartloader_image.params import ImportOptions
-from cartloader_image.recipe.run import RunError
-from cartloader_image.results import RunResult
+from cartloader_image.results import RunError, RunResult
 from cartloader_image.system.tools import RETRIES
 from cartloader_tasks.tools import tool_call
 

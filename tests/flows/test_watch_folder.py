@@ -14,8 +14,7 @@ from support.rasters import smooth
 from cartloader_flows.watch_folder import import_new
 from cartloader_image.params import ImportOptions
 from cartloader_image.recipe.mapping import mapped_jobs, settled_images
-from cartloader_image.recipe.run import RunError
-from cartloader_image.results import RunResult
+from cartloader_image.results import RunError, RunResult
 
 ALL = ImportOptions(png2pmtiles=True, update_catalog=True)
 

@@ -23,11 +23,12 @@ from cartloader_flows.cli.options import ActionCommand, PictureCommand, PlaneCom
 from cartloader_flows.cli.parser import Parser
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
 from cartloader_image.errors import UsageError
+from cartloader_image.images import inputs
 from cartloader_image.options import Options
 from cartloader_image.params import ImportOptions
 from cartloader_image.recipe.job import single_job
-from cartloader_image.recipe.makefile import arguments, inputs, makefile
-from cartloader_image.recipe.plan import plan_import
+from cartloader_image.recipe.makefile import arguments, makefile
+from cartloader_image.recipe.plan import planned
 
 IMPORT = ["--ome2png", "--png2pmtiles", "--update-catalog"]
 
@@ -61,7 +62,7 @@ def verbs(printed: str) -> list[str]:
     return ["update_catalog" if word == "import_image" else word for word in words]
 
 
-def planned(slide: Path, out: Path, *options: str, actions: list[str] = IMPORT) -> Path:
+def dry_run(slide: Path, out: Path, *options: str, actions: list[str] = IMPORT) -> Path:
     argv = ["import_image", "--dry-run", *actions, *options, "--in-img", str(slide), "--out-dir", str(out)]
     assert main([*argv, "--img-id", "a"]) == 0
     return out / "a.mk"
@@ -76,7 +77,7 @@ def test_make_writes_the_same_bytes(slide: Path, tmp_path: Path, engine: str) ->
     if engine == "gdal":
         require_tools()
     out = tmp_path / "map"
-    path = planned(slide, out, "--engine", engine, "--colorize", "cyan", "--rotate", "90")
+    path = dry_run(slide, out, "--engine", engine, "--colorize", "cyan", "--rotate", "90")
     make(path, "-j", "4")
     made = contents(out)
     shutil.rmtree(out)
@@ -90,11 +91,11 @@ def test_a_picture_by_bounds_and_an_existing_archive(tmp_path: Path) -> None:
     Image.fromarray(noise((60, 80, 3))).save(tmp_path / "a.png")
     bounds = tmp_path / "bounds.tsv"
     bounds.write_text("-1\t-2\t39\t28\n")
-    path = planned(tmp_path / "a.png", tmp_path / "map", "--georef-bounds-tsv", str(bounds), actions=["--png2pmtiles"])
+    path = dry_run(tmp_path / "a.png", tmp_path / "map", "--georef-bounds-tsv", str(bounds), actions=["--png2pmtiles"])
     assert verbs(make(path)) == ["georeference", "png2pmtiles"]
     os.utime(bounds)
     assert verbs(make(path)) == ["georeference", "png2pmtiles"]
-    catalog = planned(tmp_path / "a.png", tmp_path / "map", actions=["--update-catalog"])
+    catalog = dry_run(tmp_path / "a.png", tmp_path / "map", actions=["--update-catalog"])
     assert verbs(make(catalog)) == ["update_catalog"]
     assert "a: a.pmtiles" in (tmp_path / "map" / "catalog.yaml").read_text()
 
@@ -102,7 +103,7 @@ def test_a_picture_by_bounds_and_an_existing_archive(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_is_made_anew(slide: Path, tmp_path: Path) -> None:
     everything = ["ome2png", "png2pmtiles", "update_catalog"]
-    path = planned(slide, tmp_path / "map")
+    path = dry_run(slide, tmp_path / "map")
     assert not is_done(path)
     assert verbs(make(path, "-n")) == everything
     assert sorted(file.name for file in path.parent.iterdir()) == ["a.mk"], "make -n only tells"
@@ -114,11 +115,11 @@ def test_what_is_made_anew(slide: Path, tmp_path: Path) -> None:
     assert verbs(make(path, "-j", "4")) == everything
     assert is_done(path)
 
-    planned(slide, tmp_path / "map", "--resample", "lanczos")
+    dry_run(slide, tmp_path / "map", "--resample", "lanczos")
     assert verbs(make(path)) == ["png2pmtiles", "update_catalog"]
-    planned(slide, tmp_path / "map", "--resample", "lanczos", "--colorize", "red")
+    dry_run(slide, tmp_path / "map", "--resample", "lanczos", "--colorize", "red")
     assert verbs(make(path)) == everything
-    planned(slide, tmp_path / "map", "--resample", "lanczos", "--colorize", "red")
+    dry_run(slide, tmp_path / "map", "--resample", "lanczos", "--colorize", "red")
     assert is_done(path)
 
     (path.parent / "a.transform.png").unlink()
@@ -148,7 +149,8 @@ def test_any_path(tmp_path: Path) -> None:
         options = ImportOptions(png2pmtiles=True)
         job = single_job(slide, "a", slide.parent / "map", options)
         path = slide.parent / f"m{name}.mk"
-        path.write_text(makefile(plan_import(job), path))
+        with planned(job) as plan:
+            path.write_text(makefile(plan, path))
         # A stand-in for cartloader: it must be given the paths, and it makes what the rule says.
         program = tmp_path / "program"
         program.write_text(STAND_IN)
@@ -176,8 +178,8 @@ def test_what_make_cannot_name_is_refused(slide: Path, tmp_path: Path) -> None:
         odd = tmp_path / name
         shutil.copy(slide, odd)
         job = single_job(odd, "a", tmp_path / "map", ImportOptions(png2pmtiles=True))
-        with pytest.raises(UsageError, match=r"^--makefn: ") as caught:
-            makefile(plan_import(job), tmp_path / "a.mk")
+        with pytest.raises(UsageError, match=r"^--makefn: ") as caught, planned(job) as plan:
+            makefile(plan, tmp_path / "a.mk")
         assert words in str(caught.value)
 
 
@@ -219,7 +221,7 @@ def test_each_image_enters_a_shared_catalog(slide: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_a_target_is_found_from_its_own_directory(slide: Path, tmp_path: Path) -> None:
-    path = planned(slide, tmp_path / "map")
+    path = dry_run(slide, tmp_path / "map")
     make(path)
     os.utime(slide)
     argv = ["make", "-f", path, "-j", "4", "a.pmtiles", "a.json"]

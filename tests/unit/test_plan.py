@@ -18,9 +18,9 @@ from support.rasters import noise
 from cartloader_flows.cli.main import main
 from cartloader_image.errors import DiskError
 from cartloader_image.params import ImportOptions
-from cartloader_image.recipe import actions, footprint
-from cartloader_image.recipe.job import single_job
-from cartloader_image.recipe.plan import ImportPlan, plan_import
+from cartloader_image.recipe import footprint
+from cartloader_image.recipe.job import ImageJob, single_job
+from cartloader_image.recipe.plan import ImportPlan, planned
 from cartloader_image.recipe.run import import_one
 from cartloader_image.report import Quiet
 from cartloader_image.results import ImageResult
@@ -34,11 +34,16 @@ def tissue(rows: int, columns: int, bands: int) -> np.ndarray:
     return pixels[..., 0] if bands == 1 else pixels
 
 
-def planned(path: Path, out: Path, **options: Any) -> tuple[ImportPlan, ImageResult]:
+def plan_of(job: ImageJob, *, look: bool = False) -> ImportPlan:
+    with planned(job, look=look) as plan:
+        return plan
+
+
+def plan_and_result(path: Path, out: Path, **options: Any) -> tuple[ImportPlan, ImageResult]:
     job = single_job(path, "picture", out, ImportOptions(png2pmtiles=True, **options))
-    before = plan_import(job, look=True)
+    before = plan_of(job, look=True)
     assert not out.exists()
-    return before, import_one(job, actions)
+    return before, import_one(job)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +66,7 @@ def test_zooms_and_tiles_come_out_as_planned_and_files_within_their_range(
     bands = 1 if "colorize" in options else 3
     pixels = tissue(1000, 1200, bands)
     path = write_ome(tmp_path / "a.ome.tif", pixels, 0.25, compression="zlib", tile=(256, 256))
-    before, done = planned(path, tmp_path / "out", ome2png=True, **options)
+    before, done = plan_and_result(path, tmp_path / "out", ome2png=True, **options)
     assert done.tiles is not None
     assert before.pyramid is not None
     assert before.exact
@@ -87,7 +92,7 @@ def test_zooms_and_tiles_come_out_as_planned_and_files_within_their_range(
 )
 def test_odd_pictures_are_within_their_range_too(tmp_path: Path, pixels: np.ndarray, options: dict[str, Any]) -> None:
     path = write_ome(tmp_path / "a.ome.tif", pixels, 0.25, tile=(128, 128), compression="zlib")
-    before, done = planned(path, tmp_path / "out", **options)
+    before, done = plan_and_result(path, tmp_path / "out", **options)
     assert done.tiles is not None
     (size,) = [size for step in before.steps for path, size in step.files if path.suffix == ".pmtiles"]
     assert size is not None
@@ -104,7 +109,7 @@ def test_a_look_at_a_far_enlarged_picture_stays_small(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(footprint, "resized", watched)
     path = write_ome(tmp_path / "a.ome.tif", tissue(700, 700, 3), 0.25)
-    plan_import(single_job(path, "a", tmp_path, ImportOptions(png2pmtiles=True, max_zoom=24)), look=True)
+    plan_of(single_job(path, "a", tmp_path, ImportOptions(png2pmtiles=True, max_zoom=24)), look=True)
     assert sizes
     assert max(max(size) for size in sizes) <= 600
 
@@ -127,7 +132,7 @@ def test_a_spatial_reference_that_is_none_is_one_sentence(
 
 def test_near_may_lose_a_tile(tmp_path: Path) -> None:
     path = write_ome(tmp_path / "a.ome.tif", noise((3, 9000)), 0.25)
-    before, done = planned(path, tmp_path / "out", resample="near")
+    before, done = plan_and_result(path, tmp_path / "out", resample="near")
     assert done.tiles is not None
     assert before.pyramid is not None
     assert not before.exact
@@ -138,7 +143,7 @@ def test_transparent_tiles_make_the_number_a_limit(tmp_path: Path) -> None:
     pixels = np.zeros((1500, 1500), np.uint16)
     pixels[:40, :40] = 900
     path = write_ome(tmp_path / "a.ome.tif", pixels, 0.25)
-    before, done = planned(path, tmp_path / "out", transparent_below=1, upper_thres_intensity=1000)
+    before, done = plan_and_result(path, tmp_path / "out", transparent_below=1, upper_thres_intensity=1000)
     assert not before.exact
     assert before.pyramid is not None
     assert done.tiles is not None
@@ -148,7 +153,7 @@ def test_transparent_tiles_make_the_number_a_limit(tmp_path: Path) -> None:
 def test_a_picture_of_another_spatial_reference_has_tiles_at_most(tmp_path: Path) -> None:
     Image.fromarray(tissue(900, 1100, 3)).save(tmp_path / "a.png")
     options = {"georef_bounds": "500100,5300250,500500,5299800", "srs": "EPSG:32633"}
-    before, done = planned(tmp_path / "a.png", tmp_path / "out", **options)
+    before, done = plan_and_result(tmp_path / "a.png", tmp_path / "out", **options)
     assert before.pyramid is not None
     assert done.tiles is not None
     assert not before.exact
@@ -194,7 +199,7 @@ def test_memory_is_within_a_quarter(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     job = single_job(path, "picture", tmp_path / "out", ImportOptions(png2pmtiles=True, ome2png=True, **given))
     monkeypatch.setattr(footprint, "cores", lambda: threads)
     warped = name.startswith("average")  # measured for the same import: 229 to 380 MB
-    assert plan_import(job).memory == pytest.approx(peak, rel=0.5 if warped else 0.25)
+    assert plan_of(job).memory == pytest.approx(peak, rel=0.5 if warped else 0.25)
 
 
 class Usage(NamedTuple):
@@ -210,12 +215,12 @@ def with_free(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
 def test_an_import_that_the_disk_cannot_hold_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_ome(tmp_path / "a.ome.tif", noise((2000, 2000), np.uint16), 0.25, compression="zlib")
     job = single_job(path, "picture", tmp_path / "out", ImportOptions(png2pmtiles=True))
-    plan = plan_import(job)
+    plan = plan_of(job)
     assert plan.certain > 12_000_000  # the GeoTIFF and the decoded plane beside it
     with_free(monkeypatch, plan.certain - 1)
     sentence = r"--out-dir .*: picture needs more than 12 MB while it is imported, and 12 MB are free"
     with pytest.raises(DiskError, match=sentence):
-        import_one(job, actions)
+        import_one(job)
     assert not (tmp_path / "out").exists()
     notes: list[str] = []
 
@@ -224,7 +229,7 @@ def test_an_import_that_the_disk_cannot_hold_does_not_start(tmp_path: Path, monk
             notes.append(text)
 
     with_free(monkeypatch, plan.certain)
-    import_one(job, actions, Noted())
+    import_one(job, Noted())
     assert len(notes) == 1
     assert "this import needs" in notes[0]
 
@@ -234,7 +239,7 @@ def test_the_scratch_of_costly_codecs_counts(tmp_path: Path) -> None:
     costly = write_ome(tmp_path / "a.ome.tif", pixels, 0.25, compression="zlib")
     cheap = write_ome(tmp_path / "b.ome.tif", pixels, 0.25)
     disks = [
-        plan_import(single_job(path, "picture", tmp_path, ImportOptions(georef_detect="OME"))).certain
+        plan_of(single_job(path, "picture", tmp_path, ImportOptions(georef_detect="OME"))).certain
         for path in (costly, cheap)
     ]
     assert disks[0] - disks[1] == pixels.nbytes

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 from rich.text import Text
 
-from cartloader_image.recipe.run import RunError
 from cartloader_image.report import WAITING
+from cartloader_image.results import RunError
 
 _ROWS = 4
 """Rows of the terminal that an image may take: its header and three stages."""

@@ -7,6 +7,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +22,7 @@ from cartloader_image.errors import StoppedError, UsageError, sentence
 from cartloader_image.options import Options
 from cartloader_image.params import ImportOptions, SharedOptions, check_actions
 from cartloader_image.recipe.job import ImageJob, explain
-from cartloader_image.recipe.run import RunError
+from cartloader_image.results import RunError
 from cartloader_image.system.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -54,22 +55,24 @@ def import_image(argv: Sequence[str]) -> int:
     for note in asked.notes:
         print(f"note: {note}", file=sys.stderr)
     keep_freed_memory()
-    from cartloader_image.recipe.plan import plan_import  # noqa: PLC0415  (--help must not wait for numpy)
+    from cartloader_image.recipe.plan import planned  # noqa: PLC0415  (--help must not wait for numpy)
 
-    with stopping():
-        if command.dry_run:
+    if command.dry_run:
+        with stopping():
             return _show_plans(jobs, command.makefile)
-        if command.makefile:
-            _write_makefile(plan_import(jobs[0]), command.makefile)
     sources = {job.out.img_id: job.in_img.name if job.in_img else "" for job in jobs}
     try:
-        with watching(sources, debug=command.debug, summed_up=True) as watch, stopping(watch):
+        with watching(sources, debug=command.debug, summed_up=True) as watch, stopping(watch), ExitStack() as plans:
+            if not command.direct:
+                check_recordable(command, options)
+            if len(jobs) == 1 and (command.makefile or not command.direct):
+                plan = plans.enter_context(planned(jobs[0]))  # the run goes on with what is open
+                if command.makefile:
+                    _write_makefile(plan, command.makefile)
+                plan.check_disk()  # not after 15 s of starting a server
             if command.direct:
                 result = run_directly(asked, command.n_jobs, watch.report)
             else:
-                check_recordable(command, options)
-                if len(jobs) == 1:
-                    plan_import(jobs[0]).check_disk()  # not after 15 s of starting a server
                 result = run_flow(command, options, watch.report)
     except RunError as failure:
         return _report_failure(failure, command, sources)
@@ -129,16 +132,16 @@ def _write_makefile(plan: ImportPlan, path: Path) -> None:
 
 def _show_plans(jobs: list[ImageJob], makefn: Path | None) -> int:
     """Print what the import of each image would do and take, and which could not begin; write their Makefiles."""
-    from cartloader_image.recipe.plan import plan_import  # noqa: PLC0415  (see import_image)
+    from cartloader_image.recipe.plan import planned  # noqa: PLC0415  (see import_image)
 
     code = 0
     for job in jobs:
         try:
-            plan = plan_import(job, look=True)
-            path = makefn or job.out.path(".mk")
-            _write_makefile(plan, path)
-            print("\n".join([*plan_lines(plan, _width()), f"  run it later    make -f {shlex.quote(str(path))}"]))
-            plan.check_disk()
+            with planned(job, look=True) as plan:
+                path = makefn or job.out.path(".mk")
+                _write_makefile(plan, path)
+                print("\n".join([*plan_lines(plan, _width()), f"  run it later    make -f {shlex.quote(str(path))}"]))
+                plan.check_disk()
         except Exception as error:
             if len(jobs) == 1:
                 raise

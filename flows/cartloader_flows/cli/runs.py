@@ -13,7 +13,6 @@ from cartloader_image.errors import ToolError, UsageError
 from cartloader_image.options import option
 from cartloader_image.params import FanOutOptions, ImportOptions, SharedOptions
 from cartloader_image.recipe.mapping import Mapped
-from cartloader_image.recipe.run import gather, import_one
 from cartloader_image.report import Report
 from cartloader_image.results import CatalogResult, RunResult
 
@@ -38,12 +37,13 @@ def run_directly(asked: Mapped, n_jobs: int, report: Callable[[str], Report]) ->
         RunError: an image or a catalog failed.
     """
     from cartloader_image.recipe import actions  # noqa: PLC0415  (--help must not wait for numpy)
+    from cartloader_image.recipe.run import gather, import_one  # noqa: PLC0415
 
     def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
         return actions.update_catalog(params, report(params.catalog_yaml.name))
 
     jobs, notes = asked
-    attempts = [partial(import_one, job, actions, report(job.out.img_id)) for job in jobs]
+    attempts = [partial(import_one, job, report(job.out.img_id)) for job in jobs]
     if min(n_jobs, len(jobs)) == 1:
         return gather(jobs, attempts, update_catalog, notes)
     with ThreadPoolExecutor(n_jobs, thread_name_prefix="image") as pool:

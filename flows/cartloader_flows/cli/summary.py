@@ -85,7 +85,7 @@ def plan_lines(plan: ImportPlan, width: int | None = None) -> list[str]:
             f"{path if index == 0 else path.name}{f' ({between(taken.low, taken.high)})' if taken else ''}"
             for index, (path, taken) in enumerate(step.files)
         )
-        lines.append(f"  {step.action:<15} {', '.join([first, *others])}")
+        lines.append(f"  {step.name:<15} {', '.join([first, *others])}")
     if pyramid := plan.pyramid:
         count = zooms_and_tiles(pyramid.min_zoom, pyramid.max_zoom, pyramid.tile_count())
         lines.append(f"  tiles           {count}{'' if plan.exact else ' at most, as transparent ones are not stored'}")

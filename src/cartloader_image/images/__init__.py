@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from cartloader_image.action_params import GeoreferenceParams
+from cartloader_image.action_params import RasterParams
 from cartloader_image.errors import InputError
 from cartloader_image.images.kinds import TIFF, beginning
 
@@ -28,7 +28,7 @@ def world_files(path: Path) -> list[Path]:
     return [beside for name in sorted(names) if _is_file(beside := path.parent / (path.stem + name))]
 
 
-def inputs(params: GeoreferenceParams) -> list[Path]:
+def inputs(params: RasterParams) -> list[Path]:
     """The files that the first action reads: the image, those of options, and those beside it that say more of it."""
     named = [value for _, value in params if isinstance(value, Path)]
     return [*named, *companions(params.in_img)]
@@ -36,14 +36,20 @@ def inputs(params: GeoreferenceParams) -> list[Path]:
 
 def companions(path: Path) -> list[Path]:
     """The files beside an image that its size, place or meaning may be read from."""
-    others = [path.parent / f"{path.name}{suffix}" for suffix in (".aux.xml", ".msk")]
-    with suppress(OSError, ValueError):  # a directory that may be entered, but not listed
-        others += sorted(path.parent.glob("*.companion.ome"))
+    others = neighbours(path)
     with suppress(InputError):  # its reader tells best what is wrong with it
         if is_tiff(path):
             from cartloader_image.images.tiff import metadata_file  # noqa: PLC0415  (this module is there before tifffile)
 
             others += [file for file in [metadata_file(path)] if file and file not in others]
+    return others
+
+
+def neighbours(path: Path) -> list[Path]:
+    """Those of the companions that are known by their names."""
+    others = [path.parent / f"{path.name}{suffix}" for suffix in (".aux.xml", ".msk")]
+    with suppress(OSError, ValueError):  # a directory that may be entered, but not listed
+        others += sorted(path.parent.glob("*.companion.ome"))
     return [*world_files(path), *filter(_is_file, others)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from affine import Affine
 from tifffile import TiffPage
 
-from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams
+from cartloader_image.action_params import Ome2PngParams, RasterParams
 from cartloader_image.errors import InputError, UsageError
 from cartloader_image.images import is_tiff, world_files
 from cartloader_image.images.calibration import detectable
@@ -59,7 +59,7 @@ class Source:
 
 
 @contextmanager
-def open_source(params: GeoreferenceParams) -> Iterator[Source]:
+def open_source(params: RasterParams) -> Iterator[Source]:
     """Open the plane that the parameters choose, shrunk as they say; no pixels are read yet.
 
     Raises:
@@ -102,7 +102,7 @@ def _shrunk(source: Source, factor: float) -> Source:
     return Source(**{**source.__dict__, "plane": plane, "description": description})
 
 
-def _tiff_source(tiff: Tiff, params: GeoreferenceParams) -> Source:
+def _tiff_source(tiff: Tiff, params: RasterParams) -> Source:
     if not isinstance(params, Ome2PngParams):
         raise InputError(f"{params.in_img}: is a TIFF, which the georeference action does not take; ome2png does")
     if params.series >= len(tiff.series):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from affine import Affine
 
-from cartloader_image.action_params import GeoreferenceParams
+from cartloader_image.action_params import RasterParams
 from cartloader_image.crs import WEB_MERCATOR, crs_name, is_in_degrees, map_frame
 from cartloader_image.errors import BoundsError, MetadataError, UsageError
 from cartloader_image.images import world_files
@@ -49,7 +49,7 @@ class Placement:
         return math.hypot(a, d), math.hypot(b, e)
 
 
-def place(source: Source, params: GeoreferenceParams) -> Placement:
+def place(source: Source, params: RasterParams) -> Placement:
     """Put the image where the options or its own metadata say, laid down as the orientation says.
 
     Explicit bounds (``--georef-bounds``, ``-tsv``, ``--georef-pixel-tsv``) are those of the finished picture; all
@@ -88,7 +88,7 @@ def place(source: Source, params: GeoreferenceParams) -> Placement:
     return _with_notes(Placement(affine, crs, bounds, orientation, (note,) if note and explicit else ()))
 
 
-def _check_area(params: GeoreferenceParams, bounds: Bounds, source: Source) -> None:
+def _check_area(params: RasterParams, bounds: Bounds, source: Source) -> None:
     """Refuse bounds between which there is nothing, or whose numbers are beyond all measure."""
     pixel = bounds.width / source.full_size[1], bounds.height / source.full_size[0]
     edges = [abs(edge) for edge in (bounds.ulx, bounds.uly, bounds.lrx, bounds.lry)]
@@ -98,7 +98,7 @@ def _check_area(params: GeoreferenceParams, bounds: Bounds, source: Source) -> N
         raise BoundsError(f"{params.in_img}: the bounds {bounds} have no area; ulx and lrx, uly and lry must differ")
 
 
-def _check_wrap(params: GeoreferenceParams, bounds: Bounds, crs: str) -> None:
+def _check_wrap(params: RasterParams, bounds: Bounds, crs: str) -> None:
     """Refuse longitudes that go eastwards over the antimeridian: read as a mirrored picture, they span the globe."""
     if bounds.ulx - bounds.lrx > _HALF_TURN and is_in_degrees(crs):
         raise BoundsError(
@@ -107,7 +107,7 @@ def _check_wrap(params: GeoreferenceParams, bounds: Bounds, crs: str) -> None:
         )
 
 
-def _check_turned_bounds(params: GeoreferenceParams, explicit: Bounds, height: int, width: int) -> None:
+def _check_turned_bounds(params: RasterParams, explicit: Bounds, height: int, width: int) -> None:
     """Refuse bounds that somebody measured on the picture before its quarter turn."""
     stored, turned = (_oblong(explicit, *size) for size in ((height, width), (width, height)))
     if stored <= ASPECT_TOLERANCE < turned:
@@ -146,7 +146,7 @@ def _in_image_frame(options: OrientationOptions, mirrored_x: bool, south_up: boo
     return orientation.seen_through(Orientation(mirror_columns=mirrored_x, mirror_rows=south_up))
 
 
-def _georeferenced(source: Source, georeference: tuple[Affine, str | None], params: GeoreferenceParams) -> Placement:
+def _georeferenced(source: Source, georeference: tuple[Affine, str | None], params: RasterParams) -> Placement:
     """A picture that carries its own georeference, as stored; only an unturned one may lie askew."""
     affine, crs = georeference
     height, width = source.plane.height, source.plane.width
@@ -180,7 +180,7 @@ def _georeferenced(source: Source, georeference: tuple[Affine, str | None], para
     return _with_notes(placement) if crs is None or params.srs == WEB_MERCATOR else placement
 
 
-def _check_own(params: GeoreferenceParams, affine: Affine, size: tuple[int, int]) -> None:
+def _check_own(params: RasterParams, affine: Affine, size: tuple[int, int]) -> None:
     """Refuse a georeference of the image's own that gives it no place."""
     check_world_files(params.in_img)
     (height, width), whose = size, _georeference_files(params.in_img)
@@ -226,7 +226,7 @@ def _explicit(params: PlacementOptions) -> Bounds | None:
     return None
 
 
-def _from_metadata(source: Source, params: GeoreferenceParams) -> Bounds:
+def _from_metadata(source: Source, params: RasterParams) -> Bounds:
     """Bounds of the picture as stored, in µm, from its full size."""
     height, width = source.full_size
     if params.micron2pixel_csv:
@@ -240,7 +240,7 @@ def _from_metadata(source: Source, params: GeoreferenceParams) -> Bounds:
     return Bounds(corner[0], corner[1], corner[0] + width * x, corner[1] + height * y)
 
 
-def _no_stage_position(source: Source, params: GeoreferenceParams) -> MetadataError:
+def _no_stage_position(source: Source, params: RasterParams) -> MetadataError:
     problem = source.stage_position_problem or "has no stage position for this plane"
     return MetadataError(
         f"{params.in_img}: {problem}; leave --stage-position out, and move the image with --georef-offset-x and "
@@ -248,7 +248,7 @@ def _no_stage_position(source: Source, params: GeoreferenceParams) -> MetadataEr
     )
 
 
-def _pixel_size(source: Source, params: GeoreferenceParams) -> tuple[float, float]:
+def _pixel_size(source: Source, params: RasterParams) -> tuple[float, float]:
     if params.pixel_size:
         sizes = [float(part) for part in params.pixel_size.split(",")]
         return sizes[0], sizes[-1]

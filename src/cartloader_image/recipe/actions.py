@@ -16,22 +16,21 @@ from cartloader_image.action_params import (
     Ome2PngParams,
     OutputPrefix,
     Png2PmtilesParams,
+    RasterParams,
     UpdateCatalogParams,
 )
 from cartloader_image.catalog import update as catalog
 from cartloader_image.catalog.assets import write_assets
 from cartloader_image.engines import gdal, native
-from cartloader_image.errors import UsageError
-from cartloader_image.images import inputs
-from cartloader_image.images.plane import Pixels, Plane, Window, full, windows
-from cartloader_image.images.source import Source, open_source
+from cartloader_image.images.plane import Pixels, Plane, Window, windows
+from cartloader_image.images.source import Source
 from cartloader_image.images.spool import Spooled
 from cartloader_image.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
-from cartloader_image.placing.placement import Placement, place
+from cartloader_image.placing.placement import Placement
 from cartloader_image.rasters.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp_digest
 from cartloader_image.rasters.png import Band, PngWriter, band_rows, deflate_band
 from cartloader_image.rasters.store import TileStore
-from cartloader_image.recipe.outputs import raster_files, refuse_to_overwrite
+from cartloader_image.recipe.opened import opened, suited
 from cartloader_image.report import Report, quiet, waiting
 from cartloader_image.results import CatalogResult, RasterResult, TilesResult
 from cartloader_image.system.files import flush, publish, sha256, workspace, write_whole
@@ -39,7 +38,6 @@ from cartloader_image.system.parallel import at_work, cores, in_order
 from cartloader_image.system.tools import RunTool, run_with_retries
 
 T = TypeVar("T")
-RasterT = TypeVar("RasterT", bound=GeoreferenceParams)
 
 
 def ome2png(params: Ome2PngParams, report: Report = quiet) -> RasterResult:
@@ -105,54 +103,21 @@ def _workspace(out: OutputPrefix, report: Report) -> AbstractContextManager[Path
     return workspace(out, waiting(report, f"another run at work on {out.path('')}"))
 
 
-@contextmanager
-def opened(params: GeoreferenceParams) -> Iterator[tuple[Source, Placement]]:
-    """The image, open and placed, and all checked that can be without its pixels: that takes a fraction of a second.
-
-    Raises:
-        CartloaderError: the input or the options are at fault.
-    """
-    with open_source(params) as source:
-        png = isinstance(params, Ome2PngParams) and params.png
-        refuse_to_overwrite(inputs(params), raster_files(params.out, png=png))
-        _check_layout(source.plane, params)
-        yield source, place(source, params)
-
-
-def suited(params: RasterT, source: Source) -> RasterT:
-    """The parameters as they hold for the pixels of a plane, which need not be those that are stored.
-
-    Thresholds are stretched as values of less than 8 bits are. A grey picture that the file itself shows in a colour
-    has that colour unless another one is asked for, and is shown as it is: from black to the whole colour.
-    """
-    update: dict[str, Any] = {
-        name: value * source.stretch
-        for name in ("lower_thres_intensity", "upper_thres_intensity")
-        if (value := getattr(params, name)) is not None
-    }
-    if source.plane.tint:
-        update["colorize"] = params.colorize or source.plane.tint
-        if params.upper_thres_quantile is None and source.plane.dtype != np.uint8:
-            update.setdefault("upper_thres_intensity", full(source.plane.dtype))
-    return params.model_copy(update=update)
-
-
-def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: bool) -> RasterResult:
+def _convert(params: RasterParams, stage: str, report: Report, *, png: bool) -> RasterResult:
     """Decode, rescale and place one plane; everything is written before anything appears."""
     with (
         at_work(),
-        opened(params) as (source, placement),
+        opened(params) as image,
         ThreadPoolExecutor(1) as aside,
         _workspace(params.out, report) as scratch,
         ExitStack() as files_open,
     ):
         digest = aside.submit(sha256, params.in_img)
+        source, placement = image.source, image.placement
         plane = source.plane
         params = suited(params, source)
-        description = described(source, placement)
-        report.describe(description)
-        notes = (*source.notes, *placement.notes)
-        for note in notes:
+        report.describe(image.description)
+        for note in image.notes:
             report.note(note)
         tif = scratch / "picture.tif"
         made = {".geotif.tif": tif}
@@ -164,7 +129,7 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
             thresholds = find_thresholds(plane.dtype, plane.colours, params, over_blocks, masked=plane.masked)
             rescale = Rescale(plane.dtype, plane.colours, plane.alpha, thresholds, params)
             told = thresholds.stored(source.stretch)
-            origin = _origin(params, placement, told, rescale, plane) | {"notes": notes}
+            origin = _origin(params, placement, told, rescale, plane) | {"notes": image.notes}
             store = files_open.enter_context(
                 create_geotiff(tif, plane.height, plane.width, rescale.bands, placement, origin)
             )
@@ -187,11 +152,13 @@ def _convert(params: GeoreferenceParams, stage: str, report: Report, *, png: boo
             for suffix, text in (("bounds", str(placement.bounds)), ("color", rescale.mode)):
                 files.append(params.out.path(f".transform.{suffix}.csv"))
                 write_whole(files[-1], text + "\n")
-    return RasterResult(files=tuple(files), description=description, shown=_shown(told, source), notes=notes)
+    return RasterResult(
+        files=tuple(files), description=image.description, shown=_shown(told, source), notes=image.notes
+    )
 
 
 @contextmanager
-def _read_once(plane: Plane, params: GeoreferenceParams, scratch: Path) -> Iterator[Plane]:
+def _read_once(plane: Plane, params: RasterParams, scratch: Path) -> Iterator[Plane]:
     """The plane itself or, where its pixels are needed twice and cost something, one that decodes them once."""
     if plane.stored or not needs_statistics(plane.dtype, params):
         yield plane
@@ -233,28 +200,6 @@ def _write_png(store: TileStore, path: Path, report: Report) -> None:
             report.progress("png", window.row1, store.height)
 
 
-def _check_layout(plane: Plane, params: GeoreferenceParams) -> None:
-    """Hold the user's claims against what the file has."""
-    bands = {(1, False): "mono", (1, True): "grey with alpha", (3, False): "RGB", (3, True): "RGBA"}
-    found = bands[plane.colours, plane.alpha]
-    if params.mono and (plane.colours, plane.alpha) != (1, False):
-        raise UsageError(f"--mono: {params.in_img} is {found}; leave --mono out")
-    if params.rgba and (plane.colours, plane.alpha) != (3, True):
-        raise UsageError(f"--rgba: {params.in_img} is {found}; leave --rgba out")
-    if params.colorize and plane.colours != 1:
-        raise UsageError(f"--colorize is for mono images; {params.in_img} is {found}; leave --colorize out")
-    if params.alpha and plane.colours != 1:
-        raise UsageError(f"--alpha {params.alpha} is for mono images; {params.in_img} is {found}; leave --alpha out")
-
-
-def described(source: Source, placement: Placement) -> str:
-    """An image in one line: size, type, plane, pixel size."""
-    x, y = placement.pixel_size
-    size = f"{x:.6g}" if f"{x:.6g}" == f"{y:.6g}" else f"{x:.6g} × {y:.6g}"
-    unit = "µm" if placement.crs == "EPSG:3857" else "map units"
-    return f"{source.description}, {size} {unit} per pixel"
-
-
 def _shown(thresholds: Thresholds, source: Source) -> str:
     dtype = source.plane.dtype
     top = f" of {np.iinfo(dtype).max / source.stretch:,.0f}" if dtype.kind == "u" else ""
@@ -263,7 +208,7 @@ def _shown(thresholds: Thresholds, source: Source) -> str:
 
 
 def _origin(
-    params: GeoreferenceParams, placement: Placement, thresholds: Thresholds, rescale: Rescale, plane: Plane
+    params: RasterParams, placement: Placement, thresholds: Thresholds, rescale: Rescale, plane: Plane
 ) -> dict[str, Any]:
     """What the tiles should still know of the picture, for their metadata."""
     return {

@@ -14,16 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from cartloader_image import __version__
-from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams, subset
+from cartloader_image.action_params import Ome2PngParams, OutputPrefix, Png2PmtilesParams, RasterParams
 from cartloader_image.errors import UsageError
-from cartloader_image.images import inputs
 from cartloader_image.options import option
-from cartloader_image.params import TOOLS, ImportOptions
-from cartloader_image.recipe.job import ImageJob
-from cartloader_image.recipe.plan import ImportPlan, Step
-from cartloader_image.recipe.run import raster_params
+from cartloader_image.recipe.plan import AnyStep, ImportPlan
 from cartloader_image.system.files import locked, publish
-from cartloader_image.system.tools import ToolCall
 
 _HEAD = """\
 # {img_id}, as cartloader {version} imports it. From any directory, with GNU make 4.2 or newer:
@@ -123,62 +118,52 @@ def makefile(plan: ImportPlan, path: Path) -> str:
     Raises:
         UsageError: a path cannot stand in a Makefile.
     """
-    job = _absolute(plan.job)
-    rules = [_rule_of(job, step, plan.calls) for step in plan.steps]
+    out = plan.job.out.absolute()
+    made: set[Path] = set()
+    rules = []
+    for step in plan.steps:
+        rules.append(_catalog_rule(step, out) if step.together else _rule(step, made))
+        made.update(file.absolute() for file, _ in step.files)
     head = _HEAD.format(
-        img_id=job.out.img_id,
+        img_id=out.img_id,
         version=__version__,
         name=shlex.quote(str(path)),
         makefile=_shell(str(path)),
         cartloader=_variable(Path(sys.executable).with_name("cartloader")),
-        folder=_shell(str(job.out.out_dir)),
+        folder=_shell(str(out.out_dir)),
         targets=" ".join(target for rule in rules for target in rule.targets),
     )
-    return "".join([head, *(rule.text(job.out.img_id) for rule in rules), "\nendif\n"])
+    return "".join([head, *(rule.text(out.img_id) for rule in rules), "\nendif\n"])
 
 
-def _rule_of(job: ImageJob, step: Step, calls: tuple[ToolCall, ...]) -> _Rule:
-    if step.action == "update_catalog":
-        return _catalog_rule(job)
-    if step.action == "png2pmtiles":
-        return _tiles_rule(job, step, calls)
-    return _raster_rule(job, step)
+def _rule(step: AnyStep, made: set[Path]) -> _Rule:
+    """An action's files from those that it reads; what earlier rules have made goes by its name alone."""
+    needs = [file.name if file.absolute() in made else _prerequisite(file.absolute()) for file in step.inputs]
+    tools = (f"\n#   {shlex.join(call.command)}".replace("\\", "/") for call in step.calls)
+    return _Rule(
+        action=step.name,
+        comment="".join([step.purpose, *tools]),
+        targets=[file.name for file, _ in step.files],
+        needs=needs,
+        recipe=_recipe(step.name, arguments(step.params.absolute())),
+    )
 
 
-def _raster_rule(job: ImageJob, step: Step) -> _Rule:
-    """The image → its GeoTIFF and what goes with it."""
-    params = raster_params(job)
-    assert params is not None
-    needs = [_prerequisite(file) for file in inputs(params)]
-    return _rule(step, "the image: rescaled to 8 bits, coloured, placed", needs, arguments(params))
-
-
-def _tiles_rule(job: ImageJob, step: Step, calls: tuple[ToolCall, ...]) -> _Rule:
-    """GeoTIFF → tiles, with the calls of tools as a comment."""
-    cut = subset(Png2PmtilesParams, job.options, out=job.out)
-    tools = (f"\n#   {shlex.join(call.command)}".replace("\\", "/") for call in calls)
-    return _rule(step, "".join(["its tiles", *tools]), [f"{job.out.img_id}.geotif.tif"], arguments(cut))
-
-
-def _rule(step: Step, comment: str, needs: list[str], words: list[str]) -> _Rule:
-    return _Rule(step.action, comment, [file.name for file, _ in step.files], needs, _recipe(step.action, words))
-
-
-def _catalog_rule(job: ImageJob) -> _Rule:
+def _catalog_rule(step: AnyStep, out: OutputPrefix) -> _Rule:
     """The archive → a place in the catalog.
 
     The catalog's own time tells nothing of one image among others, so that a mark beside the Makefile stands for it.
     """
-    catalog, img_id = job.catalog, job.out.img_id
-    recipe = _recipe("import_image", ["--direct", "--update-catalog", f"--catalog-yaml={catalog}", *_files(job.out)])
-    needs = [f"{img_id}.pmtiles", "$(shell test -e $(CATALOG) || echo FORCE)"]
-    comment = f"the catalog that lists it\nCATALOG = {_variable(catalog)}"
-    return _Rule("update_catalog", comment, [f"{img_id}.mk.catalog"], needs, f"{recipe} && touch {img_id}.mk.catalog")
+    catalog, mark = step.params.absolute().catalog_yaml, f"{out.img_id}.mk.catalog"
+    recipe = _recipe("import_image", ["--direct", "--update-catalog", f"--catalog-yaml={catalog}", *_files(out)])
+    needs = [*(file.name for file in step.inputs), "$(shell test -e $(CATALOG) || echo FORCE)"]
+    comment = f"{step.purpose}\nCATALOG = {_variable(catalog)}"
+    return _Rule(step.name, comment, [mark], needs, f"{recipe} && touch {mark}")
 
 
-def arguments(params: GeoreferenceParams | Png2PmtilesParams) -> list[str]:
+def arguments(params: RasterParams | Png2PmtilesParams) -> list[str]:
     """The command line of an action: what makes its parameters again when it is parsed."""
-    words = [f"--in-img={params.in_img}"] if isinstance(params, GeoreferenceParams) else []
+    words = [f"--in-img={params.in_img}"] if isinstance(params, RasterParams) else []
     words += _files(params.out)
     if isinstance(params, Ome2PngParams) and not params.png:
         words.append("--geotiff-only")
@@ -188,19 +173,6 @@ def arguments(params: GeoreferenceParams | Png2PmtilesParams) -> list[str]:
             continue
         words.append(option(name) if value is True else f"{option(name)}={value}")
     return words
-
-
-def _absolute(job: ImageJob) -> ImageJob:
-    """The job with paths that hold in any directory."""
-    options = {name: value for name, value in job.options if name in job.options.model_fields_set}
-    for name, value in options.items():
-        if isinstance(value, Path) or (name in TOOLS and value and "/" in value):
-            options[name] = type(value)(Path(value).absolute())
-    return ImageJob(
-        in_img=job.in_img and job.in_img.absolute(),
-        out=OutputPrefix(out_dir=job.out.out_dir.absolute(), img_id=job.out.img_id),
-        options=ImportOptions(**options),
-    )
 
 
 def _files(out: OutputPrefix) -> list[str]:

@@ -6,22 +6,17 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from cartloader_image.errors import UsageError
 from cartloader_image.options import option
-from cartloader_image.params import TOOLS, ImportOptions, SharedOptions
+from cartloader_image.params import ImportOptions, SharedOptions
 from cartloader_image.recipe.entries import Entry, Value, printable, read_entry, read_mapping
 from cartloader_image.recipe.job import ImageJob, explain, single_job
 from cartloader_image.recipe.outputs import check_files
-from cartloader_image.values import FilePath, at_home, check_image_id
-
-_PATHS = {
-    "path",
-    *(name for name, field in ImportOptions.model_fields.items() if FilePath in get_args(field.annotation)),
-}
+from cartloader_image.values import at_home, check_image_id
 
 
 class Mapped(NamedTuple):
@@ -128,7 +123,7 @@ def _job(
     try:
         for name, given in {"path": entry.path or "", **entry.options}.items():
             problem = _problem(given)
-            if isinstance(given, list) or not (name in _PATHS or (name in TOOLS and "/" in given)):
+            if isinstance(given, list) or not (name == "path" or ImportOptions.is_path(name, given)):
                 own[name] = _without(problem, name, given)
             elif problem:
                 faults[name] = f"{in_json}: the path {given!r} {problem}, which is in no file's name"

@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import math
 import shutil
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, subset
+from cartloader_image.action_params import (
+    GeoreferenceParams,
+    Ome2PngParams,
+    Png2PmtilesParams,
+    UpdateCatalogParams,
+    subset,
+)
 from cartloader_image.catalog.update import check_archive
 from cartloader_image.engines import gdal
 from cartloader_image.engines.common import plan as plan_tiles
 from cartloader_image.engines.toolbox import toolbox
 from cartloader_image.errors import BoundsError, DiskError, InputError, UsageError
+from cartloader_image.images import inputs, is_tiff
 from cartloader_image.intensity import rescaled_bands
+from cartloader_image.options import option
+from cartloader_image.params import PlaneOptions
 from cartloader_image.placing.placement import Placement
 from cartloader_image.rasters.geotiff import pixel_bytes
 from cartloader_image.recipe import actions
@@ -33,8 +44,8 @@ from cartloader_image.recipe.footprint import (
     usual_shares,
 )
 from cartloader_image.recipe.job import ImageJob
+from cartloader_image.recipe.opened import OpenImage, opened, suited
 from cartloader_image.recipe.outputs import asset_files, raster_files
-from cartloader_image.recipe.run import raster_params
 from cartloader_image.report import Report, quiet
 from cartloader_image.system.tools import ToolCall
 from cartloader_image.tiles.encode import primary_colour
@@ -42,16 +53,38 @@ from cartloader_image.tiles.grid import Pyramid
 from cartloader_image.tiles.levels import resamples
 from cartloader_image.tiles.pyramid import kept_pixels
 
+ParamsT = TypeVar("ParamsT")
+ResultT = TypeVar("ResultT")
+FirstParams = GeoreferenceParams | Ome2PngParams
+
 _MB = 1_000_000
+_RASTER = "the image: rescaled to 8 bits, coloured, placed"
 _NOTHING = Range(0, 0)
 
 
 @dataclass(frozen=True)
-class Step:
-    """An action and the files that it writes; None for those of a few bytes."""
+class Step(Generic[ParamsT, ResultT]):
+    """An action with its parameters, the files that it comes from and those that it writes."""
 
-    action: str
+    action: Callable[[ParamsT, Report], ResultT]
+    purpose: str
+    """What it is for, as a comment says it."""
+    params: ParamsT
+    inputs: tuple[Path, ...]
     files: tuple[tuple[Path, Range | None], ...]
+    """The one that matters most first; without a size those of a few bytes."""
+    calls: tuple[ToolCall, ...] = ()
+    """The tools that it will call to make something."""
+    together: bool = False
+    """Whether the images of a run take it together, when all are done."""
+
+    @property
+    def name(self) -> str:
+        """The action's name, by which a command line calls it."""
+        return self.action.__name__
+
+
+AnyStep = Step[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -59,7 +92,8 @@ class ImportPlan:
     """What the import of one image takes."""
 
     job: ImageJob
-    steps: tuple[Step, ...]
+    steps: tuple[AnyStep, ...]
+    """What is done, in this order."""
     description: str = ""
     pyramid: Pyramid | None = None
     exact: bool = True
@@ -70,8 +104,6 @@ class ImportPlan:
     """Bytes of it that do not depend on how the picture compresses."""
     memory: int = 0
     """Bytes of the process, and of the tool that it runs, at the largest moment."""
-    calls: tuple[ToolCall, ...] = ()
-    """The tools that will be called to make something."""
     notes: tuple[str, ...] = ()
     """What will be guessed or mended."""
 
@@ -100,63 +132,99 @@ class ImportPlan:
             report.note(f"{out.out_dir} has {free / _MB:,.0f} MB free, and this import needs {needed}")
 
 
-def plan_import(job: ImageJob, *, look: bool = False) -> ImportPlan:
-    """Open the image, place it, and work out what its import takes.
+@contextmanager
+def planned(job: ImageJob, *, look: bool = False) -> Iterator[ImportPlan]:
+    """Open the image, place it, and work out what its import takes; it stays open for the time of the context.
 
     Args:
         job: The import.
-        look: Read a few pixels, to say more closely how large the compressed files become, or the archive to list.
+        look: Read a few pixels, to say more closely how large the compressed files become.
 
     Raises:
         CartloaderError: the input or the options are at fault.
     """
     if job.fault:
         raise InputError(job.fault)
+    catalog = (_catalog_step(job),) if job.options.update_catalog else ()
+    if catalog and not job.options.png2pmtiles:
+        check_archive(job.out.path(".pmtiles"))
     params = raster_params(job)
-    catalog = [Step("update_catalog", ((job.catalog, None),))] if job.options.update_catalog else []
     if params is None:
-        if look:
-            check_archive(job.out.path(".pmtiles"))
-        return ImportPlan(job, tuple(catalog), notes=job.notes)
-    with ExitStack() as opened:
+        yield ImportPlan(job, catalog, notes=job.notes)
+        return
+    with ExitStack() as files:
         try:
-            source, placement = opened.enter_context(actions.opened(params))
+            image = files.enter_context(opened(params))
         except BoundsError as error:
             if not job.options.georeference or job.options.names_a_source or isinstance(params, Ome2PngParams):
                 raise
             raise UsageError(f"--georeference: {error}") from None
-        params = actions.suited(params, source)
-        plane, size = source.plane, (source.plane.height, source.plane.width)
-        looks = Looks(plane, params) if look else None
-        bands = rescaled_bands(plane.colours, plane.alpha, params)
-        first, first_disk = _first_step(params, size, bands, looks.png() if looks else usual_shares("png"))
-        tiling = _tiling(job, size, bands, placement, looks, params.colorize) if job.options.png2pmtiles else None
-        tif, spool = pixel_bytes(*size, bands), 0 if params.high_memory else spooled_bytes(plane, params)
-        needs = [Range.of(tif + spool), first_disk + tiling.disk if tiling else first_disk]
-        reads_by_gdal, warps = not isinstance(params, Ome2PngParams), tiling is not None and tiling.warps
-        pyramid, worked = (tiling.pyramid, tiling.bands) if tiling else (None, bands)
-        cut_here = None if tiling and tiling.calls else pyramid
-        here = memory(plane, params, worked, cut_here, gdal=reads_by_gdal, warps=warps)
-        return ImportPlan(
-            job=job,
-            description=actions.described(source, placement),
-            steps=(first, *([tiling.step] if tiling else []), *catalog),
-            pyramid=pyramid,
-            # Upper-left halving may lose the last row or column of an odd number.
-            exact=bands < 4 and resamples(placement.affine, placement.crs, "cubic") and job.options.resample != "near",
-            disk=Range(max(need.low for need in needs), max(need.high for need in needs)),
-            certain=tif + max(spool, tiling.scratch if tiling else 0),
-            memory=max(here, PROCESS + tiling.tool_memory) if tiling else here,
-            calls=tiling.calls if tiling else (),
-            notes=(*job.notes, *source.notes, *placement.notes, *(pyramid.notes if pyramid else ())),
-        )
+        yield _plan(job, params, image, catalog, look=look)
+
+
+def raster_params(job: ImageJob) -> FirstParams | None:
+    """The parameters of the first action, by the kind of the image; None where the image itself is not needed.
+
+    Raises:
+        InputError: the image cannot be read.
+        UsageError: an option does not suit its kind.
+    """
+    if not job.options.reads_the_image:
+        return None
+    assert job.in_img is not None
+    files = {"in_img": job.in_img, "out": job.out}
+    if job.options.ome2png or is_tiff(job.in_img):
+        return subset(Ome2PngParams, job.options, png=job.options.ome2png, **files)
+    _refuse_plane_options(job)
+    return subset(GeoreferenceParams, job.options, **files)
+
+
+def _refuse_plane_options(job: ImageJob) -> None:
+    """Make sure that nobody chooses among the planes of a picture that has just one."""
+    for name in PlaneOptions.model_fields:
+        if getattr(job.options, name):
+            raise UsageError(f"{option(name)}: {job.in_img} is no TIFF and has just one plane; leave the option out")
+
+
+def _plan(
+    job: ImageJob,
+    params: FirstParams,
+    image: OpenImage,
+    catalog: tuple[AnyStep, ...],
+    *,
+    look: bool,
+) -> ImportPlan:
+    source, placement, shown = image.source, image.placement, suited(params, image.source)
+    plane, size = source.plane, (source.plane.height, source.plane.width)
+    looks = Looks(plane, shown) if look else None
+    bands = rescaled_bands(plane.colours, plane.alpha, shown)
+    first, first_disk = _first_step(params, size, bands, looks.png() if looks else usual_shares("png"))
+    tiling = _tiling(job, size, bands, placement, looks, shown.colorize) if job.options.png2pmtiles else None
+    tif, spool = pixel_bytes(*size, bands), 0 if params.high_memory else spooled_bytes(plane, shown)
+    needs = [Range.of(tif + spool), first_disk + tiling.disk if tiling else first_disk]
+    reads_by_gdal, warps = not isinstance(params, Ome2PngParams), tiling is not None and tiling.warps
+    pyramid, worked = (tiling.pyramid, tiling.bands) if tiling else (None, bands)
+    cut_here = None if tiling and tiling.step.calls else pyramid
+    here = memory(plane, shown, worked, cut_here, gdal=reads_by_gdal, warps=warps)
+    return ImportPlan(
+        job=job,
+        description=image.description,
+        steps=(first, *([tiling.step] if tiling else []), *catalog),
+        pyramid=pyramid,
+        # Upper-left halving may lose the last row or column of an odd number.
+        exact=bands < 4 and resamples(placement.affine, placement.crs, "cubic") and job.options.resample != "near",
+        disk=Range(max(need.low for need in needs), max(need.high for need in needs)),
+        certain=tif + max(spool, tiling.scratch if tiling else 0),
+        memory=max(here, PROCESS + tiling.tool_memory) if tiling else here,
+        notes=(*job.notes, *image.notes, *(pyramid.notes if pyramid else ())),
+    )
 
 
 @dataclass(frozen=True)
 class _Tiling:
     """What png2pmtiles will do."""
 
-    step: Step
+    step: AnyStep
     pyramid: Pyramid
     disk: Range
     """Bytes beside the GeoTIFF."""
@@ -168,7 +236,6 @@ class _Tiling:
     """Bands that are worked on, which need not be those of the picture."""
     tool_memory: int = 0
     """Bytes of the largest tool, 0 where none is used."""
-    calls: tuple[ToolCall, ...] = ()
 
 
 def _tiling(
@@ -187,7 +254,7 @@ def _tiling(
         recipe = gdal.Recipe(tools, cut, size, placement.affine, placement.crs, pyramid, job.out.out_dir)
         copy = pixel_bytes(*size, bands)
         return _Tiling(
-            step=Step("png2pmtiles", ((job.out.path(".pmtiles.mbtiles"), archive), *files)),
+            step=_tiles_step(cut, ((job.out.path(".pmtiles.mbtiles"), archive), *files), tuple(recipe.calls())),
             pyramid=pyramid,
             # The copy that GDAL places beside the first tiles; then all tiles, and the archive twice over.
             disk=max(Range.of(copy) + archive, archive + archive + archive, key=lambda moment: moment.high),
@@ -195,7 +262,6 @@ def _tiling(
             warps=False,
             bands=bands,
             tool_memory=tool_memory(size, bands, pyramid),
-            calls=tuple(recipe.calls()),
         )
     worked = bands
     if warps:  # with alpha
@@ -203,7 +269,7 @@ def _tiling(
     elif primary_colour(colour):  # as grey
         worked = 1 + bands // 4
     return _Tiling(
-        step=Step("png2pmtiles", files),
+        step=_tiles_step(cut, files),
         pyramid=pyramid,
         disk=archive + archive + Range.of(scratch),  # the tiles are spooled zoom by zoom, then joined
         scratch=scratch,
@@ -212,12 +278,34 @@ def _tiling(
     )
 
 
-def _first_step(
-    params: GeoreferenceParams, size: tuple[int, int], bands: int, png_shares: Shares
-) -> tuple[Step, Range]:
+def _first_step(params: FirstParams, size: tuple[int, int], bands: int, png_shares: Shares) -> tuple[AnyStep, Range]:
     """The action that writes the GeoTIFF, and the disk that its files take."""
     with_png = isinstance(params, Ome2PngParams) and params.png
     tif = Range.of(pixel_bytes(*size, bands))
     png = Range.of(math.prod(size) * bands, png_shares) if with_png else _NOTHING
     files = tuple(zip(raster_files(params.out, png=with_png), (tif, png, None, None), strict=False))
-    return Step("ome2png" if isinstance(params, Ome2PngParams) else "georeference", files), tif + png
+    reads = tuple(inputs(params))
+    if isinstance(params, Ome2PngParams):
+        return Step(actions.ome2png, _RASTER, params, reads, files), tif + png
+    return Step(actions.georeference, _RASTER, params, reads, files), tif + png
+
+
+def _tiles_step(
+    params: Png2PmtilesParams, files: tuple[tuple[Path, Range | None], ...], calls: tuple[ToolCall, ...] = ()
+) -> AnyStep:
+    return Step(actions.png2pmtiles, "its tiles", params, (params.out.path(".geotif.tif"),), files, calls)
+
+
+def _catalog_step(job: ImageJob) -> AnyStep:
+    archive = job.out.path(".pmtiles")
+    params = UpdateCatalogParams(
+        catalog_yaml=job.catalog, basemaps={job.out.img_id: archive}, title=job.out.out_dir.resolve().name
+    )
+    return Step(
+        actions.update_catalog,
+        "the catalog that lists it",
+        params,
+        inputs=(archive,),
+        files=((job.catalog, None),),
+        together=True,
+    )
