@@ -222,7 +222,7 @@ class Rescale:
         self._low, self._high = thresholds.low.value, thresholds.high.value
         self._below = options.transparent_below
         self._fades = options.alpha == "intensity"
-        self._tint = bytes.fromhex(options.colorize[1:]) if options.colorize else None
+        self._tint = options.colorize
         self.bands = rescaled_bands(colours, alpha, options)
         # 8- and 16-bit integers are looked up, mono ones with all their bands at once.
         self._shades: NDArray[np.uint8] | None = None
@@ -258,7 +258,7 @@ class Rescale:
         shades = self._shade(stored) if self._shades is None else _look_up(self._shades, stored)
         colours = shades
         if self._tint:
-            colours = np.trunc(self._fraction(stored) * np.array(list(self._tint), np.float64)).astype(np.uint8)
+            colours = np.trunc(self._fraction(stored) * np.array(self._tint, np.float64)).astype(np.uint8)
         if self.bands < 4:
             return colours
         result = np.empty((*stored.shape[:2], 4), np.uint8)

@@ -7,7 +7,7 @@ from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from cartloader_image.values import FilePath, Program
+from cartloader_image.values import FilePath, Program, ProgramName
 
 
 class Options(BaseModel):
@@ -26,7 +26,7 @@ class Options(BaseModel):
     def is_path(cls, name: str, value: object) -> bool:
         """Whether the value of an option leads to a file from the working directory; a program may be just a name."""
         kinds = get_args(cls.model_fields[name].annotation) if name in cls.model_fields else ()
-        return isinstance(value, Path) or FilePath in kinds or (Program in kinds and "/" in str(value))
+        return isinstance(value, Path) or FilePath in kinds or (ProgramName in kinds and bool(Program(value).path))
 
     def paths(self) -> dict[str, Path]:
         """The values that are paths, by option."""

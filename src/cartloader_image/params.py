@@ -12,15 +12,15 @@ from pydantic import BeforeValidator, Field, model_validator
 from cartloader_image.errors import UsageError
 from cartloader_image.options import Complete, Options, exclusive, in_group
 from cartloader_image.values import (
-    BoundsText,
     Colour,
     DaskAddress,
     FilePath,
     Finite,
+    GeorefBounds,
     Nodata,
-    PixelSizeText,
-    Program,
+    ProgramName,
     Quantile,
+    UmPerPixel,
     joined,
     read_detect,
 )
@@ -145,11 +145,11 @@ class PlacementOptions(Options):
 
     micron2pixel_csv: FilePath | None = Field(None, **in_group("ome2png"))
     """Vizgen's 3×3 matrix from µm to pixels (micron_to_mosaic_pixel_transform.csv)."""
-    pixel_size: PixelSizeText | None = Field(None, **in_group("ome2png", "SIZE"))
+    pixel_size: UmPerPixel | None = Field(None, **in_group("ome2png", "SIZE"))
     """Pixel size in µm, or x,y: when the metadata has none, or to overrule it."""
     stage_position: bool = Field(False, **in_group("ome2png"))
     """Keep the plane's stage position as the corner instead of 0,0."""
-    georef_bounds: BoundsText | None = Field(None, **in_group("georeference", "ULX,ULY,LRX,LRY"))
+    georef_bounds: GeorefBounds | None = Field(None, **in_group("georeference", "ULX,ULY,LRX,LRY"))
     """Map coordinates of the image's outer corners: ulx,uly,lrx,lry."""
     georef_bounds_tsv: FilePath | None = Field(None, **in_group("georeference"))
     """File of one line with ulx,uly,lrx,lry, by tab or comma."""
@@ -207,13 +207,13 @@ class TileOptions(BackgroundOptions):
     engine: Literal["native", "gdal"] | None = Field(None, **in_group("png2pmtiles"))
     """native works in this process and needs no tool; gdal runs the command-line tools. Unless given: native, or gdal
     where the path of a tool is given."""
-    pmtiles: Program | None = Field(None, **in_group("tools", "PROGRAM"))
+    pmtiles: ProgramName | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of the go-pmtiles program; selects --engine gdal."""
-    gdal_translate: Program | None = Field(None, **in_group("tools", "PROGRAM"))
+    gdal_translate: ProgramName | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of gdal_translate; selects --engine gdal."""
-    gdaladdo: Program | None = Field(None, **in_group("tools", "PROGRAM"))
+    gdaladdo: ProgramName | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of gdaladdo; selects --engine gdal."""
-    gdalinfo: Program | None = Field(None, **in_group("tools", "PROGRAM"))
+    gdalinfo: ProgramName | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of gdalinfo; selects --engine gdal."""
     tool_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, **in_group("tools", "SECONDS")

@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
+
+if TYPE_CHECKING:
+    from affine import Affine
 
 IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -65,29 +71,135 @@ def joined(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
-def _check_bounds(text: str) -> str:
-    numbers(text, "ulx,uly,lrx,lry")
-    return text.strip()
+def exact(value: float) -> str:
+    """The shortest text of which `number` makes the same number again."""
+    return repr(value).removesuffix(".0")
 
 
-def _check_pixel_size(text: str) -> str:
-    sizes = numbers(text, "x,y" if "," in text else "µm")
-    if min(sizes) <= 0:
-        raise ValueError(f"a pixel size is greater than 0 µm, found {text}")
-    return text.strip()
+@dataclass(frozen=True)
+class Bounds:
+    """Map coordinates of the outer corner of the first pixel and the outer corner of the last.
+
+    Either axis may run either way: ``uly < lry`` where y grows with the row, as in the usual µm frame.
+    """
+
+    ulx: float
+    uly: float
+    lrx: float
+    lry: float
+
+    def __str__(self) -> str:
+        return ",".join(f"{value:.12g}" for value in (self.ulx, self.uly, self.lrx, self.lry))
+
+    @property
+    def exact(self) -> str:
+        """The text of which `parse` makes these bounds again."""
+        return ",".join(map(exact, (self.ulx, self.uly, self.lrx, self.lry)))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Four numbers separated by commas, tabs or blanks.
+
+        Raises:
+            ValueError: something else.
+        """
+        return cls(*numbers(text, "ulx,uly,lrx,lry"))
+
+    @property
+    def width(self) -> float:
+        """Extent in x, always positive."""
+        return abs(self.lrx - self.ulx)
+
+    @property
+    def height(self) -> float:
+        """Extent in y, always positive."""
+        return abs(self.lry - self.uly)
+
+    def moved(self, x: float, y: float) -> Bounds:
+        """Both corners moved: the size stays."""
+        return Bounds(self.ulx + x, self.uly + y, self.lrx + x, self.lry + y)
+
+    def scaled(self, factor: float) -> Bounds:
+        """The same in a unit of which ``factor`` make one of these."""
+        return Bounds(self.ulx * factor, self.uly * factor, self.lrx * factor, self.lry * factor)
+
+    def turned(self) -> Bounds:
+        """Width and height swapped; the corner with the smallest x and y and the directions of the axes stay."""
+        left, low = min(self.ulx, self.lrx), min(self.uly, self.lry)
+        x, y = (left, left + self.height), (low, low + self.width)
+        x, y = x if self.ulx < self.lrx else x[::-1], y if self.uly < self.lry else y[::-1]
+        return Bounds(x[0], y[0], x[1], y[1])
+
+    def affine(self, height: int, width: int) -> Affine:
+        """Pixel corner ``(column, row)`` of a picture of that size → map."""
+        from affine import Affine  # noqa: PLC0415  (--help has no use for it)
+
+        return Affine(
+            (self.lrx - self.ulx) / width, 0, self.ulx, 0, (self.lry - self.uly) / height, self.uly
+        )  # fmt: skip
 
 
-def _check_colour(text: str) -> str:
-    """A colour as ``#rrggbb``, whatever its spelling."""
-    import webcolors  # noqa: PLC0415  (30 ms that only a coloured image should pay)
+class PixelSize(NamedTuple):
+    """µm per pixel along a row and along a column."""
 
-    text = text.strip()
-    if re.fullmatch(r"[0-9A-Fa-f]{6}", text):
-        text = f"#{text}"
-    try:
-        return str(webcolors.normalize_hex(text) if text.startswith("#") else webcolors.name_to_hex(text))
-    except ValueError:
-        raise ValueError(f"{text!r} is no colour; use RRGGBB, #RRGGBB, #RGB or a CSS name such as cyan") from None
+    x: float
+    y: float
+
+    def __str__(self) -> str:
+        return exact(self.x) if self.x == self.y else f"{exact(self.x)},{exact(self.y)}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """One number for square pixels, or two.
+
+        Raises:
+            ValueError: something else, or one that is not greater than 0.
+        """
+        sizes = numbers(text, "x,y" if "," in text else "µm")
+        if min(sizes) <= 0:
+            raise ValueError(f"a pixel size is greater than 0 µm, found {text}")
+        return cls(sizes[0], sizes[-1])
+
+
+class Rgb(NamedTuple):
+    """A colour: red, green and blue from 0 to 255."""
+
+    red: int
+    green: int
+    blue: int
+
+    def __str__(self) -> str:
+        return "#" + bytes(self).hex()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """RRGGBB, #RRGGBB, #RGB or a CSS name.
+
+        Raises:
+            ValueError: something else.
+        """
+        text = text.strip()
+        if re.fullmatch(r"[0-9A-Fa-f]{6}", text):
+            text = f"#{text}"
+        if re.fullmatch(r"#[0-9A-Fa-f]{6}", text):
+            return cls(*bytes.fromhex(text[1:]))
+        import webcolors  # noqa: PLC0415  (30 ms that only a colour with a name should pay)
+
+        try:
+            return cls(*(webcolors.hex_to_rgb(text) if text.startswith("#") else webcolors.name_to_rgb(text)))
+        except ValueError:
+            raise ValueError(f"{text!r} is no colour; use RRGGBB, #RRGGBB, #RGB or a CSS name such as cyan") from None
+
+
+class Program(str):
+    """A program, by its name or by its path, which has a slash in it."""
+
+    __slots__ = ()
+
+    @property
+    def path(self) -> Path | None:
+        """Its path, if it is one."""
+        return Path(self) if "/" in self else None
 
 
 def _check_nodata(text: str) -> str:
@@ -132,13 +244,35 @@ def at_home(value: Any) -> Any:
     return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
 
 
-BoundsText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_bounds)]
-PixelSizeText = Annotated[str, BeforeValidator(joined), AfterValidator(_check_pixel_size)]
-Colour = Annotated[str, BeforeValidator(joined), AfterValidator(_check_colour)]
+ValueT = TypeVar("ValueT")
+
+
+def _parsed(
+    kind: type[ValueT], parse: Callable[[str], ValueT], spelled: Callable[[Any], Any] = joined
+) -> PlainValidator:
+    """Reads a value from its text, as ``spelled`` has it; one that is a value already is as it is."""
+
+    def read(value: Any) -> ValueT:
+        if isinstance(value, kind):
+            return value
+        text = spelled(value)
+        if not isinstance(text, str):
+            raise ValueError("should be a valid string")  # noqa: TRY004  (pydantic takes no other)
+        return parse(text)
+
+    return PlainValidator(read, json_schema_input_type=str)
+
+
+_EXACT = PlainSerializer(attrgetter("exact"), return_type=str)
+_TEXT = PlainSerializer(str, return_type=str)
+
+GeorefBounds = Annotated[Bounds, _parsed(Bounds, Bounds.parse), _EXACT]
+UmPerPixel = Annotated[PixelSize, _parsed(PixelSize, PixelSize.parse), _TEXT]
+Colour = Annotated[Rgb, _parsed(Rgb, Rgb.parse), _TEXT]
+ProgramName = Annotated[Program, _parsed(Program, Program, at_home), _TEXT]
 Nodata = Annotated[str, BeforeValidator(joined), AfterValidator(_check_nodata)]
 DaskAddress = Annotated[str, AfterValidator(_check_address)]
 FilePath = Annotated[Path, BeforeValidator(at_home), AfterValidator(_nameable)]
-Program = Annotated[str, BeforeValidator(at_home)]
 ImageId = Annotated[str, AfterValidator(check_image_id)]
 Quantile = Annotated[float, Field(ge=0, le=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

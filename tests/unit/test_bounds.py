@@ -18,9 +18,10 @@ from support.rasters import noise, params_for, write_pages
 from cartloader_image.crs import crs_name
 from cartloader_image.errors import BoundsError, InputError, UsageError
 from cartloader_image.images.source import open_source
-from cartloader_image.placing.bounds import Bounds, bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
+from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
 from cartloader_image.placing.placement import Placement, place
 from cartloader_image.recipe import actions
+from cartloader_image.values import Bounds
 
 EVERY_TURN = list(product([None, 90, 180, 270], [False, True], [False, True]))
 

@@ -22,10 +22,10 @@ from cartloader_image.crs import crs_name
 from cartloader_image.engines.common import plan
 from cartloader_image.errors import BoundsError, CartloaderError
 from cartloader_image.images.source import open_source
-from cartloader_image.placing.bounds import Bounds
 from cartloader_image.placing.placement import place
 from cartloader_image.tiles.box import map_box
 from cartloader_image.tiles.grid import FINEST_ZOOM, HALF_MAP, MapBox, plan_pyramid, resolution
+from cartloader_image.values import Bounds
 
 SIZE = (40, 60)
 

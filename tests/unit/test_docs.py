@@ -10,6 +10,7 @@ import pytest
 
 from cartloader_image.params import ImportOptions
 from cartloader_image.recipe.mapping import mapped_jobs
+from cartloader_image.values import Bounds
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -29,8 +30,9 @@ def test_the_mapping_on_the_page_of_options_is_one(tmp_path: Path) -> None:
     assert list(jobs) == ["he", "dapi", "membrane", "histology"]
     assert jobs["he"].in_img == tmp_path / "scans" / "he.ome.tif"
     assert (jobs["dapi"].options.page, jobs["membrane"].options.channel) == (0, "membrane")
-    assert jobs["membrane"].options.colorize == "#ffaa00"
-    assert (jobs["histology"].options.georef_bounds, jobs["histology"].options.rotate) == ("6690,6772,7367,7449", 90)
+    assert jobs["membrane"].options.colorize == (255, 170, 0)
+    histology = jobs["histology"].options
+    assert (histology.georef_bounds, histology.rotate) == (Bounds(6690, 6772, 7367, 7449), 90)
     [sheet] = re.findall(r"<!-- test: sheet -->\n```csv\n(.*?)```", text, re.DOTALL)
     mapping.write_text(sheet, encoding="utf-8")
     same = mapped_jobs(mapping, tmp_path, ImportOptions(png2pmtiles=True)).jobs

@@ -28,6 +28,7 @@ from cartloader_image.recipe.plan import AnyStep
 from cartloader_image.recipe.run import gather, import_one
 from cartloader_image.report import Report
 from cartloader_image.results import CatalogResult, ImageResult, RasterResult, RunError, TilesResult
+from cartloader_image.values import Bounds
 
 OPTIONS = ImportOptions(png2pmtiles=True)
 
@@ -90,8 +91,8 @@ def test_an_image_has_options_of_its_own(tmp_path: Path, spelling: str) -> None:
     entry = {"path": "a.tif", spelling: True, "georef_bounds": [0, 0, 10, -10], "colorize": "cyan"}
     jobs = jobs_of(mapping(tmp_path, {"a": entry, "b": "b.tif"}), ImportOptions(png2pmtiles=True, colorize="red"))
     assert jobs["a"].options.flip_vertical
-    assert jobs["a"].options.georef_bounds == "0,0,10,-10"
-    assert [job.options.colorize for job in jobs.values()] == ["#00ffff", "#ff0000"]
+    assert jobs["a"].options.georef_bounds == Bounds(0, 0, 10, -10)
+    assert [str(job.options.colorize) for job in jobs.values()] == ["#00ffff", "#ff0000"]
     assert not jobs["b"].options.flip_vertical
 
 

@@ -17,6 +17,7 @@ from cartloader_image.errors import UsageError
 from cartloader_image.params import ImportOptions, SharedOptions
 from cartloader_image.recipe.job import ImageJob
 from cartloader_image.recipe.mapping import mapped_jobs, settled_images
+from cartloader_image.values import Bounds, PixelSize, Rgb
 
 TILES = SharedOptions(png2pmtiles=True)
 
@@ -86,10 +87,10 @@ def test_what_is_wrong_once_merged_names_image_and_option(
     ("name", "value", "expected"),
     [
         ("page", "010", 10),
-        ("colorize", "000777", "#000777"),
+        ("colorize", "000777", Rgb(0, 7, 119)),
         ("channel", "007", "007"),
-        ("georef_bounds", [1, -2.50, 3, 4], "1,-2.5,3,4"),
-        ("pixel_size", 0.2125, "0.2125"),
+        ("georef_bounds", [1, -2.50, 3, 4], Bounds(1, -2.5, 3, 4)),
+        ("pixel_size", 0.2125, PixelSize(0.2125, 0.2125)),
         ("mono", "yes", True),
         ("mono", "Off", False),
         ("georef_detect", True, "OME"),

@@ -14,7 +14,7 @@ from cartloader_image.params import FanOutOptions, ImportOptions, SharedOptions
 from cartloader_image.recipe.job import check_out_dir, single_job
 from cartloader_image.recipe.mapping import Mapped, mapped_jobs
 from cartloader_image.recipe.outputs import check_files
-from cartloader_image.values import FilePath, ImageId, Program
+from cartloader_image.values import FilePath, ImageId, ProgramName
 
 
 def _positional(metavar: str) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class ImportCommand(FanOutOptions):
     dry_run: bool = Field(False, **in_group("run"))
     """Print the plan: the steps and their files, zooms, number of tiles, disk and memory; write the Makefile; run
     nothing."""
-    makefn: Program | None = Field(None, **in_group("run", "FILE"))
+    makefn: ProgramName | None = Field(None, **in_group("run", "FILE"))
     """Makefile of the import of one image, written before it runs, or by --dry-run; unless given, --dry-run writes
     OUT_DIR/ID.mk. A name without a directory lies in --out-dir."""
     debug: bool = Field(False, **in_group("run"))
@@ -66,7 +66,7 @@ class ImportCommand(FanOutOptions):
         """Where the Makefile goes, if it is asked for by name."""
         if not self.makefn:
             return None
-        return Path(self.makefn) if "/" in self.makefn else self.out_dir / self.makefn
+        return self.makefn.path or self.out_dir / self.makefn
 
     def jobs(self, options: SharedOptions) -> Mapped:
         """The images to import, and notes about the command as a whole.

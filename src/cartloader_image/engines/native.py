@@ -15,6 +15,7 @@ from cartloader_image.tiles.archive import ArchiveWriter, verify
 from cartloader_image.tiles.encode import FORMATS, encoding, primary_colour
 from cartloader_image.tiles.levels import Level, Resampled, Warped, resamples
 from cartloader_image.tiles.pyramid import Cutter
+from cartloader_image.values import Rgb
 
 
 def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Report) -> Tiled:
@@ -26,7 +27,8 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     store, archive = placed.store, scratch / "picture.pmtiles"
     pyramid = plan((store.height, store.width), placed.affine, placed.crs, store.bands, params)
     # What one of its bands says is not worked out three times.
-    primary = primary_colour(placed.origin["colorize"])
+    colour = placed.origin["colorize"]
+    primary = primary_colour(Rgb.parse(colour) if colour else None)
     level: Level
     if resamples(placed.affine, placed.crs, params.resample):
         level = Resampled(placed, pyramid, params.resample, primary)

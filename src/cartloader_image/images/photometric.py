@@ -17,6 +17,7 @@ from tifffile import TiffPage
 
 from cartloader_image.errors import InputError
 from cartloader_image.images.plane import Pixels, full
+from cartloader_image.values import Rgb
 
 Converter = Callable[[Pixels], Pixels]
 
@@ -55,8 +56,8 @@ class Scheme:
     """Whether colours are stored multiplied by alpha."""
     separate: bool
     """Whether each sample is a grey picture of its own."""
-    tint: str | None = None
-    """The colour of a grey picture, ``#rrggbb``, that the file shows by a palette of its shades."""
+    tint: Rgb | None = None
+    """The colour of a grey picture that the file shows by a palette of its shades."""
     notes: tuple[str, ...] = ()
     """What was guessed."""
 
@@ -246,14 +247,14 @@ def _bits(page: TiffPage) -> int:
     return int(bits if isinstance(bits, int) else bits[0])
 
 
-def _ramp(page: TiffPage) -> str | None:
+def _ramp(page: TiffPage) -> Rgb | None:
     """The colour ``#rrggbb`` whose shades, from black on, are the palette of a page."""
     bits = _bits(page)
     return ramp_of(_palette(page)[: 1 << bits], bits) if bits <= 16 else None
 
 
-def ramp_of(table: NDArray[np.uint8], bits: int) -> str | None:
-    """The colour ``#rrggbb`` of which a palette ``(entries, 3)`` has the shades, within 1, by indices of ``bits`` bits.
+def ramp_of(table: NDArray[np.uint8], bits: int) -> Rgb | None:
+    """The colour of which a palette ``(entries, 3)`` has the shades, within 1, by indices of ``bits`` bits.
 
     Such a palette is how a fluorescence microscope shows a grey picture: ``entry = colour · index / greatest index``.
     """
@@ -268,7 +269,7 @@ def ramp_of(table: NDArray[np.uint8], bits: int) -> str | None:
     shades = np.trunc(np.outer(share, colour))
     if np.abs(shades - table).max() > 1:
         return None
-    return "#" + bytes(colour.astype(np.uint8)).hex()
+    return Rgb(*map(int, colour))
 
 
 def _palette(page: TiffPage) -> NDArray[np.uint8]:

@@ -26,6 +26,7 @@ from cartloader_image.images.nodata import NONE, aux_text, has_no_data, nodata_v
 from cartloader_image.images.photometric import ramp_of
 from cartloader_image.images.plane import COPIES, Pixels, Window, hidden
 from cartloader_image.params import PixelOptions
+from cartloader_image.values import Rgb
 
 # GDAL's own log goes nowhere: what matters comes as an exception.
 logging.getLogger("rasterio").setLevel(logging.CRITICAL)
@@ -98,7 +99,7 @@ class PicturePlane:
         self.block = (STRIP_ROWS, self.width)
         self._mended = False
         self.notes: tuple[str, ...] = ()
-        self.tint: str | None = None
+        self.tint: Rgb | None = None
         with reading(path, "picture"):
             self._look(options)
 

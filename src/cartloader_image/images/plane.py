@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cartloader_image.values import Rgb
+
 Pixels = NDArray[Any]
 """``(rows, columns, bands)``; with alpha, that is the last band."""
 
@@ -51,8 +53,8 @@ class Plane(Protocol):
     """How many times its own size a block takes in memory while it is read, converted and written."""
     masked: bool
     """Whether pixels with alpha 0 hold no data: they count in no statistics."""
-    tint: str | None
-    """The colour ``#rrggbb`` in which the file shows a grey picture, unless another one is asked for."""
+    tint: Rgb | None
+    """The colour in which the file shows a grey picture, unless another one is asked for."""
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window inside the plane, ``(rows, columns, colours + alpha)``.

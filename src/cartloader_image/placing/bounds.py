@@ -9,74 +9,15 @@ import gzip
 import math
 import re
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
-from affine import Affine
 
 from cartloader_image.errors import InputError
-from cartloader_image.values import number, numbers
+from cartloader_image.values import Bounds, number
 
 _ROUNDING = 1e-9
 """Pixels' share by which a matrix may shear a picture and still be the rounding of one that does not."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Map coordinates of the outer corner of the first pixel and the outer corner of the last.
-
-    Either axis may run either way: ``uly < lry`` where y grows with the row, as in the usual µm frame.
-    """
-
-    ulx: float
-    uly: float
-    lrx: float
-    lry: float
-
-    def __str__(self) -> str:
-        return ",".join(f"{value:.12g}" for value in (self.ulx, self.uly, self.lrx, self.lry))
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Four numbers separated by commas, tabs or blanks.
-
-        Raises:
-            ValueError: something else.
-        """
-        return cls(*numbers(text, "ulx,uly,lrx,lry"))
-
-    @property
-    def width(self) -> float:
-        """Extent in x, always positive."""
-        return abs(self.lrx - self.ulx)
-
-    @property
-    def height(self) -> float:
-        """Extent in y, always positive."""
-        return abs(self.lry - self.uly)
-
-    def moved(self, x: float, y: float) -> Bounds:
-        """Both corners moved: the size stays."""
-        return Bounds(self.ulx + x, self.uly + y, self.lrx + x, self.lry + y)
-
-    def scaled(self, factor: float) -> Bounds:
-        """The same in a unit of which ``factor`` make one of these."""
-        return Bounds(self.ulx * factor, self.uly * factor, self.lrx * factor, self.lry * factor)
-
-    def turned(self) -> Bounds:
-        """Width and height swapped; the corner with the smallest x and y and the directions of the axes stay."""
-        left, low = min(self.ulx, self.lrx), min(self.uly, self.lry)
-        x, y = (left, left + self.height), (low, low + self.width)
-        x, y = x if self.ulx < self.lrx else x[::-1], y if self.uly < self.lry else y[::-1]
-        return Bounds(x[0], y[0], x[1], y[1])
-
-    def affine(self, height: int, width: int) -> Affine:
-        """Pixel corner ``(column, row)`` of a picture of that size → map."""
-        return Affine(
-            (self.lrx - self.ulx) / width, 0, self.ulx, 0, (self.lry - self.uly) / height, self.uly
-        )  # fmt: skip
 
 
 def bounds_from_tsv(path: Path) -> Bounds:

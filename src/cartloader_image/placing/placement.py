@@ -15,9 +15,9 @@ from cartloader_image.errors import BoundsError, MetadataError, UsageError
 from cartloader_image.images import world_files
 from cartloader_image.images.source import Source
 from cartloader_image.params import OrientationOptions, PlacementOptions
-from cartloader_image.placing.bounds import Bounds, bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
+from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
 from cartloader_image.placing.orientation import Orientation
-from cartloader_image.values import number
+from cartloader_image.values import Bounds, number
 
 ASPECT_TOLERANCE = 0.02
 """Pixels that are less far from square than this are square."""
@@ -218,7 +218,7 @@ def _georeference_files(path: Path) -> str:
 
 def _explicit(params: PlacementOptions) -> Bounds | None:
     if params.georef_bounds:
-        return Bounds.parse(params.georef_bounds)
+        return params.georef_bounds
     if params.georef_bounds_tsv:
         return bounds_from_tsv(params.georef_bounds_tsv)
     if params.georef_pixel_tsv:
@@ -250,8 +250,7 @@ def _no_stage_position(source: Source, params: RasterParams) -> MetadataError:
 
 def _pixel_size(source: Source, params: RasterParams) -> tuple[float, float]:
     if params.pixel_size:
-        sizes = [float(part) for part in params.pixel_size.split(",")]
-        return sizes[0], sizes[-1]
+        return params.pixel_size
     if source.pixel_size:
         return source.pixel_size
     if params.georef_detect and source.detectable:

@@ -215,7 +215,7 @@ def _origin(
         "color_mode": rescale.mode,
         "um_per_pixel": list(placement.pixel_size),
         "thresholds": {"low": thresholds.low.value, "high": thresholds.high.value, "dtype": str(plane.dtype)},
-        "colorize": params.colorize,
+        "colorize": str(params.colorize) if params.colorize else None,
         "transparent_below": params.transparent_below,
         "alpha": params.alpha,
         "nodata": params.nodata,

@@ -11,7 +11,6 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cartloader_image import __version__
 from cartloader_image.action_params import Ome2PngParams, OutputPrefix, Png2PmtilesParams, RasterParams
@@ -167,9 +166,8 @@ def arguments(params: RasterParams | Png2PmtilesParams) -> list[str]:
     words += _files(params.out)
     if isinstance(params, Ome2PngParams) and not params.png:
         words.append("--geotiff-only")
-    for name, field in type(params).model_fields.items():
-        value: Any = getattr(params, name)
-        if name in {"in_img", "out", "png"} or value == field.default:
+    for name, value in params.model_dump(exclude={"in_img", "out", "png"}).items():
+        if value == type(params).model_fields[name].default:
             continue
         words.append(option(name) if value is True else f"{option(name)}={value}")
     return words

@@ -52,6 +52,7 @@ from cartloader_image.tiles.encode import primary_colour
 from cartloader_image.tiles.grid import Pyramid
 from cartloader_image.tiles.levels import resamples
 from cartloader_image.tiles.pyramid import kept_pixels
+from cartloader_image.values import Rgb
 
 ParamsT = TypeVar("ParamsT")
 ResultT = TypeVar("ResultT")
@@ -239,7 +240,7 @@ class _Tiling:
 
 
 def _tiling(
-    job: ImageJob, size: tuple[int, int], bands: int, placement: Placement, looks: Looks | None, colour: str | None
+    job: ImageJob, size: tuple[int, int], bands: int, placement: Placement, looks: Looks | None, colour: Rgb | None
 ) -> _Tiling:
     cut = subset(Png2PmtilesParams, job.options, out=job.out)
     pyramid = plan_tiles(size, placement.affine, placement.crs, bands, cut)

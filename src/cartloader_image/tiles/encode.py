@@ -15,6 +15,7 @@ from pmtiles.tile import TileType
 
 from cartloader_image.rasters.png import encode_png
 from cartloader_image.rasters.store import Bytes, Shown
+from cartloader_image.values import Rgb
 
 Encode = Callable[[Bytes], bytes]
 
@@ -98,15 +99,14 @@ FORMATS = {
 }
 
 
-def primary_colour(colorize: str | None) -> Shown | None:
-    """Which of red, green and blue a colour ``#rrggbb`` shows, if all that it shows are equal; None for all others.
+def primary_colour(colour: Rgb | None) -> Shown | None:
+    """Which of red, green and blue a colour shows, if all that it shows are equal; None for all others.
 
     Of a mono picture that was coloured cyan, for instance, red is 0 everywhere, and green or blue says it all.
     """
-    red, green, blue = bytes.fromhex((colorize or "#000000")[1:])
-    if len({red, green, blue} - {0}) != 1:
+    if colour is None or len({*colour} - {0}) != 1:
         return None
-    return red > 0, green > 0, blue > 0
+    return colour.red > 0, colour.green > 0, colour.blue > 0
 
 
 def encoding(name: str, quality: int | None, primary: Shown | None = None, background: str | None = None) -> Encode:
