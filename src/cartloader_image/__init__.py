@@ -1,5 +1,90 @@
-"""Microscope and histology images as PMTiles raster layers that lie exactly under spatial-omics data."""
+"""Microscope and histology images as PMTiles raster layers that lie exactly under spatial-omics data.
+
+Example:
+    >>> import cartloader_image as cl
+    >>> slide = cl.write_sample("slide.ome.tif", size=256)
+    >>> print(cl.inspect(slide))
+    slide.ome.tif  OME-TIFF, 256 × 256 uint16, 0.2125 µm per pixel, 2 planes: 0 (DAPI), 1 (membrane)
+    >>> image = cl.import_image(slide, out_dir="map", img_id="dapi", channel="DAPI", colorize="cyan")
+    >>> cl.open_archive(image.tiles.path).read(size=64).shape
+    (64, 64, 4)
+
+All names are loaded when they are used first, so that the import itself takes a few milliseconds.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cartloader_image.archive import Archive, open_archive
+    from cartloader_image.errors import (
+        ArchiveError,
+        BoundsError,
+        CartloaderError,
+        CatalogError,
+        DiskError,
+        InputError,
+        MetadataError,
+        StoppedError,
+        ToolError,
+        UsageError,
+    )
+    from cartloader_image.inspection import Inspection, inspect
+    from cartloader_image.library import import_image, preview, write_sample
+    from cartloader_image.params import ImportOptions
+    from cartloader_image.report import Report
+    from cartloader_image.results import ImageResult
+    from cartloader_image.values import Bounds
 
 ALGORITHM = 2
 """Goes up when the same input and options make other files within one version: earlier results then do not count."""
 __version__ = "0.1.0"
+
+__all__ = [
+    "Archive",
+    "ArchiveError",
+    "Bounds",
+    "BoundsError",
+    "CartloaderError",
+    "CatalogError",
+    "DiskError",
+    "ImageResult",
+    "ImportOptions",
+    "InputError",
+    "Inspection",
+    "MetadataError",
+    "Report",
+    "StoppedError",
+    "ToolError",
+    "UsageError",
+    "import_image",
+    "inspect",
+    "open_archive",
+    "preview",
+    "write_sample",
+]
+
+_ROOMS = {
+    "archive": ("Archive", "open_archive"),
+    "inspection": ("Inspection", "inspect"),
+    "library": ("import_image", "preview", "write_sample"),
+    "params": ("ImportOptions",),
+    "report": ("Report",),
+    "results": ("ImageResult",),
+    "values": ("Bounds",),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_ROOM_OF.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

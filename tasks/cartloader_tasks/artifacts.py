@@ -6,11 +6,9 @@ import json
 import re
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from io import BytesIO
 from uuid import UUID
 
 import numpy as np
@@ -21,9 +19,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.context import FlowRunContext, TaskRunContext
 
+from cartloader_image.drawing import data_uri, render_preview
 from cartloader_image.errors import sentence
 from cartloader_image.images.plane import Window
-from cartloader_image.preview import render_preview
 from cartloader_image.rasters.geotiff import open_geotiff
 from cartloader_image.report import WAITING
 from cartloader_image.results import CatalogResult, ImageResult, RasterResult, RunResult
@@ -105,13 +103,13 @@ def _catalog(catalog: CatalogResult) -> str:
 def _page(image: ImageResult) -> str:
     parts = [f"# {image.img_id}"]
     if image.tiles:
-        parts.append(f"![{image.img_id} as the map shows it]({_uri(render_preview(image.tiles.path, _PREVIEW))})")
+        parts.append(f"![{image.img_id} as the map shows it]({data_uri(render_preview(image.tiles.path, _PREVIEW))})")
     facts = _facts(image)
     parts.append("\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]))
     if image.notes:
         parts.append("\n".join(["## Notes", "", *(f"- {note}" for note in image.notes)]))
     if image.raster:
-        picture = f"![values from black to full]({_uri(_histogram(image.raster))})"
+        picture = f"![values from black to full]({data_uri(_histogram(image.raster))})"
         parts.append(f"## Shown values\n\n{image.raster.shown}\n\n{picture}")
     if image.tiles:
         asset = image.tiles.files[1]
@@ -142,13 +140,6 @@ def _facts(image: ImageResult) -> dict[str, object]:
         for use in image.tiles.tools:
             facts[f"{use.tool} ({use.stage})"] = f"{use.seconds:.1f} s, {use.memory / 1e6:,.0f} MB"
     return facts
-
-
-def _uri(picture: Image.Image) -> str:
-    """A picture that needs no other file."""
-    data = BytesIO()
-    picture.save(data, "WEBP", quality=80)
-    return f"data:image/webp;base64,{b64encode(data.getvalue()).decode()}"
 
 
 def _histogram(raster: RasterResult) -> Image.Image:

@@ -21,8 +21,8 @@ from support.rasters import noise, smooth
 
 from cartloader_flows.import_image import import_image
 from cartloader_flows.import_images import import_images
+from cartloader_image.drawing import render_preview
 from cartloader_image.params import ImportOptions
-from cartloader_image.preview import render_preview
 from cartloader_image.results import RunError, RunResult
 from cartloader_image.tiles.archive import read_head
 

@@ -23,8 +23,8 @@ from support.archives import WORLD, cut, encoded, write_archive
 from support.rasters import noise, smooth
 from support.tools import require_tools
 
+from cartloader_image.drawing import render_preview, write_preview
 from cartloader_image.errors import ArchiveError, UsageError
-from cartloader_image.preview import render_preview, write_preview
 from cartloader_image.tiles.grid import HALF_MAP, lon_lat
 from cartloader_image.tiles.place import column_and_row
 from cartloader_image.tiles.reader import first_id
@@ -158,7 +158,7 @@ def test_each_zoom_is_used_where_it_is_enough(tmp_path: Path) -> None:
 FAR_APART = """
 import resource, sys
 from pathlib import Path
-from cartloader_image.preview import render_preview
+from cartloader_image.drawing import render_preview
 start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 found = render_preview(Path(sys.argv[1]), 1024)
 print(found.size, found.getpixel((0, 0)), found.getpixel((1023, 1023)), found.getpixel((500, 500)))

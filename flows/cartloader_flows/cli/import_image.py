@@ -100,7 +100,7 @@ def preview(argv: Sequence[str]) -> int:
         PreviewCommand,
     )
     command = checked(PreviewCommand, parser.read(argv))
-    from cartloader_image.preview import write_preview  # noqa: PLC0415  (numpy)
+    from cartloader_image.drawing import write_preview  # noqa: PLC0415  (numpy)
 
     write_preview(command.archive, command.out, size=command.size)
     print(command.out)

@@ -18,9 +18,11 @@ _TAKEN = "--in-img takes a TIFF, PNG or JPEG file"
 _CONVERT = "convert it to OME-TIFF, with bioformats2raw and raw2ometiff or with QuPath"
 _UNPACK = "unpack it, and give the image that is inside"
 _EXPORT = "save it as PNG or TIFF, and give that"
+PLAIN = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"\0\0\0\x0cjP  ": "JPEG 2000"}
+"""Plain pictures, by how they begin."""
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How a TIFF or BigTIFF begins."""
-_READ = (*TIFF, b"\x89PNG", b"\xff\xd8\xff", b"\0\0\0\x0cjP  ")
+_READ = (*TIFF, *PLAIN)
 _START = 1024
 """Bytes that tell what a file is."""
 

@@ -81,7 +81,7 @@ def plan_drawing(archive: ArchiveReader, zooms: list[int], tile: int, size: int)
     Raises:
         ArchiveError: the archive is damaged.
     """
-    box = _place(archive, zooms)
+    box = place_of(archive, zooms)
     for zoom in zooms:
         side = max(box.right - box.left, box.bottom - box.top) * tile * 2.0**zoom
         if side >= size:
@@ -90,7 +90,7 @@ def plan_drawing(archive: ArchiveReader, zooms: list[int], tile: int, size: int)
     return box.pixels(cell * 2.0**zoom), _squares_of(archive, zoom, cell)
 
 
-def _place(archive: ArchiveReader, zooms: list[int]) -> Box:
+def place_of(archive: ArchiveReader, zooms: list[int]) -> Box:
     """Where the picture is: by the bounds that the archive tells, as far as there are tiles; else where its tiles are.
 
     Bounds that were never set are zero, or the whole world. Our own are true, also where tiles are left out because

@@ -108,6 +108,17 @@ class ArchiveReader:
                 runs = np.minimum(entries.ids + entries.runs, end) - ids
                 yield Entries(ids, entries.offsets, entries.lengths, runs)
 
+    def find(self, tile_id: int) -> tuple[int, int] | None:
+        """Offset and length of a tile in the tile section; None where there is none.
+
+        Raises:
+            ArchiveError: the archive is damaged.
+        """
+        for entries in self._pieces(self._root, tile_id, tile_id + 1, _DEPTH):
+            if len(entries):
+                return entries[0].offset, entries[0].length
+        return None
+
     def _pieces(self, entries: Entries, first: int, end: int, depth: int) -> Iterator[Entries]:
         """All tile entries that can hold an id from ``first`` up to ``end``; only the leaves that may are read."""
         is_leaf = entries.runs == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+from base64 import b64encode
 from collections import OrderedDict
 from io import BytesIO
 from pathlib import Path
@@ -49,12 +50,12 @@ def render_preview(path: Path, size: int = 1024) -> Picture:
         zooms = list(archive.zooms())
         if not zooms:
             raise ArchiveError(f"{path}: has no tiles")
-        box, squares = plan_drawing(archive, zooms, _tile_size(archive, zooms[0]), size)
+        box, squares = plan_drawing(archive, zooms, tile_size(archive, zooms[0]), size)
         return _Drawing(archive, box, squares).drawn(size)
 
 
-def write_preview(path: Path, out: Path, size: int = 1024) -> None:
-    """Write `render_preview` as a PNG, whole or not at all.
+def write_preview(path: Path, out: Path, size: int = 1024) -> Picture:
+    """Write `render_preview` as a PNG, whole or not at all; the picture is returned, too.
 
     Raises:
         ArchiveError: as `render_preview` does.
@@ -66,9 +67,17 @@ def write_preview(path: Path, out: Path, size: int = 1024) -> None:
     with locked(out) as scratch:
         picture.save(scratch / out.name, "PNG", optimize=True)
         publish(scratch / out.name, out)
+    return picture
 
 
-def _tile_size(archive: ArchiveReader, zoom: int) -> int:
+def data_uri(picture: Picture) -> str:
+    """A picture as the address of an HTML page's image, so that the page needs no other file."""
+    data = BytesIO()
+    picture.save(data, "WEBP", quality=80)
+    return f"data:image/webp;base64,{b64encode(data.getvalue()).decode()}"
+
+
+def tile_size(archive: ArchiveReader, zoom: int) -> int:
     """Pixels a side of the tiles; what metadata say of it is the size of some programs' other tiles."""
     entry = next(archive.entries(zoom))[0]
     return max(_open(archive, entry.tile_id, entry.offset, entry.length).size)

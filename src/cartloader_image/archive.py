@@ -1,0 +1,207 @@
+"""A finished archive, open to be looked at: what it says of itself, its tiles, any piece of its picture."""
+
+from __future__ import annotations
+
+import html
+import math
+import os
+import weakref
+from contextlib import ExitStack
+from dataclasses import astuple
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pmtiles.tile import zxy_to_tileid
+
+from cartloader_image.drawing import data_uri, render_preview, tile_size
+from cartloader_image.errors import ArchiveError, UsageError
+from cartloader_image.tiles.grid import HALF_MAP
+from cartloader_image.tiles.place import place_of
+from cartloader_image.tiles.reader import FINEST, Header, reading
+from cartloader_image.values import Bounds
+
+Box = tuple[float, float, float, float]
+_MOST_TILES = 4096
+"""That one piece of the picture is put together from: of 512² pixels, 64 × 64 tiles hold 4 GB."""
+_SHOWN = 480
+"""Pixels a side of the picture in a notebook."""
+
+
+class Archive:
+    """A PMTiles archive of raster tiles; use it in a ``with`` statement, or `close` it, or let go of it.
+
+    Attributes:
+        path: The file.
+        header: The fixed part of the archive, as the PMTiles v3 specification has it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with ExitStack() as opened:
+            self._reader = opened.enter_context(reading(path))
+            self._close = weakref.finalize(self, opened.pop_all().close)
+        self.path = path
+        self.header: Header = self._reader.header
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; again does nothing."""
+        self._close()
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the archive says of itself; ``metadata["cartloader"]`` is how its picture was made."""
+        return self._reader.metadata
+
+    @cached_property
+    def zooms(self) -> tuple[int, ...]:
+        """The zooms that have tiles, the coarsest first.
+
+        Raises:
+            ArchiveError: there is none, or the archive is damaged.
+        """
+        zooms = tuple(self._reader.zooms())
+        if not zooms:
+            raise ArchiveError(f"{self.path}: has no tiles")
+        return zooms
+
+    @cached_property
+    def tile_size(self) -> int:
+        """Pixels a side of the tiles."""
+        return tile_size(self._reader, self.zooms[0])
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """Where the picture lies in EPSG:3857, in µm as this project uses it: its north-west and south-east corners."""
+        box = place_of(self._reader, list(self.zooms))
+        left, right = (2 * HALF_MAP * share - HALF_MAP for share in (box.left, box.right))
+        top, bottom = (HALF_MAP - 2 * HALF_MAP * share for share in (box.top, box.bottom))
+        return Bounds(left, top, right, bottom)
+
+    def tile(self, z: int, x: int, y: int) -> bytes | None:
+        """The bytes of a tile as they are stored, such as a PNG file's; None where there is none.
+
+        Args:
+            z: Zoom.
+            x: Column, from the west.
+            y: Row, from the north.
+
+        Raises:
+            ArchiveError: the archive is damaged.
+            UsageError: the map has no such tile.
+
+        Example:
+            >>> from cartloader_image import import_image, write_sample
+            >>> slide = write_sample("slide.ome.tif", size=256)
+            >>> image = import_image(slide, out_dir="map", img_id="dapi", page=0)
+            >>> with open_archive(image.tiles.path) as archive:
+            ...     archive.tile(0, 0, 0), archive.zooms
+            (None, (18, 19))
+        """
+        if not (0 <= z <= FINEST and 0 <= x < 1 << z and 0 <= y < 1 << z):
+            raise UsageError(f"tile {z}/{x}/{y}: the map has zooms from 0 to {FINEST}, with 2**z columns and rows")
+        place = self._reader.find(zxy_to_tileid(z, x, y))
+        return None if place is None else self._reader.tile(*place)
+
+    def read(self, bounds: Bounds | Box | None = None, size: int = 1024) -> NDArray[np.uint8]:
+        """A piece of the picture as the map shows it, from the coarsest zoom that is enough.
+
+        Args:
+            bounds: Its outer corners in map units (µm): x and y of the first pixel's, then of the last one's, as
+                ``--georef-bounds`` has them. The array starts at the first, whichever way that is: given the bounds by
+                which an image was imported, it shows the image as it was. Unless given, the whole picture, north up.
+            size: Longest side in pixels; the other follows from the bounds.
+
+        Returns:
+            ``(height, width, 4) uint8``: red, green, blue, alpha, transparent where there are no tiles.
+
+        Raises:
+            ArchiveError: the archive is damaged, or has only tiles that are far too fine.
+            UsageError: the bounds have no area.
+
+        Example:
+            >>> from cartloader_image import import_image, write_sample
+            >>> slide = write_sample("slide.ome.tif", size=256)
+            >>> image = import_image(slide, out_dir="map", img_id="dapi", page=0)
+            >>> with open_archive(image.tiles.path) as archive:
+            ...     archive.read((10, 10, 40, 25), size=100).shape
+            (50, 100, 4)
+        """
+        asked = self.bounds if bounds is None else bounds if isinstance(bounds, Bounds) else Bounds(*bounds)
+        if not (asked.width > 0 and asked.height > 0 and math.isfinite(asked.width + asked.height)):
+            raise UsageError(f"bounds {asked}: have no area; ulx and lrx, uly and lry must differ")
+        if size < 1:
+            raise UsageError(f"size {size}: at least 1 pixel is needed")
+        step = max(asked.width, asked.height) / size
+        width, height = (max(round(side / step), 1) for side in (asked.width, asked.height))
+        zoom = next((zoom for zoom in self.zooms if self._resolution(zoom) <= step), self.zooms[-1])
+        unit = self._resolution(zoom)
+        xs = sorted((x + HALF_MAP) / unit for x in (asked.ulx, asked.lrx))
+        ys = sorted((HALF_MAP - y) / unit for y in (asked.uly, asked.lry))
+        picture = self._joined(zoom, (xs[0], ys[0], xs[1], ys[1])).resize(
+            (width, height), Image.Resampling.BICUBIC, self._within((xs[0], ys[0], xs[1], ys[1]))
+        )
+        pixels = np.asarray(picture)
+        return pixels[:: 1 if asked.lry < asked.uly else -1, :: 1 if asked.ulx < asked.lrx else -1]
+
+    def _resolution(self, zoom: int) -> float:
+        """Map units per pixel."""
+        return 2 * HALF_MAP / self.tile_size / 2.0**zoom
+
+    def _joined(self, zoom: int, box: Box) -> Image.Image:
+        """The tiles that a box in pixels of the zoom touches, with one pixel around it, as one picture."""
+        side = self.tile_size
+        first = [math.floor((edge - 1) / side) for edge in box[:2]]
+        last = [math.floor((edge + 1) / side) for edge in box[2:]]
+        columns, rows = (range(low, high + 1) for low, high in zip(first, last, strict=True))
+        if len(columns) * len(rows) > _MOST_TILES:
+            raise ArchiveError(
+                f"{self.path}: {len(columns) * len(rows):,} tiles of zoom {zoom} lie there, which is more than "
+                f"{_MOST_TILES:,}; read a smaller piece, or draw the whole with `preview`"
+            )
+        picture = Image.new("RGBA", (len(columns) * side, len(rows) * side))
+        for row in rows:
+            for column in columns:
+                inside = 0 <= column < 1 << zoom and 0 <= row < 1 << zoom
+                if data := self.tile(zoom, column, row) if inside else None:
+                    with Image.open(BytesIO(data)) as tile:
+                        picture.paste(tile.convert("RGBA"), ((column - columns[0]) * side, (row - rows[0]) * side))
+        return picture
+
+    def _within(self, box: Box) -> Box:
+        """A box in pixels of a zoom, in those of what `_joined` makes of it."""
+        left, top = (math.floor((edge - 1) / self.tile_size) * self.tile_size for edge in box[:2])
+        return box[0] - left, box[1] - top, box[2] - left, box[3] - top
+
+    def __repr__(self) -> str:
+        corners = ",".join(f"{round(edge, 3) + 0:.12g}" for edge in astuple(self.bounds))
+        return f"<Archive {self.path.name}: zooms {self.zooms[0]}–{self.zooms[-1]}, at {corners}>"
+
+    def _repr_html_(self) -> str:
+        picture = data_uri(render_preview(self.path, _SHOWN))
+        return f'<figure><img src="{picture}"><figcaption>{html.escape(repr(self)[1:-1])}</figcaption></figure>'
+
+
+def open_archive(path: str | os.PathLike[str]) -> Archive:
+    """Open a PMTiles archive of raster tiles, of this program or another.
+
+    Raises:
+        ArchiveError: it cannot be read, or is no PMTiles archive of version 3.
+
+    Example:
+        >>> from cartloader_image import import_image, write_sample
+        >>> slide = write_sample("slide.ome.tif", size=256)
+        >>> image = import_image(slide, out_dir="map", img_id="dapi", page=0)
+        >>> open_archive(image.tiles.path)
+        <Archive dapi.pmtiles: zooms 18–19, at 0,54.4,54.4,0>
+    """
+    return Archive(Path(path))
