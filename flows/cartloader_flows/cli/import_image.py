@@ -1,4 +1,4 @@
-"""What each command does, from its words to its exit code."""
+"""`cartloader import_image`: from its words to its exit code."""
 
 from __future__ import annotations
 
@@ -9,26 +9,21 @@ import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from cartloader_flows.cli.display import stopping, watching
-from cartloader_flows.cli.options import ImportCommand, PreviewCommand, SampleCommand
-from cartloader_flows.cli.parser import Parser
+from cartloader_flows.cli.options import ImportCommand
+from cartloader_flows.cli.parser import Parser, checked
 from cartloader_flows.cli.runs import check_recordable, run_directly, run_flow
 from cartloader_flows.cli.summary import plan_lines, summary
 from cartloader_image.errors import StoppedError, UsageError, sentence
-from cartloader_image.options import Options
 from cartloader_image.params import ImportOptions, SharedOptions, check_actions
-from cartloader_image.recipe.job import ImageJob, explain
+from cartloader_image.recipe.job import ImageJob
 from cartloader_image.results import RunError
 from cartloader_image.system.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from cartloader_image.recipe.plan import ImportPlan
-
-OptionsT = TypeVar("OptionsT", bound=Options)
 
 EXIT_FAILED, EXIT_WRONG_USE = 1, 2
 
@@ -78,45 +73,6 @@ def import_image(argv: Sequence[str]) -> int:
         return _report_failure(failure, command, sources)
     print(summary(result, sources, _width()))
     return 0
-
-
-def sample(argv: Sequence[str]) -> int:
-    """Write a small sample image to try the import with."""
-    parser = Parser("cartloader sample", "cartloader sample [--size N] OUT.ome.tif", f"{sample.__doc__}", SampleCommand)
-    command = checked(SampleCommand, parser.read(argv))
-    from cartloader_image.sample import write_sample  # noqa: PLC0415  (numpy)
-
-    write_sample(command.out, size=command.size)
-    print(command.out)
-    return 0
-
-
-def preview(argv: Sequence[str]) -> int:
-    """Draw an archive's whole image as one PNG picture."""
-    parser = Parser(
-        "cartloader preview",
-        "cartloader preview [--size N] ARCHIVE.pmtiles OUT.png",
-        f"{preview.__doc__}",
-        PreviewCommand,
-    )
-    command = checked(PreviewCommand, parser.read(argv))
-    from cartloader_image.drawing import write_preview  # noqa: PLC0415  (numpy)
-
-    write_preview(command.archive, command.out, size=command.size)
-    print(command.out)
-    return 0
-
-
-def checked(model: type[OptionsT], given: dict[str, object]) -> OptionsT:
-    """The options of a command.
-
-    Raises:
-        UsageError: they are wrong.
-    """
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        raise UsageError(explain(error)) from error
 
 
 def _width() -> int | None:

@@ -20,8 +20,8 @@ from cartloader_image.errors import StoppedError, UsageError, sentence
 EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 COMMANDS = {
     "import_image": ("import_image", "Turn images into map tiles."),
-    "sample": ("import_image", "Write a small sample image to try the import with."),
-    "preview": ("import_image", "Draw an archive's whole image as one PNG picture."),
+    "sample": ("sample", "Write a small sample image to try the import with."),
+    "preview": ("preview", "Draw an archive's whole image as one PNG picture."),
     "server": ("server", "Start, look for or stop a Prefect server here."),
     "ome2png": ("actions", "One action by itself: a TIFF's plane to GeoTIFF and PNG."),
     "georeference": ("actions", "One action by itself: a picture to GeoTIFF."),

@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from cartloader_image.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel  # 0.2 s with the models, which `cartloader --help` has no use for
+
+ModelT = TypeVar("ModelT", bound="BaseModel")
 
 # The groups of the help in reading order, by the name that fields give.
 GROUPS = {
@@ -118,6 +120,32 @@ class Parser(argparse.ArgumentParser):
             reason = re.sub(r"ignored explicit argument (.*)", r"takes no value, found \1", reason)
             return f"{about[1]}: {reason}"
         return message
+
+
+def parsed(model: type[ModelT], argv: Sequence[str], usage: str, description: str) -> ModelT:
+    """The command line of a command that has the fields of one model for options; its name begins the usage.
+
+    Raises:
+        UsageError: an option is unknown, lacks its value or has a wrong one.
+    """
+    prog = " ".join(usage.split()[:2])
+    return checked(model, Parser(prog, usage, description, model).read(argv))
+
+
+def checked(model: type[ModelT], given: Mapping[str, Any]) -> ModelT:
+    """What is given on the command line, as the model has it.
+
+    Raises:
+        UsageError: a value is wrong.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415  (see above)
+
+    from cartloader_image.recipe.job import explain  # noqa: PLC0415
+
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise UsageError(explain(error)) from error
 
 
 def _dashed(name: str) -> str:

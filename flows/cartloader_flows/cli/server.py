@@ -12,9 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from cartloader_flows.cli.import_image import checked
 from cartloader_flows.cli.options import ServerCommand
-from cartloader_flows.cli.parser import Parser
+from cartloader_flows.cli.parser import parsed
 from cartloader_flows.cli.runs import PREFECT_SETTINGS
 from cartloader_image.errors import ToolError, UsageError
 
@@ -24,10 +23,8 @@ _STARTING, _STOPPING = 120, 20
 
 def server(argv: Sequence[str]) -> int:
     """Start, look for, or stop a Prefect server on this machine, with its UI."""
-    parser = Parser(
-        "cartloader server", "cartloader server {start,status,stop} [--port N]", f"{server.__doc__}", ServerCommand
-    )
-    command = checked(ServerCommand, parser.read(argv))
+    usage = "cartloader server {start,status,stop} [--port N]"
+    command = parsed(ServerCommand, argv, usage, f"{server.__doc__}")
     return {"start": _start, "status": _status, "stop": _stop}[command.do](command.port)
 
 
