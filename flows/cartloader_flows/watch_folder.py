@@ -19,7 +19,7 @@ from cartloader_tasks import Remembered, check_found
 
 
 @flow(name="import-new", flow_run_name="{in_json.name}", persist_result=False)
-def import_new(
+def watch_folder(
     in_json: FilePath,
     out_dir: FilePath,
     options: SharedOptions,
@@ -31,7 +31,8 @@ def import_new(
     """Import the images of a mapping that have come, or changed, since the last time.
 
     Images that are not there yet are waited for; one that cannot be looked at fails, and the others are imported. What
-    is new is imported by a run of import-images; where nothing is, there is none.
+    is new is imported by a run of import-images; where nothing is, there is none. Its name in Prefect is import-new, by
+    which deployments that exist are known.
 
     Args:
         in_json: mapping of image ids to paths, or to objects of a path and options of their own, in JSON or YAML; or a

@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
+from prefect.flows import load_flow_from_entrypoint
 from support.maps import write_ome
 from support.rasters import smooth
 
-from cartloader_flows.watch_folder import import_new
+from cartloader_flows.watch_folder import watch_folder
 from cartloader_image.params import ImportOptions
 from cartloader_image.recipe.mapping import mapped_jobs, settled_images
 from cartloader_image.results import RunError, RunResult
@@ -46,6 +48,13 @@ def test_images_that_are_there_and_complete_are_found(tmp_path: Path) -> None:
     assert (third["a"] == second["a"], third["b"] == second["b"]) == (False, True)
 
 
+def test_the_deployments_find_their_flows_by_the_names_that_they_have_always_had() -> None:
+    file = Path(__file__).parents[2] / "deployments" / "prefect.yaml"
+    deployments = yaml.safe_load(file.read_text(encoding="utf-8"))["deployments"]
+    found = {one["name"]: load_flow_from_entrypoint(one["entrypoint"]).name for one in deployments}
+    assert found == {"import-image": "import-image", "import-images": "import-images", "watch-folder": "import-new"}
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("server")
 def test_a_look_imports_what_is_new_and_nothing_else(tmp_path: Path) -> None:
@@ -54,15 +63,15 @@ def test_a_look_imports_what_is_new_and_nothing_else(tmp_path: Path) -> None:
     image(tmp_path / "a.ome.tif", age=90)
 
     def idle() -> bool:
-        state = import_new(mapping, out, ALL, return_state=True)
+        state = watch_folder(mapping, out, ALL, return_state=True)
         return (state.type.value, state.message) == ("COMPLETED", "nothing new among 2 images")
 
-    first = import_new(mapping, out, ALL)
+    first = watch_folder(mapping, out, ALL)
     assert isinstance(first, RunResult)
     assert [found.img_id for found in first.images] == ["a"]
     assert idle()
     image(tmp_path / "b.ome.tif", age=90)
-    second = import_new(mapping, out, ALL)
+    second = watch_folder(mapping, out, ALL)
     assert isinstance(second, RunResult)
     assert [found.img_id for found in second.images] == ["b"]
     assert second.catalogs[0].added == ("b",)
@@ -72,10 +81,10 @@ def test_a_look_imports_what_is_new_and_nothing_else(tmp_path: Path) -> None:
     image(tmp_path / "b.ome.tif", age=90)
     mapping.write_text("b: b.ome.tif\na: {path: a.ome.tif}\n")
     os.utime(tmp_path / "a.ome.tif", (1, 1))
-    assert len(import_new(mapping, out, ALL).images) == 2
+    assert len(watch_folder(mapping, out, ALL).images) == 2
     assert idle()  # although no archive of a was written
     (out / "a.pmtiles").unlink()
-    assert [found.img_id for found in import_new(mapping, out, ALL).images] == ["a"]
+    assert [found.img_id for found in watch_folder(mapping, out, ALL).images] == ["a"]
 
 
 @pytest.mark.usefixtures("server")
@@ -86,12 +95,12 @@ def test_what_cannot_be_looked_at_fails_alone_and_each_time(tmp_path: Path) -> N
     mapping.write_text(json.dumps({"a": "a.ome.tif", "gone": "gone.ome.tif", **bad}))
     image(tmp_path / "a.ome.tif", age=90)
     with pytest.raises(RunError) as caught:
-        import_new(mapping, out, ALL)
+        watch_folder(mapping, out, ALL)
     assert [one.img_id for one in caught.value.result.images] == ["a"]
     assert set(caught.value.failures) == set(bad)
     for words in ("Not a directory", "File name too long", "symbolic link", r"'a\x00b' holds a NUL"):
         assert words in caught.value.table()
-    state = import_new(mapping, out, ALL, return_state=True)
+    state = watch_folder(mapping, out, ALL, return_state=True)
     assert state.type.value == "FAILED"
     assert "4 of 4 images failed" in str(state.message), "a is remembered, the others are tried each time"
     assert all(name in str(state.message) for name in bad)
@@ -99,5 +108,5 @@ def test_what_cannot_be_looked_at_fails_alone_and_each_time(tmp_path: Path) -> N
 
 def failed(mapping: Path, out: Path) -> dict[str, Exception]:
     with pytest.raises(RunError) as caught:
-        import_new(mapping, out, ALL, settled=0)
+        watch_folder(mapping, out, ALL, settled=0)
     return caught.value.failures
