@@ -37,7 +37,7 @@ class ToolError(CartloaderError):
 
     Parameters:
         message: what went wrong, in one sentence.
-        passing: whether it can go away by itself, so that another attempt makes sense.
+        transient: whether it can go away by itself, so that another attempt makes sense; else it is permanent.
         command: program and arguments.
         code: exit code, or minus the number of the signal that ended the tool; None where it never got so far.
         words: the last lines that it wrote on standard error.
@@ -47,13 +47,13 @@ class ToolError(CartloaderError):
         self,
         message: str,
         *,
-        passing: bool = False,
+        transient: bool = False,
         command: Sequence[str] = (),
         code: int | None = None,
         words: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
-        self.passing = passing
+        self.transient = transient
         self.command = tuple(command)
         self.code = code
         self.words = tuple(words)

@@ -15,10 +15,10 @@ from cartloader_image.system.tools import RETRIES, Finished, ToolCall, run
 from cartloader_tasks.reports import run_report
 
 
-def _can_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+def _is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Whether another attempt makes sense."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, ToolError) and error.passing
+    return isinstance(error, ToolError) and error.transient
 
 
 @task(
@@ -26,7 +26,7 @@ def _can_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     retries=RETRIES.attempts - 1,
     retry_delay_seconds=RETRIES.delays,
     retry_jitter_factor=RETRIES.jitter,
-    retry_condition_fn=_can_pass,
+    retry_condition_fn=_is_transient,
     cache_policy=NO_CACHE,
     persist_result=False,
 )
@@ -36,7 +36,7 @@ def tool_call(call: ToolCall) -> Finished:
     try:
         return run(call, report, attempt)
     except ToolError as error:
-        if error.passing and attempt < RETRIES.attempts:
+        if error.transient and attempt < RETRIES.attempts:
             report.note(f"{error}; trying again")
         raise
 

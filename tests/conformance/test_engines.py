@@ -283,7 +283,7 @@ def test_a_damaged_geotiff_is_the_tools_own_complaint(tmp_path: Path) -> None:
     with pytest.raises((ToolError, InputError)) as caught:
         actions.png2pmtiles(Png2PmtilesParams(out=out, engine="gdal"))
     assert isinstance(caught.value, ToolError)
-    assert not caught.value.passing
+    assert not caught.value.transient
     assert "gdal_translate failed" in str(caught.value)
     assert caught.value.words
     assert out.path(".pmtiles").read_bytes() == before

@@ -93,7 +93,7 @@ def test_peak_memory_is_the_tools_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "passing", "words"),
+    ("text", "transient", "words"),
     [
         ("echo one >&2; echo 'it broke' >&2; exit 1", False, 'tool failed (exit code 1); its last words: "it broke"'),
         ("echo 'on stdout'; exit 3", False, 'tool failed (exit code 3); its last words: "on stdout"'),
@@ -107,12 +107,12 @@ def test_peak_memory_is_the_tools_own(tmp_path: Path) -> None:
         ("echo 'No space left on device' >&2; seq 50 >&2; exit 1", False, "stopped because the disk is full"),
     ],
 )  # fmt: skip
-def test_verdicts(tmp_path: Path, text: str, passing: bool, words: str) -> None:
+def test_verdicts(tmp_path: Path, text: str, transient: bool, words: str) -> None:
     program = script(tmp_path, text)
     with pytest.raises(ToolError) as caught:
         run(call(program, "argument"))
     assert words in str(caught.value)
-    assert caught.value.passing is passing
+    assert caught.value.transient is transient
     assert caught.value.command == (str(program), "argument")
 
 
@@ -132,7 +132,7 @@ def test_a_busy_program_is_tried_again(tmp_path: Path) -> None:
     shutil.copy("/bin/true", program)
     with program.open("ab"), pytest.raises(ToolError, match="Text file busy") as caught:
         run(call(program))
-    assert caught.value.passing
+    assert caught.value.transient
     run(call(program))
 
 
@@ -146,7 +146,7 @@ def test_a_hanging_tool_ends_at_its_time_out_with_its_children(tmp_path: Path, i
     start = time.monotonic()
     with pytest.raises(ToolError, match=r"did not end within 1 s.*--tool-timeout") as caught:
         run(call(program, timeout=1))
-    assert caught.value.passing
+    assert caught.value.transient
     assert time.monotonic() - start < 1 + 3 + 1.5
     assert all_ended(f"sleep {mark}")
 
@@ -246,7 +246,7 @@ def test_a_tool_that_is_killed_twice_and_then_succeeds(tmp_path: Path, placed: O
     assert calls_of(fake)[0] == calls_of(fake)[2]
 
 
-def test_a_lasting_failure_has_one_attempt_and_loses_nothing(tmp_path: Path, placed: OutputPrefix) -> None:
+def test_a_permanent_failure_has_one_attempt_and_loses_nothing(tmp_path: Path, placed: OutputPrefix) -> None:
     before = placed.path(".pmtiles").read_bytes()
     fake = stand_in(tmp_path, "gdaladdo", "echo 'ERROR 1: database disk image is malformed' >&2; exit 1")
     with pytest.raises(ToolError, match=r"gdaladdo failed .*malformed"):

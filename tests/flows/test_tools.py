@@ -86,7 +86,7 @@ def test_killed_twice_then_done_has_three_attempts(client: SyncPrefectClient, sl
         time.sleep(0.3)
 
 
-def test_a_lasting_failure_has_one_attempt(client: SyncPrefectClient, slide: Path, tmp_path: Path) -> None:
+def test_a_permanent_failure_has_one_attempt(client: SyncPrefectClient, slide: Path, tmp_path: Path) -> None:
     fake = stand_in(tmp_path, "gdal_translate", 'case "$*" in *MBTILES*) echo "ERROR 1: corrupt" >&2; exit 1;; esac')
     state = import_image(
         slide, "a", tmp_path / "map", ImportOptions(png2pmtiles=True, gdal_translate=str(fake)), return_state=True

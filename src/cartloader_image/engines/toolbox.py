@@ -63,7 +63,8 @@ def _version(name: str, program: Path, _changed: int) -> str:
     try:
         words = run(call).output.strip()
     except ToolError as error:
-        raise ToolError(f"--{name} {program}: does not tell its version ({error})", passing=error.passing) from error
+        message = f"--{name} {program}: does not tell its version ({error})"
+        raise ToolError(message, transient=error.transient) from error
     if ours:
         if not words.startswith("pmtiles "):
             raise ToolError(f"--{name} {program}: is not go-pmtiles; {_PMTILES_PACKAGE}")

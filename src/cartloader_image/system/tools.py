@@ -1,7 +1,7 @@
 """The one place that starts a process: an external tool, listened to, watched, and never left behind.
 
-A tool runs in a process group of its own, which ends with the call, however that ends. Some failures pass by
-themselves; `RETRIES` says how often and when a call that failed in such a way is worth another attempt.
+A tool runs in a process group of its own, which ends with the call, however that ends. Some failures are transient;
+`RETRIES` says how often and when a call that failed in such a way is worth another attempt.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _PERCENT = re.compile(r"(\d{1,3})(?=%|\.| - done)")
 
 @dataclass(frozen=True)
 class Retries:
-    """When a call whose failure can pass is tried again: exponential back-off, spread at random."""
+    """When a call whose failure is transient is tried again: exponential back-off, spread at random."""
 
     attempts: int = 3
     first_delay: float = 1.0
@@ -156,16 +156,16 @@ def find_program(name: str, given: str | None, how_to_install: str) -> Path:
 
 
 def run_with_retries(call: ToolCall, report: Report = quiet) -> Finished:
-    """Run a tool, again where its failure can pass.
+    """Run a tool, again where its failure is transient.
 
     Raises:
-        ToolError: it failed for good, or as often as `RETRIES` allows.
+        ToolError: its failure is permanent, or came as often as `RETRIES` allows.
     """
     for attempt, delay in enumerate([*RETRIES.delays, None], start=1):
         try:
             return run(call, report, attempt)
         except ToolError as error:
-            if delay is None or not error.passing:
+            if delay is None or not error.transient:
                 raise
             report.note(f"{error}; trying again")
         until = time.monotonic() + delay * uniform(1, 1 + RETRIES.jitter)  # noqa: S311  (no secret)
@@ -205,7 +205,7 @@ def _attend(call: ToolCall, report: Report, stop: threading.Event, attempt: int)
             raise ToolError(
                 f"{call.tool} was stopped, as it did not end within {call.timeout:,g} s{_times(attempt)}; "
                 "allow it longer with --tool-timeout",
-                passing=True,
+                transient=True,
                 command=call.command,
                 words=errors.last(),
             )
@@ -264,7 +264,7 @@ def _listen(process: subprocess.Popen[bytes], output: _Lines, errors: _Lines, ch
 
 
 def _fail(call: ToolCall, code: int, heard: _Lines, attempt: int) -> NoReturn:
-    """Say why a tool failed, and whether that can pass.
+    """Say why a tool failed, and whether that is transient.
 
     Raises:
         ToolError: always.
@@ -284,7 +284,7 @@ def _fail(call: ToolCall, code: int, heard: _Lines, attempt: int) -> NoReturn:
         what, hint = f"failed (exit code {code})" if code else "reported an error", ""
     raise ToolError(
         f"{call.tool} {what}{_times(attempt)}{last}{hint}",
-        passing=not full and (killed or bool(_BUSY.search(said))),
+        transient=not full and (killed or bool(_BUSY.search(said))),
         command=call.command,
         code=code,
         words=words,
@@ -365,7 +365,7 @@ def _process(call: ToolCall) -> Iterator[subprocess.Popen[bytes]]:
         lost = error.errno == errno.ENOENT and call.program.exists()
         raise ToolError(
             f"{call.program}: cannot be run ({'its interpreter is missing' if lost else error.strerror})",
-            passing=error.errno in _BUSY_ERRNOS,
+            transient=error.errno in _BUSY_ERRNOS,
             command=call.command,
         ) from error
     with process:
