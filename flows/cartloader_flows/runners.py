@@ -15,6 +15,7 @@ from cartloader_image import __version__
 from cartloader_image.errors import ToolError, UsageError
 from cartloader_image.params import FanOutOptions
 from cartloader_image.recipe.job import ImageJob
+from cartloader_image.report import Stage
 from cartloader_image.results import ImageResult
 from cartloader_tasks import check_seen, import_job, import_job_elsewhere, run_report, size_of
 
@@ -90,14 +91,14 @@ def _on_dask(spread: FanOutOptions) -> Iterator[Submit]:
             job.out.out_dir.mkdir(parents=True, exist_ok=True)
             future = cluster.submit(import_job_elsewhere, {"job": job, "size": size_of(job.in_img)})
             while not future.wrapped_future.done():
-                report.progress("on the cluster", 0, 1)  # raises when the run is stopped
+                report.progress(Stage.ON_THE_CLUSTER, 0, 1)  # raises when the run is stopped
                 future.wait(_TICK)
             try:
                 image: ImageResult = future.result()
             except KilledWorker as error:
                 raise ToolError("each Dask worker that took this image died; are they out of memory?") from error
             check_seen(image)
-            report.progress("on the cluster", 1, 1)
+            report.progress(Stage.ON_THE_CLUSTER, 1, 1)
             return image
 
         threads = ThreadPoolExecutor(spread.n_jobs, thread_name_prefix="image")

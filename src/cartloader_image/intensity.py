@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from cartloader_image.errors import UsageError
 from cartloader_image.images.plane import Pixels, full
 from cartloader_image.params import PixelOptions
+from cartloader_image.report import Stage
 
-Blocks = Callable[[str, Callable[[Pixels], Any]], Iterable[Any]]
-"""Reads the plane once more and gives what a function makes of each block; the text says for what purpose."""
+Blocks = Callable[[Stage, Callable[[Pixels], Any]], Iterable[Any]]
+"""Reads the plane once more and gives what a function makes of each block; the stage says for what purpose."""
 
 DEFAULT_UPPER_QUANTILE = 0.999
 _DIGIT_BITS = 16
@@ -150,7 +151,7 @@ class _Statistics:
         key = (digit << 64) | prefix
         if key not in self._histograms:
             counts = np.zeros(1 << _DIGIT_BITS, np.int64)
-            for found in self._blocks("intensity", functools.partial(self._count, digit, prefix)):
+            for found in self._blocks(Stage.INTENSITY, functools.partial(self._count, digit, prefix)):
                 counts += found
             self._histograms[key] = counts
         return self._histograms[key]

@@ -4,12 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Protocol
 
-WAITING = "waiting"
-"""The stage in which an image does not come further because others are at work."""
 _NOTICED = 0.2
 """Seconds that nobody would call a wait."""
+
+
+class Stage(StrEnum):
+    """What happens to an image at a time, in the words that a person reads."""
+
+    WAITING = "waiting"
+    """Nothing, because others are at work."""
+    ON_THE_CLUSTER = "on the cluster"
+    """All of it, on a machine that tells no more than its end."""
+    INTENSITY = "intensity"
+    """Its values are counted."""
+    OME2PNG = "ome2png"
+    GEOREFERENCE = "georeference"
+    PNG = "png"
+    PNG2PMTILES = "png2pmtiles"
+    PLACING = "placing"
+    TILES = "tiles"
+    OVERVIEWS = "overviews"
+    PMTILES = "pmtiles"
+    CHECKING = "checking"
+
+    @property
+    def makes_raster(self) -> bool:
+        """Whether it comes before the tiles."""
+        return self in {Stage.INTENSITY, Stage.OME2PNG, Stage.GEOREFERENCE, Stage.PNG}
 
 
 class Report(Protocol):
@@ -18,7 +42,7 @@ class Report(Protocol):
     def describe(self, text: str) -> None:
         """What the image is, once it is open: size, type, plane, pixel size."""
 
-    def progress(self, stage: str, done: int, total: int) -> None:
+    def progress(self, stage: Stage, done: int, total: int) -> None:
         """``done`` of ``total`` units of work of ``stage`` are finished; units differ from stage to stage."""
 
     def note(self, text: str) -> None:
@@ -34,7 +58,7 @@ class Quiet:
     def describe(self, text: str) -> None:
         """Drop the text."""
 
-    def progress(self, stage: str, done: int, total: int) -> None:
+    def progress(self, stage: Stage, done: int, total: int) -> None:
         """Drop the numbers."""
 
     def note(self, text: str) -> None:
@@ -58,6 +82,6 @@ def waiting(report: Report, what: str) -> Callable[[], None]:
         if not told and time.monotonic() > start + _NOTICED:
             report.note(f"waits for {what}")
             told = True
-        report.progress(WAITING, 0, 1)
+        report.progress(Stage.WAITING, 0, 1)
 
     return wait

@@ -23,7 +23,7 @@ from cartloader_image.drawing import data_uri, render_preview
 from cartloader_image.errors import sentence
 from cartloader_image.images.plane import Window
 from cartloader_image.rasters.geotiff import open_geotiff
-from cartloader_image.report import WAITING
+from cartloader_image.report import Stage
 from cartloader_image.results import CatalogResult, ImageResult, RasterResult, RunResult
 from cartloader_image.tiles.archive import read_head
 
@@ -34,9 +34,6 @@ _SAMPLED = 16
 _HISTOGRAM = 256, 80
 _EVERY = 1.0
 """Seconds between two signs of progress."""
-_NO_WORK = {WAITING, "on the cluster"}
-"""Stages in which an image does not come further."""
-_RASTER_STAGES = {"intensity", "ome2png", "georeference", "png"}
 
 
 def record_image(image: ImageResult) -> None:
@@ -205,13 +202,20 @@ def run_progress(images: int) -> Iterator[None]:
         _progress.reset(token)
 
 
-def image_progress(img_id: str) -> Callable[[str, int, int], None]:
-    """Who is told of the progress of an image's stages: the raster counts for 40 %, its tiles for the rest."""
+def image_progress(img_id: str) -> Callable[[Stage, int, int], None]:
+    """Who is told of the progress of an image's stages."""
     progress = _progress.get()
 
-    def tell(stage: str, done: int, total: int) -> None:
-        if progress and total and not (stage in _NO_WORK and done < total):
-            share = done / total
-            progress.image(img_id, 0.4 * share if stage in _RASTER_STAGES else 0.4 + 0.55 * share)
+    def tell(stage: Stage, done: int, total: int) -> None:
+        if progress and total and stage is not Stage.WAITING:
+            begin, end = _shares(stage)
+            progress.image(img_id, begin + (end - begin) * done / total)
 
     return tell
+
+
+def _shares(stage: Stage) -> tuple[float, float]:
+    """How much of an image is done before a stage and after it: the raster counts for 40 %, its tiles for the rest."""
+    if stage.makes_raster:
+        return 0, 0.4
+    return 0 if stage is Stage.ON_THE_CLUSTER else 0.4, 0.95

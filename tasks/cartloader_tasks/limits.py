@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.runtime import flow_run, task_run
 
-from cartloader_image.report import WAITING, Report
+from cartloader_image.report import Report, Stage
 
 HEAVY = "cartloader-heavy"
 """The global concurrency limit of the actions that read or cut pixels; without one there is no limit."""
@@ -69,7 +69,7 @@ def _take(report: Report) -> UUID:
                 # None is free, or the operator has set the limit to 0.
                 if error.response.status_code not in {httpx.codes.LOCKED, httpx.codes.UNPROCESSABLE_ENTITY}:
                     raise
-            report.progress(WAITING, 0, 1)  # raises when the run is stopped
+            report.progress(Stage.WAITING, 0, 1)  # raises when the run is stopped
             time.sleep(_LOOK)
 
 

@@ -21,7 +21,7 @@ from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
 from cartloader_image.errors import StoppedError
-from cartloader_image.report import Report, quiet
+from cartloader_image.report import Report, Stage, quiet
 from cartloader_tasks.artifacts import image_progress
 
 Watcher = Callable[[str], Report]
@@ -130,13 +130,13 @@ class _RunReport:
     watcher: Report
     logger: Logger | LoggerAdapter[Logger]
     stop: Callable[[], bool]
-    tell: Callable[[str, int, int], None]
+    tell: Callable[[Stage, int, int], None]
 
     def describe(self, text: str) -> None:
         self.logger.info(text)
         self.watcher.describe(text)
 
-    def progress(self, stage: str, done: int, total: int) -> None:
+    def progress(self, stage: Stage, done: int, total: int) -> None:
         if self.stop():
             raise StoppedError("the run was stopped")
         self.watcher.progress(stage, done, total)

@@ -22,7 +22,7 @@ def _is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bo
 
 
 @task(
-    task_run_name="{call.stage} {call.img_id}",
+    task_run_name="{call.title} {call.img_id}",
     retries=RETRIES.attempts - 1,
     retry_delay_seconds=RETRIES.delays,
     retry_jitter_factor=RETRIES.jitter,

@@ -265,6 +265,8 @@ def test_overviews_go_on_beyond_two_million_pixels_a_side() -> None:
     assert factors == [2**n for n in range(1, len(factors) + 1)]
     side = 2_600_000 * 0.2 / (2 * HALF_MAP / 512 / 2**pyramid.base_zoom)
     assert 256 < side / factors[-2] <= 512
+    assert [call.title for call in recipe.calls()] == ["placing", "tiles", "overviews", "pmtiles"]
+    assert recipe.coarsen_once(6, range(1), range(1)).title == "zoom 5"
 
 
 def test_a_picture_that_is_transparent_everywhere(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from support.tools import all_ended, calls_of, require_tools, stand_in, working_
 from cartloader_image.action_params import OutputPrefix, Png2PmtilesParams
 from cartloader_image.errors import DiskError, StoppedError, ToolError
 from cartloader_image.recipe import actions
-from cartloader_image.report import Quiet
+from cartloader_image.report import Quiet, Stage
 from cartloader_image.system import tools
 from cartloader_image.system.tools import RETRIES, Retries, ToolCall, run, run_with_retries
 from cartloader_image.tiles.archive import read_archive
@@ -48,7 +48,7 @@ class Said(Quiet):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def progress(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002
+    def progress(self, stage: Stage, done: int, total: int) -> None:  # noqa: ARG002
         self.done.append(done)
 
 
@@ -61,7 +61,13 @@ def script(folder: Path, text: str, name: str = "tool") -> Path:
 
 def call(program: Path, *arguments: str, timeout: float = 20, **more: str) -> ToolCall:
     return ToolCall(
-        img_id="x", stage="work", program=program, arguments=arguments, folder=program.parent, timeout=timeout, **more
+        img_id="x",
+        stage=Stage.TILES,
+        program=program,
+        arguments=arguments,
+        folder=program.parent,
+        timeout=timeout,
+        **more,
     )
 
 
@@ -165,7 +171,7 @@ def test_a_stopped_run_stops_its_tool(tmp_path: Path) -> None:
     class Stopped(Quiet):
         began = time.monotonic()
 
-        def progress(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002
+        def progress(self, stage: Stage, done: int, total: int) -> None:  # noqa: ARG002
             if time.monotonic() > self.began + 0.5:
                 raise StoppedError("stopped")
 
@@ -181,7 +187,7 @@ def test_a_tool_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; here = Path(sys.argv[1]); "
         "from cartloader_image.system.tools import ToolCall, run; "
-        "call = {'img_id': 'x', 'stage': 'work', 'program': here, 'arguments': (), 'folder': here.parent}; "
+        "call = {'img_id': 'x', 'stage': 'tiles', 'program': here, 'arguments': (), 'folder': here.parent}; "
         "run(ToolCall(**call, timeout=60))"
     )
     with subprocess.Popen([sys.executable, "-c", code, program]) as process:

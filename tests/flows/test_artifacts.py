@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import FlowRunSort
 from support.maps import psnr, write_ome
@@ -23,8 +24,10 @@ from cartloader_flows.import_image import import_image
 from cartloader_flows.import_images import import_images
 from cartloader_image.drawing import render_preview
 from cartloader_image.params import ImportOptions
+from cartloader_image.report import Stage
 from cartloader_image.results import RunError, RunResult
 from cartloader_image.tiles.archive import read_head
+from cartloader_tasks.artifacts import image_progress, run_progress
 
 ALL = ImportOptions(ome2png=True, png2pmtiles=True, update_catalog=True)
 
@@ -99,3 +102,26 @@ def test_notes_are_on_the_page_also_of_what_was_made_before(server: str, tmp_pat
     assert result.images[0].cached
     told = read_head(tmp_path / "map" / "a.pmtiles")[1]["cartloader"]["notes"]
     assert told == ["its 2 further samples of a pixel, which the file does not call alpha, are left out"]
+
+
+def test_a_run_comes_further_by_the_stages_of_its_images(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cartloader_tasks.artifacts._EVERY", 0)
+    told = []
+
+    @flow
+    def run() -> None:
+        with run_progress(2):
+            for img_id, stage, done, total in (
+                ("a", Stage.WAITING, 1, 1),
+                ("a", Stage.INTENSITY, 1, 2),
+                ("a", Stage.OME2PNG, 4, 4),
+                ("a", Stage.OVERVIEWS, 0, 100),
+                ("a", Stage.PNG2PMTILES, 2, 2),
+                ("b", Stage.ON_THE_CLUSTER, 0, 1),
+                ("b", Stage.ON_THE_CLUSTER, 1, 1),
+            ):
+                image_progress(img_id)(stage, done, total)
+                told.append(float(artifacts(server)["progress"]))
+
+    run()
+    assert told == pytest.approx([0, 10, 20, 20, 47.5, 47.5, 95])

@@ -31,7 +31,7 @@ from cartloader_image.action_params import Ome2PngParams
 from cartloader_image.errors import UsageError
 from cartloader_image.params import ImportOptions, SharedOptions
 from cartloader_image.recipe import actions, opened
-from cartloader_image.report import Quiet, Report
+from cartloader_image.report import Quiet, Report, Stage
 from cartloader_image.results import RasterResult, RunError, RunResult
 from cartloader_tasks import watched_by
 
@@ -50,7 +50,7 @@ class Seen(Quiet):
         seen = self
 
         class OfImage(Quiet):
-            def progress(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002
+            def progress(self, stage: Stage, done: int, total: int) -> None:  # noqa: ARG002
                 seen.stages.add((img_id, stage))
 
         return OfImage()

@@ -8,6 +8,7 @@ from rich.console import Console
 from cartloader_flows.cli.bars import Bars
 from cartloader_flows.cli.display import Lines
 from cartloader_flows.cli.summary import duration, note_lines, size
+from cartloader_image.report import Stage
 
 
 def test_lines_tell_each_stage_once_and_every_note() -> None:
@@ -15,8 +16,8 @@ def test_lines_tell_each_stage_once_and_every_note() -> None:
     lines = Lines(stream)
     lines.describe("a", "small")
     for done in (1, 2, 2):
-        lines.progress("a", "ome2png", done, 2)
-    lines.progress("b", "ome2png", 1, 2)
+        lines.progress("a", Stage.OME2PNG, done, 2)
+    lines.progress("b", Stage.OME2PNG, 1, 2)
     lines.note("b", "pixels are not square")
     assert stream.getvalue() == "a  ome2png  0.0 s\nb  pixels are not square\n"
 
@@ -25,8 +26,8 @@ def test_bars_have_a_header_for_each_image() -> None:
     console = Console(file=StringIO(), force_terminal=True, width=100, height=30, color_system=None)
     bars = Bars({"a": "a.tif", "b": "b.tif"}, console, passing_notes=True)
     bars.describe("a", "8 × 8 uint8")
-    bars.progress("a", "ome2png", 1, 4)
-    bars.progress("b", "georeference", 4, 4)
+    bars.progress("a", Stage.OME2PNG, 1, 4)
+    bars.progress("b", Stage.GEOREFERENCE, 4, 4)
     with console.capture() as captured:
         console.print(bars.picture())
     lines = captured.get().splitlines()
@@ -63,8 +64,8 @@ def test_notes_stay_where_no_summary_follows() -> None:
 def test_a_wait_that_is_over_has_no_bar() -> None:
     console = Console(file=StringIO(), force_terminal=True, width=60, color_system=None)
     display = Bars({}, console, passing_notes=True)
-    display.progress("a", "waiting", 0, 1)
-    display.progress("a", "ome2png", 1, 2)
+    display.progress("a", Stage.WAITING, 0, 1)
+    display.progress("a", Stage.OME2PNG, 1, 2)
     with console.capture() as captured:
         console.print(display.picture())
     assert "ome2png" in captured.get()

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 from rich.text import Text
 
-from cartloader_image.report import WAITING
+from cartloader_image.report import Stage
 from cartloader_image.results import RunError
 
 _ROWS = 4
@@ -34,7 +34,7 @@ class _ImageBars:
             TimeElapsedColumn(),
             console=console,
         )
-        self._stages: dict[str, TaskID] = {}
+        self._stages: dict[Stage, TaskID] = {}
         self._lock = threading.Lock()
 
     def parts(self) -> Iterator[RenderableType]:
@@ -46,9 +46,9 @@ class _ImageBars:
             yield row
         yield self.progress
 
-    def update(self, stage: str, done: int, total: int) -> None:
+    def update(self, stage: Stage, done: int, total: int) -> None:
         with self._lock:
-            if stage != WAITING and (over := self._stages.pop(WAITING, None)) is not None:
+            if stage != Stage.WAITING and (over := self._stages.pop(Stage.WAITING, None)) is not None:
                 self.progress.remove_task(over)
             if stage not in self._stages:
                 self._stages[stage] = self.progress.add_task(stage, total=total)
@@ -68,7 +68,7 @@ class Bars:
         """Show it in the header."""
         self._image(img_id).header += f"  {text}"
 
-    def progress(self, img_id: str, stage: str, done: int, total: int) -> None:
+    def progress(self, img_id: str, stage: Stage, done: int, total: int) -> None:
         """Move the bar of the stage."""
         self._image(img_id).update(stage, done, total)
 

@@ -14,6 +14,7 @@ from typing import Protocol, TextIO
 
 from cartloader_flows.cli.summary import duration
 from cartloader_image.errors import StoppedError
+from cartloader_image.report import Stage
 
 
 class Display(Protocol):
@@ -22,7 +23,7 @@ class Display(Protocol):
     def describe(self, img_id: str, text: str, /) -> None:
         """What the image is."""
 
-    def progress(self, img_id: str, stage: str, done: int, total: int, /) -> None:
+    def progress(self, img_id: str, stage: Stage, done: int, total: int, /) -> None:
         """How far a stage of it is."""
 
     def note(self, img_id: str, text: str, /) -> None:
@@ -65,7 +66,7 @@ class ImageReport:
         """Show what the image is."""
         self.watch.display.describe(self.img_id, text)
 
-    def progress(self, stage: str, done: int, total: int) -> None:
+    def progress(self, stage: Stage, done: int, total: int) -> None:
         """Show how far the stage is.
 
         Raises:
@@ -90,14 +91,14 @@ class Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._latest: dict[str, float] = {}
-        self._ended: set[tuple[str, str]] = set()
+        self._ended: set[tuple[str, Stage]] = set()
         self._lock = threading.Lock()
 
     def describe(self, img_id: str, _text: str, /) -> None:
         """Leave it to the summary; the first stage begins here."""
         self._latest[img_id] = time.monotonic()
 
-    def progress(self, img_id: str, stage: str, done: int, total: int) -> None:
+    def progress(self, img_id: str, stage: Stage, done: int, total: int) -> None:
         """Write the line when the stage has ended."""
         key = img_id, stage
         with self._lock:

@@ -26,7 +26,7 @@ from cartloader_image.engines.common import Tiled, metadata, plan
 from cartloader_image.engines.toolbox import Toolbox, toolbox
 from cartloader_image.errors import ArchiveError, ToolError, UsageError
 from cartloader_image.rasters.geotiff import Placed
-from cartloader_image.report import Report
+from cartloader_image.report import Report, Stage
 from cartloader_image.results import ToolUse
 from cartloader_image.system.tools import Finished, RunTool, ToolCall
 from cartloader_image.tiles.archive import NOTHING_VISIBLE, extent_metadata, verify
@@ -85,7 +85,7 @@ class Recipe:
         upper, lower = (max(ys), min(ys)) if self.fitted.e <= 0 else (min(ys), max(ys))
         bounds = [repr(float(edge)) for edge in (left, upper, right, lower)]
         more = ["-co", "TILED=YES", "-a_srs", self.crs, "-a_ullr", *bounds]
-        return self._call("gdal_translate", "placing", ["-of", "GTiff", *more, PICTURE, PLACED], PLACED)
+        return self._call("gdal_translate", Stage.PLACING, ["-of", "GTiff", *more, PICTURE, PLACED], PLACED)
 
     def cut(self) -> ToolCall:
         """The finest tiles."""
@@ -96,16 +96,16 @@ class Recipe:
             "BLOCKSIZE": self.params.blocksize,
             **({"QUALITY": self._quality} if self._quality else {}),
         }
-        options = _settings("-co", made)
+        options = ["-of", "MBTILES", "-ot", "Byte", *_settings("-co", made)]
         if (outsize := self.outsize) != self.size:
             options += ["-outsize", str(outsize[1]), str(outsize[0]), "-r", self._kernel]
-        return self._call("gdal_translate", "tiles", ["-of", "MBTILES", "-ot", "Byte", *options, PLACED, BASE], BASE)
+        return self._call("gdal_translate", Stage.TILES, [*options, PLACED, BASE], BASE)
 
     def coarsen(self, levels: int) -> ToolCall:
         """The coarser tiles, in a copy."""
         factors = [str(2**step) for step in range(1, levels + 1)]
         words = ["-r", self._kernel, *self._quality_option, TILES, *factors]
-        return self._call("gdaladdo", "overviews", words, TILES, copies=BASE)
+        return self._call("gdaladdo", Stage.OVERVIEWS, words, TILES, copies=BASE)
 
     def coarsen_once(self, zoom: int, columns: range, rows: range) -> ToolCall:
         """One more zoom, coarser than ``zoom``, whose tiles are given as MBTiles counts them: rows from the bottom.
@@ -122,15 +122,15 @@ class Recipe:
         }
         options = {"ZOOM_LEVEL": zoom, "USE_BOUNDS": "NO", **{name: repr(edge) for name, edge in edges.items()}}
         words = ["-r", self._kernel, *self._quality_option, *_settings("-oo", options), TILES, "2"]
-        return self._call("gdaladdo", f"zoom {zoom - 1}", words)
+        return self._call("gdaladdo", Stage.OVERVIEWS, words, zoom=zoom - 1)
 
     def convert(self) -> ToolCall:
         """The archive."""
-        return self._call("pmtiles", "pmtiles", ["convert", "--force", "--tmpdir=.", TILES, ARCHIVE], ARCHIVE)
+        return self._call("pmtiles", Stage.PMTILES, ["convert", "--force", "--tmpdir=.", TILES, ARCHIVE], ARCHIVE)
 
     def look(self, name: str) -> ToolCall:
         """What is in a file."""
-        return self._call("gdalinfo", "checking", ["-json", name], answers=True)
+        return self._call("gdalinfo", Stage.CHECKING, ["-json", name], answers=True)
 
     @functools.cached_property
     def outsize(self) -> tuple[int, int]:
@@ -203,7 +203,7 @@ class Recipe:
     def _quality(self) -> int | None:
         return (self.params.tile_quality or JPEG_QUALITY) if self.params.tile_format == "jpeg" else None
 
-    def _call(self, tool: str, stage: str, arguments: list[str], makes: str | None = None, **more: Any) -> ToolCall:
+    def _call(self, tool: str, stage: Stage, arguments: list[str], makes: str | None = None, **more: Any) -> ToolCall:
         pixels = math.prod(self.pyramid.extent(self.pyramid.base_zoom).shape)
         return ToolCall(
             img_id=self.params.out.img_id,

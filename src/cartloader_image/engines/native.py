@@ -8,7 +8,7 @@ from pathlib import Path
 from cartloader_image.action_params import Png2PmtilesParams
 from cartloader_image.engines.common import Tiled, metadata, plan
 from cartloader_image.rasters.geotiff import Placed
-from cartloader_image.report import Report
+from cartloader_image.report import Report, Stage
 from cartloader_image.system.files import flush
 from cartloader_image.system.parallel import cores
 from cartloader_image.tiles.archive import ArchiveWriter, verify
@@ -41,7 +41,7 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
         for done, made in enumerate(cutter.tiles(), start=1):
             if made is not None:
                 writer.add(made)
-            report.progress("png2pmtiles", done, total)
+            report.progress(Stage.PNG2PMTILES, done, total)
         form = FORMATS[params.tile_format].tile_type
         count = writer.finish(archive, form, pyramid.box, metadata(placed, params, pyramid.notes), cores())
     finally:

@@ -12,6 +12,7 @@ import xxhash
 from cartloader_image.action_params import Png2PmtilesParams
 from cartloader_image.errors import ToolError
 from cartloader_image.params import TOOLS
+from cartloader_image.report import Stage
 from cartloader_image.system.tools import ToolCall, find_program, run
 
 _OLDEST = 3, 6
@@ -54,7 +55,7 @@ def _version(name: str, program: Path, _changed: int) -> str:
     ours = name == "pmtiles"
     call = ToolCall(
         img_id="",
-        stage="version",
+        stage=Stage.CHECKING,
         program=program,
         arguments=("version",) if ours else ("--version",),
         folder=Path("/"),

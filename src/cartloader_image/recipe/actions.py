@@ -31,7 +31,7 @@ from cartloader_image.rasters.geotiff import UNKNOWN_DIGEST, create_geotiff, ope
 from cartloader_image.rasters.png import Band, PngWriter, band_rows, deflate_band
 from cartloader_image.rasters.store import TileStore
 from cartloader_image.recipe.opened import opened, suited
-from cartloader_image.report import Report, quiet, waiting
+from cartloader_image.report import Report, Stage, quiet, waiting
 from cartloader_image.results import CatalogResult, RasterResult, TilesResult
 from cartloader_image.system.files import flush, publish, sha256, workspace, write_whole
 from cartloader_image.system.parallel import at_work, cores, in_order
@@ -46,7 +46,7 @@ def ome2png(params: Ome2PngParams, report: Report = quiet) -> RasterResult:
     Raises:
         CartloaderError: the input or the options are at fault; no file is left half-written.
     """
-    return _convert(params, "ome2png", report, png=params.png)
+    return _convert(params, Stage.OME2PNG, report, png=params.png)
 
 
 def georeference(params: GeoreferenceParams, report: Report = quiet) -> RasterResult:
@@ -55,7 +55,7 @@ def georeference(params: GeoreferenceParams, report: Report = quiet) -> RasterRe
     Raises:
         CartloaderError: the input or the options are at fault; no file is left half-written.
     """
-    return _convert(params, "georeference", report, png=False)
+    return _convert(params, Stage.GEOREFERENCE, report, png=False)
 
 
 def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: RunTool = run_with_retries) -> TilesResult:
@@ -103,7 +103,7 @@ def _workspace(out: OutputPrefix, report: Report) -> AbstractContextManager[Path
     return workspace(out, waiting(report, f"another run at work on {out.path('')}"))
 
 
-def _convert(params: RasterParams, stage: str, report: Report, *, png: bool) -> RasterResult:
+def _convert(params: RasterParams, stage: Stage, report: Report, *, png: bool) -> RasterResult:
     """Decode, rescale and place one plane; everything is written before anything appears."""
     with (
         at_work(),
@@ -123,7 +123,7 @@ def _convert(params: RasterParams, stage: str, report: Report, *, png: bool) -> 
         made = {".geotif.tif": tif}
         with _read_once(plane, params, scratch) as kept:
 
-            def over_blocks(stage: str, work: Callable[[Pixels], T]) -> Iterator[T]:
+            def over_blocks(stage: Stage, work: Callable[[Pixels], T]) -> Iterator[T]:
                 return _each(kept, lambda _, pixels: work(pixels), stage, report)
 
             thresholds = find_thresholds(plane.dtype, plane.colours, params, over_blocks, masked=plane.masked)
@@ -167,7 +167,7 @@ def _read_once(plane: Plane, params: RasterParams, scratch: Path) -> Iterator[Pl
         yield kept
 
 
-def _each(plane: Plane, work: Callable[[Window, Pixels], T], stage: str, report: Report) -> Iterator[T]:
+def _each(plane: Plane, work: Callable[[Window, Pixels], T], stage: Stage, report: Report) -> Iterator[T]:
     """What ``work`` makes of each block of a plane, read and worked on by all cores where the file allows."""
 
     def one(item: tuple[Window, Pixels | None]) -> tuple[Window, T]:
@@ -197,7 +197,7 @@ def _write_png(store: TileStore, path: Path, report: Report) -> None:
     with PngWriter(path, store.height, store.width, store.bands) as png:
         for window, made in zip(bands, in_order(band, bands, cores()), strict=True):
             png.write(made)
-            report.progress("png", window.row1, store.height)
+            report.progress(Stage.PNG, window.row1, store.height)
 
 
 def _shown(thresholds: Thresholds, source: Source) -> str:

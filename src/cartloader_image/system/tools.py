@@ -31,7 +31,7 @@ from typing import NoReturn
 from pydantic import BaseModel, ConfigDict
 
 from cartloader_image.errors import ToolError, UsageError
-from cartloader_image.report import Report, quiet
+from cartloader_image.report import Report, Stage, quiet
 from cartloader_image.results import ToolUse
 
 _PRCTL = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None
@@ -88,8 +88,9 @@ class ToolCall(BaseModel):
 
     img_id: str
     """The image that it works for."""
-    stage: str
-    """What it does, in a word or two."""
+    stage: Stage
+    zoom: int | None = None
+    """The one zoom that it makes, where the stage takes a call for each."""
     program: Path
     arguments: tuple[str, ...]
     folder: Path
@@ -107,6 +108,11 @@ class ToolCall(BaseModel):
     def tool(self) -> str:
         """The program's name."""
         return self.program.name
+
+    @property
+    def title(self) -> str:
+        """What it does, in a word or two."""
+        return self.stage.value if self.zoom is None else f"zoom {self.zoom}"
 
     @property
     def command(self) -> list[str]:
@@ -217,7 +223,7 @@ def _attend(call: ToolCall, report: Report, stop: threading.Event, attempt: int)
         memory = _listen(process, output, errors, check)
     if process.returncode or any(map(_ERROR_LINE.match, errors.lines)):
         _fail(call, process.returncode, errors if errors.lines else output, attempt)
-    use = ToolUse(tool=call.tool, stage=call.stage, seconds=round(time.monotonic() - start, 3), memory=memory)
+    use = ToolUse(tool=call.tool, stage=call.title, seconds=round(time.monotonic() - start, 3), memory=memory)
     report.detail(f"{call.tool}: {use.seconds:.1f} s, {memory / 1e6:,.0f} MB of memory")
     report.progress(call.stage, 100, 100)
     return Finished("\n".join(output.lines), use)
