@@ -90,8 +90,9 @@ def _on_dask(spread: FanOutOptions) -> Iterator[Submit]:
             report = run_report(job.out.img_id)
             job.out.out_dir.mkdir(parents=True, exist_ok=True)
             future = cluster.submit(import_job_elsewhere, {"job": job, "size": size_of(job.in_img)})
+            report.progress(Stage.ON_THE_CLUSTER, 0, 1)
             while not future.wrapped_future.done():
-                report.progress(Stage.ON_THE_CLUSTER, 0, 1)  # raises when the run is stopped
+                report.check()
                 future.wait(_TICK)
             try:
                 image: ImageResult = future.result()

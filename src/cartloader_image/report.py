@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Protocol
 
@@ -39,6 +40,13 @@ class Stage(StrEnum):
 class Report(Protocol):
     """Receives what happens to one image while it happens; methods are called from any thread and must be cheap."""
 
+    def check(self) -> None:
+        """Do nothing while the run goes on: what every loop calls that can take long.
+
+        Raises:
+            StoppedError: it was stopped.
+        """
+
     def describe(self, text: str) -> None:
         """What the image is, once it is open: size, type, plane, pixel size."""
 
@@ -53,7 +61,10 @@ class Report(Protocol):
 
 
 class Quiet:
-    """A report that nobody reads."""
+    """A report that nobody reads, of a run that nobody stops."""
+
+    def check(self) -> None:
+        """Go on."""
 
     def describe(self, text: str) -> None:
         """Drop the text."""
@@ -71,17 +82,28 @@ class Quiet:
 quiet: Report = Quiet()
 
 
-def waiting(report: Report, what: str) -> Callable[[], None]:
-    """What to call again and again while the work waits for ``what``: it says so once, and lets a stopped run end."""
+@contextmanager
+def waiting(report: Report, what: str = "") -> Iterator[Callable[[], None]]:
+    """Wait for others; gives what to call again and again meanwhile, which lets a stopped run end.
+
+    The wait is shown from the first such call to the end of the context. One that is longer than a moment gets a note
+    that says for ``what``.
+    """
     start: float | None = None
-    told = False
+    told = not what
 
     def wait() -> None:
         nonlocal start, told
-        start = time.monotonic() if start is None else start
+        report.check()
+        if start is None:
+            start = time.monotonic()
+            report.progress(Stage.WAITING, 0, 1)
         if not told and time.monotonic() > start + _NOTICED:
             report.note(f"waits for {what}")
             told = True
-        report.progress(Stage.WAITING, 0, 1)
 
-    return wait
+    try:
+        yield wait
+    finally:
+        if start is not None:
+            report.progress(Stage.WAITING, 1, 1)

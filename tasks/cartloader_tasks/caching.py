@@ -128,18 +128,18 @@ class FileLocks(LockManager):
         lock = FileLock(locks() / f"{key}.lock", thread_local=False)
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         timeout = -1 if acquire_timeout is None else acquire_timeout
-        wait = waiting(self._reports.pop(key, quiet), "another run that makes the same files")
+        with waiting(self._reports.pop(key, quiet), "another run that makes the same files") as wait:
 
-        def stops() -> bool:
-            wait()
-            return is_stopping()
+            def stops() -> bool:
+                wait()
+                return is_stopping()
 
-        try:
-            lock.acquire(timeout=timeout, cancel_check=stops)
-        except Timeout:
-            if is_stopping():
-                raise StoppedError("the run was stopped") from None
-            return False
+            try:
+                lock.acquire(timeout=timeout, cancel_check=stops)
+            except Timeout:
+                if is_stopping():
+                    raise StoppedError("the run was stopped") from None
+                return False
         with self._guard:
             self._held[key] = holder, lock
         return True

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.runtime import flow_run, task_run
 
-from cartloader_image.report import Report, Stage
+from cartloader_image.report import Report, waiting
 
 HEAVY = "cartloader-heavy"
 """The global concurrency limit of the actions that read or cut pixels; without one there is no limit."""
@@ -60,7 +60,7 @@ def _is_limited(_flow_run: str | None) -> bool:
 def _take(report: Report) -> UUID:
     """Wait for a free slot; the lease of it."""
     holder = ConcurrencyLeaseHolder(type="task_run", id=UUID(task_run.id))
-    with get_client(sync_client=True) as client:
+    with get_client(sync_client=True) as client, waiting(report) as wait:
         while True:
             try:
                 answer = client.increment_concurrency_slots_with_lease([HEAVY], 1, "concurrency", _LEASE, holder)
@@ -69,7 +69,7 @@ def _take(report: Report) -> UUID:
                 # None is free, or the operator has set the limit to 0.
                 if error.response.status_code not in {httpx.codes.LOCKED, httpx.codes.UNPROCESSABLE_ENTITY}:
                     raise
-            report.progress(Stage.WAITING, 0, 1)  # raises when the run is stopped
+            wait()
             time.sleep(_LOOK)
 
 

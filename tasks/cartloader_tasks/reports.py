@@ -54,7 +54,7 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
 def stopping_together() -> Iterator[None]:
     """Let whatever ends this context, such as a cancelled run, end the tasks that were submitted in it.
 
-    A signal reaches the main thread alone; the tasks in other threads stop at their next sign of progress.
+    A signal reaches the main thread alone; the tasks in other threads stop when they check next.
     """
     stop = threading.Event()
     token = _stop.set(stop.is_set)
@@ -136,9 +136,12 @@ class _RunReport:
         self.logger.info(text)
         self.watcher.describe(text)
 
-    def progress(self, stage: Stage, done: int, total: int) -> None:
+    def check(self) -> None:
         if self.stop():
             raise StoppedError("the run was stopped")
+        self.watcher.check()
+
+    def progress(self, stage: Stage, done: int, total: int) -> None:
         self.watcher.progress(stage, done, total)
         self.tell(stage, done, total)
 

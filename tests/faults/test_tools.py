@@ -171,13 +171,38 @@ def test_a_stopped_run_stops_its_tool(tmp_path: Path) -> None:
     class Stopped(Quiet):
         began = time.monotonic()
 
-        def progress(self, stage: Stage, done: int, total: int) -> None:  # noqa: ARG002
+        def check(self) -> None:
             if time.monotonic() > self.began + 0.5:
                 raise StoppedError("stopped")
 
     with pytest.raises(StoppedError):
         run(call(script(tmp_path, f"sleep {mark}")), Stopped())
     assert all_ended(f"sleep {mark}")
+
+
+def test_a_stopped_run_ends_the_copy_that_a_tool_starts_from(tmp_path: Path) -> None:
+    class Stopped(Said):
+        def check(self) -> None:
+            raise StoppedError("stopped")
+
+    (tmp_path / "from").write_text("start")
+    said = Stopped()
+    with pytest.raises(StoppedError):
+        run(call(script(tmp_path, "true"), makes="to", copies="from"), said)
+    assert said.lines == [], "the tool is not started"
+
+
+def test_a_stopped_run_makes_no_other_attempt(tmp_path: Path) -> None:
+    class Stopped(Said):
+        def check(self) -> None:
+            if self.notes:
+                raise StoppedError("stopped")
+
+    said = Stopped()
+    with pytest.raises(StoppedError):
+        run_with_retries(call(script(tmp_path, "kill -9 $$")), said)
+    assert len(said.notes) == 1
+    assert sum(line.startswith("$ ") for line in said.lines) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system has it")

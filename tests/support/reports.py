@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from cartloader_image.errors import StoppedError
-from cartloader_image.report import Quiet, Stage
+from cartloader_image.report import Quiet
 
 
 class Told(Quiet):
@@ -20,6 +20,6 @@ class Told(Quiet):
         self.notes.append(text)
         self.told.set()
 
-    def progress(self, stage: Stage, done: int, total: int) -> None:  # noqa: ARG002
+    def check(self) -> None:
         if self.stopped.is_set():
             raise StoppedError("interrupted")

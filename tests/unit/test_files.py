@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -94,14 +95,14 @@ def test_who_waits_can_be_stopped(out: OutputPrefix) -> None:
 
 def test_a_moment_is_no_wait() -> None:
     report = Told()
-    waits = waiting(report, "nobody")
-    waits()
-    waits()
+    with waiting(report, "nobody") as waits:
+        waits()
+        waits()
     assert report.notes == []
 
 
 def test_nobody_is_told_to_wait_for_nobody(out: OutputPrefix) -> None:
-    with workspace(out, on_wait=lambda: pytest.fail("there is nobody to wait for")):
+    with workspace(out, nullcontext(lambda: pytest.fail("there is nobody to wait for"))):
         pass
 
 

@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 
 from cartloader_flows.cli.bars import Bars
-from cartloader_flows.cli.display import Lines
+from cartloader_flows.cli.display import Lines, Watch
 from cartloader_flows.cli.summary import duration, note_lines, size
+from cartloader_image.errors import StoppedError
 from cartloader_image.report import Stage
 
 
@@ -17,6 +18,8 @@ def test_lines_tell_each_stage_once_and_every_note() -> None:
     lines.describe("a", "small")
     for done in (1, 2, 2):
         lines.progress("a", Stage.OME2PNG, done, 2)
+    lines.progress("b", Stage.WAITING, 0, 1)
+    lines.progress("b", Stage.WAITING, 1, 1)
     lines.progress("b", Stage.OME2PNG, 1, 2)
     lines.note("b", "pixels are not square")
     assert stream.getvalue() == "a  ome2png  0.0 s\nb  pixels are not square\n"
@@ -64,12 +67,31 @@ def test_notes_stay_where_no_summary_follows() -> None:
 def test_a_wait_that_is_over_has_no_bar() -> None:
     console = Console(file=StringIO(), force_terminal=True, width=60, color_system=None)
     display = Bars({}, console, passing_notes=True)
-    display.progress("a", Stage.WAITING, 0, 1)
     display.progress("a", Stage.OME2PNG, 1, 2)
-    with console.capture() as captured:
-        console.print(display.picture())
-    assert "ome2png" in captured.get()
-    assert "waiting" not in captured.get()
+
+    def shown() -> str:
+        with console.capture() as captured:
+            console.print(display.picture())
+        return captured.get()
+
+    for _ in range(2):
+        display.progress("a", Stage.WAITING, 0, 1)
+        assert "waiting" in shown()
+        display.progress("a", Stage.WAITING, 1, 1)
+        assert "waiting" not in shown()
+    assert "ome2png" in shown()
+
+
+def test_a_run_that_is_stopped_ends_where_it_checks() -> None:
+    watch = Watch(Lines(StringIO()))
+    reports = [watch.report(img_id) for img_id in "ab"]
+    for report in reports:
+        report.check()
+    watch.stop()
+    for report in reports:
+        report.progress(Stage.OME2PNG, 1, 1)
+        with pytest.raises(StoppedError, match="interrupted"):
+            report.check()
 
 
 def test_long_notes_are_wrapped_below_their_head_on_a_terminal_alone() -> None:

@@ -48,11 +48,11 @@ class _ImageBars:
 
     def update(self, stage: Stage, done: int, total: int) -> None:
         with self._lock:
-            if stage != Stage.WAITING and (over := self._stages.pop(Stage.WAITING, None)) is not None:
-                self.progress.remove_task(over)
             if stage not in self._stages:
                 self._stages[stage] = self.progress.add_task(stage, total=total)
             self.progress.update(self._stages[stage], completed=done, total=total)
+            if stage is Stage.WAITING and done == total:
+                self.progress.remove_task(self._stages.pop(stage))
 
 
 class Bars:

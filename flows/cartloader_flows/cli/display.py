@@ -31,7 +31,7 @@ class Display(Protocol):
 
 
 class Watch:
-    """Hands out the reports of a run's images, and can stop the run: the next sign of progress then raises."""
+    """Hands out the reports of a run's images, and can stop the run: each then ends when it checks next."""
 
     def __init__(self, display: Display, *, verbose: bool = False) -> None:
         self.display, self.verbose = display, verbose
@@ -42,7 +42,7 @@ class Watch:
         return ImageReport(img_id, self)
 
     def stop(self) -> None:
-        """Let all images end soon: their threads cannot be interrupted, but they report often."""
+        """Let all images end soon: their threads cannot be interrupted, but they check often."""
         self._stopped.set()
 
     def check(self) -> None:
@@ -66,13 +66,16 @@ class ImageReport:
         """Show what the image is."""
         self.watch.display.describe(self.img_id, text)
 
-    def progress(self, stage: Stage, done: int, total: int) -> None:
-        """Show how far the stage is.
+    def check(self) -> None:
+        """Do nothing while the run goes on.
 
         Raises:
-            StoppedError: the run was stopped.
+            StoppedError: it was stopped.
         """
         self.watch.check()
+
+    def progress(self, stage: Stage, done: int, total: int) -> None:
+        """Show how far the stage is."""
         self.watch.display.progress(self.img_id, stage, done, total)
 
     def note(self, text: str) -> None:
@@ -104,7 +107,7 @@ class Lines:
         with self._lock:
             now = time.monotonic()
             start = self._latest.setdefault(img_id, now)
-            if done < total or key in self._ended:
+            if done < total or stage is Stage.WAITING or key in self._ended:
                 return
             self._ended.add(key)
             self._latest[img_id] = now

@@ -41,6 +41,7 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
         for done, made in enumerate(cutter.tiles(), start=1):
             if made is not None:
                 writer.add(made)
+            report.check()
             report.progress(Stage.PNG2PMTILES, done, total)
         form = FORMATS[params.tile_format].tile_type
         count = writer.finish(archive, form, pyramid.box, metadata(placed, params, pyramid.notes), cores())

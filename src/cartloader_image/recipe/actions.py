@@ -182,6 +182,7 @@ def _each(plane: Plane, work: Callable[[Window, Pixels], T], stage: Stage, repor
     for window, made in in_order(one, items, cores()):
         yield made
         done += math.prod(window.shape)
+        report.check()
         report.progress(stage, done, total)
 
 
@@ -197,6 +198,7 @@ def _write_png(store: TileStore, path: Path, report: Report) -> None:
     with PngWriter(path, store.height, store.width, store.bands) as png:
         for window, made in zip(bands, in_order(band, bands, cores()), strict=True):
             png.write(made)
+            report.check()
             report.progress(Stage.PNG, window.row1, store.height)
 
 

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ _ATTEMPTS = 1000
 _LOOK = 0.05
 """Seconds after which a lock that is free again, or that the run was stopped, is noticed."""
 
-OnWait = Callable[[], None]
+OnWait = AbstractContextManager[Callable[[], None]]
+"""Lasts as long as a wait may; gives what is called again and again meanwhile, and ends the wait by what it raises."""
 
 
 def workspace(out: OutputPrefix, on_wait: OnWait | None = None) -> AbstractContextManager[Path]:
@@ -42,7 +43,7 @@ def workspace(out: OutputPrefix, on_wait: OnWait | None = None) -> AbstractConte
 
     Args:
         out: The image's output prefix.
-        on_wait: Called again and again while another run holds this image; what it raises ends the wait.
+        on_wait: Who is told while another run holds this image.
 
     Raises:
         OSError: the output directory cannot be created or written to.
@@ -57,7 +58,7 @@ def locked(path: Path, on_wait: OnWait | None = None) -> AbstractContextManager[
 
     Args:
         path: The file.
-        on_wait: Called again and again while somebody else holds it; what it raises ends the wait.
+        on_wait: Who is told while somebody else holds it.
 
     Raises:
         OSError: the directory cannot be created or written to.
@@ -169,19 +170,19 @@ def _acquire(path: Path, on_wait: OnWait | None) -> FileLock:
     Whoever ends last removes the directory, so it can go away between its creation and that of the lock in it.
     """
     lock = FileLock(path)
+    with on_wait or nullcontext(lambda: None) as wait:
 
-    def waits() -> bool:
-        if on_wait is not None:
-            on_wait()
-        return False
+        def goes_on() -> bool:
+            wait()
+            return False
 
-    for _ in range(_ATTEMPTS):
-        with suppress(FileNotFoundError, FileExistsError):
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                lock.acquire(poll_interval=_LOOK, cancel_check=waits)
-            return lock
+        for _ in range(_ATTEMPTS):
+            with suppress(FileNotFoundError, FileExistsError):
+                try:
+                    lock.acquire(blocking=False)
+                except Timeout:
+                    lock.acquire(poll_interval=_LOOK, cancel_check=goes_on)
+                return lock
     lock.acquire()
     return lock
 

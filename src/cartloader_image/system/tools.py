@@ -176,7 +176,7 @@ def run_with_retries(call: ToolCall, report: Report = quiet) -> Finished:
             report.note(f"{error}; trying again")
         until = time.monotonic() + delay * uniform(1, 1 + RETRIES.jitter)  # noqa: S311  (no secret)
         while time.monotonic() < until:
-            report.progress(call.stage, 0, 100)  # raises when the run is stopped
+            report.check()
             time.sleep(_TICK)
     raise AssertionError("the last attempt returns or raises")
 
@@ -202,9 +202,9 @@ def _attend(call: ToolCall, report: Report, stop: threading.Event, attempt: int)
     """All of one attempt: the same start each time, the tool at work, its end judged."""
     start = time.monotonic()
 
-    def check(percent: int = 0) -> None:
+    def check() -> None:
         """Whether to go on."""
-        report.progress(call.stage, percent, 100)
+        report.check()
         if stop.is_set():
             raise ToolError(f"{call.tool} was stopped")
         if time.monotonic() > start + call.timeout:
@@ -216,11 +216,16 @@ def _attend(call: ToolCall, report: Report, stop: threading.Event, attempt: int)
                 words=errors.last(),
             )
 
+    def tick(percent: int) -> None:
+        check()
+        report.progress(call.stage, percent, 100)
+
     output, errors = _Lines(call.tool, quiet if call.answers else report), _Lines(call.tool, report)
+    report.progress(call.stage, 0, 100)
     _prepare(call, check)
     report.detail(f"$ {shlex.join(call.command)}")
     with _process(call) as process:
-        memory = _listen(process, output, errors, check)
+        memory = _listen(process, output, errors, tick)
     if process.returncode or any(map(_ERROR_LINE.match, errors.lines)):
         _fail(call, process.returncode, errors if errors.lines else output, attempt)
     use = ToolUse(tool=call.tool, stage=call.title, seconds=round(time.monotonic() - start, 3), memory=memory)
@@ -243,7 +248,7 @@ def _prepare(call: ToolCall, check: Callable[[], None]) -> None:
                 check()
 
 
-def _listen(process: subprocess.Popen[bytes], output: _Lines, errors: _Lines, check: Callable[[int], None]) -> int:
+def _listen(process: subprocess.Popen[bytes], output: _Lines, errors: _Lines, tick: Callable[[int], None]) -> int:
     """Take down what a tool says until it has ended; returns the bytes that it held at most."""
     memory = 0
     with selectors.DefaultSelector() as pipes:
@@ -261,7 +266,7 @@ def _listen(process: subprocess.Popen[bytes], output: _Lines, errors: _Lines, ch
         while not _has_ended(process):
             read(_TICK)
             memory = max(memory, _peak_memory(process.pid))
-            check(min(max(output.percent, errors.percent), 99))
+            tick(min(max(output.percent, errors.percent), 99))
         while read(0):
             pass
     output.close()
