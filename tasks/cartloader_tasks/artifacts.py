@@ -21,11 +21,11 @@ from prefect.context import FlowRunContext, TaskRunContext
 
 from cartloader_image.drawing import data_uri, render_preview
 from cartloader_image.errors import sentence
-from cartloader_image.images.plane import Window
 from cartloader_image.rasters.geotiff import open_geotiff
 from cartloader_image.report import Stage
 from cartloader_image.results import CatalogResult, ImageResult, RasterResult, RunResult
 from cartloader_image.tiles.archive import read_head
+from cartloader_image.window import Window
 
 _PREVIEW = 640
 """Pixels a side: some 60 kB, where the UI shows pictures of up to 2 MB."""

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix
 from cartloader_image.images import is_tiff
-from cartloader_image.images.plane import Pixels, Plane, Window, windows
+from cartloader_image.images.plane import Pixels, Plane
 from cartloader_image.images.source import Source, open_source
+from cartloader_image.window import Window, windows
 
 NAMESPACE = 'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
 

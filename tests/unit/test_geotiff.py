@@ -17,11 +17,11 @@ from support.tools import require_tools
 
 from cartloader_image.crs import is_web_mercator
 from cartloader_image.errors import BoundsError, InputError
-from cartloader_image.images.plane import Window
 from cartloader_image.placing.orientation import Orientation
 from cartloader_image.placing.placement import Placement
 from cartloader_image.rasters.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp_digest
 from cartloader_image.values import Bounds
+from cartloader_image.window import Window
 
 TURNED = Affine(0.0, -0.25, 900.5, 0.5, 0.0, -70.25)
 

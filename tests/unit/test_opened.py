@@ -11,13 +11,13 @@ from support.maps import write_ome
 
 from cartloader_flows.cli.main import main
 from cartloader_image.action_params import RasterParams
-from cartloader_image.images.plane import Window
 from cartloader_image.params import ImportOptions
 from cartloader_image.rasters.geotiff import open_geotiff
 from cartloader_image.recipe import opened
 from cartloader_image.recipe.job import single_job
 from cartloader_image.recipe.plan import planned
 from cartloader_image.report import quiet
+from cartloader_image.window import Window
 
 
 @pytest.fixture

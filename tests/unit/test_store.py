@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.rasters import noise
 
-from cartloader_image.images.plane import Window
 from cartloader_image.rasters.store import TileStore
+from cartloader_image.window import Window
 
 
 @settings(max_examples=150, deadline=None, database=None)

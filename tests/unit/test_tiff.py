@@ -19,8 +19,9 @@ from support.rasters import noise, read_image, read_whole, smooth, with_source, 
 
 from cartloader_image.errors import CartloaderError, InputError, UsageError
 from cartloader_image.images import samples as samples_module
-from cartloader_image.images.plane import Plane, Window
+from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source
+from cartloader_image.window import Window
 
 LOSSLESS = ["lzw", "zlib", "zstd", "packbits", "lerc", "lzma", "deflate", "png", "jpegxl", "jpeg2000"]
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "f2", "f4", "f8"]

@@ -8,10 +8,11 @@ import numpy as np
 from tifffile import TiffPage
 
 from cartloader_image.errors import InputError
-from cartloader_image.images.plane import COPIES, Pixels, Window
+from cartloader_image.images.plane import COPIES, Pixels
 from cartloader_image.images.samples import BLOCK_BYTES, check_segment_size, codec_name
 from cartloader_image.images.tiff import Tiff
 from cartloader_image.params import PixelOptions
+from cartloader_image.window import Window
 
 
 class GdalSamples:
@@ -25,9 +26,9 @@ class GdalSamples:
         Raises:
             InputError: GDAL cannot read it either.
         """
-        from cartloader_image.images.picture import gdal_window, open_dataset  # noqa: PLC0415  (0.3 s that few files need)
+        from cartloader_image.images.picture import open_dataset  # noqa: PLC0415  (0.3 s that few files need)
 
-        self._tiff, self._box, self._lock = tiff, gdal_window, threading.Lock()
+        self._tiff, self._lock = tiff, threading.Lock()
         self._codec = codec_name(page)
         try:
             self._dataset = tiff.opened.enter_context(
@@ -51,7 +52,7 @@ class GdalSamples:
         """The samples of a window."""
         try:
             with self._lock:
-                return np.moveaxis(self._dataset.read(window=self._box(window)), 0, -1), None
+                return np.moveaxis(self._dataset.read(window=window.ranges), 0, -1), None
         except MemoryError:
             raise
         except Exception as error:

@@ -17,16 +17,16 @@ from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader, MemoryFile
-from rasterio.windows import Window as GdalWindow
 
 from cartloader_image.crs import LOCAL, crs_text
 from cartloader_image.errors import InputError, reading
 from cartloader_image.images.chunks import Jpeg, Png
 from cartloader_image.images.nodata import NONE, aux_text, has_no_data, nodata_value
 from cartloader_image.images.photometric import ramp_of
-from cartloader_image.images.plane import COPIES, Pixels, Window, hidden
+from cartloader_image.images.plane import COPIES, Pixels, hidden
 from cartloader_image.params import PixelOptions
 from cartloader_image.values import Rgb
+from cartloader_image.window import Window
 
 # GDAL's own log goes nowhere: what matters comes as an exception.
 logging.getLogger("rasterio").setLevel(logging.CRITICAL)
@@ -160,13 +160,13 @@ class PicturePlane:
             if self._nodata is not None:
                 pixels = hidden(pixels, self.colours, has_no_data(colours, self._nodata))
             if self._has_mask:
-                pixels = hidden(pixels, self.colours, self._masks.read_masks(1, window=gdal_window(window)) == 0)
+                pixels = hidden(pixels, self.colours, self._masks.read_masks(1, window=window.ranges) == 0)
             return pixels
 
     def _bands(self, window: Window) -> Pixels:
         """The bands as they are stored."""
         try:
-            found: NDArray[Any] = np.moveaxis(self._dataset.read(window=gdal_window(window)), 0, -1)
+            found: NDArray[Any] = np.moveaxis(self._dataset.read(window=window.ranges), 0, -1)
         except RasterioIOError as error:
             why = str(error.__cause__ or error).rpartition(": ")[2]
             mended = None
@@ -185,11 +185,6 @@ class PicturePlane:
         self._mended = True
         memory = self._opened.enter_context(MemoryFile(data))
         self._dataset = self._opened.enter_context(memory.open())
-
-
-def gdal_window(window: Window) -> GdalWindow:
-    """A window as GDAL has it."""
-    return GdalWindow(window.column0, window.row0, window.shape[1], window.shape[0])
 
 
 def _colour_table(dataset: DatasetReader) -> NDArray[np.uint8] | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cartloader_image.values import Rgb
+from cartloader_image.window import Window
 
 Pixels = NDArray[Any]
 """``(rows, columns, bands)``; with alpha, that is the last band."""
@@ -17,20 +17,6 @@ Pixels = NDArray[Any]
 
 COPIES = 3
 """Of a block: as it is decoded, as it is converted, and as 8-bit pixels on the way to the disk."""
-
-
-class Window(NamedTuple):
-    """A box of pixels: rows ``row0 … row1 - 1``, columns ``column0 … column1 - 1``."""
-
-    row0: int
-    row1: int
-    column0: int
-    column1: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.row1 - self.row0, self.column1 - self.column0
 
 
 class Plane(Protocol):
@@ -62,14 +48,6 @@ class Plane(Protocol):
         Raises:
             InputError: the file is damaged there.
         """
-
-
-def windows(height: int, width: int, block: tuple[int, int]) -> Iterator[Window]:
-    """The windows of a grid of blocks, row by row from the top left."""
-    rows, columns = block
-    for row in range(0, height, rows):
-        for column in range(0, width, columns):
-            yield Window(row, min(row + rows, height), column, min(column + columns, width))
 
 
 def full(dtype: np.dtype[Any]) -> float:

@@ -13,9 +13,10 @@ from tifffile import COMPRESSION, TiffPage
 
 from cartloader_image.errors import InputError
 from cartloader_image.images.photometric import JPEG, JPEG_2000, MINISBLACK, SEPARATE
-from cartloader_image.images.plane import COPIES, Pixels, Window
+from cartloader_image.images.plane import COPIES, Pixels
 from cartloader_image.images.tiff import Tiff
 from cartloader_image.params import PixelOptions
+from cartloader_image.window import Window
 
 BLOCK_BYTES = 4 << 20
 """About how many decoded bytes a block of strips has: enough to keep a thread busy, small against memory."""
@@ -152,7 +153,7 @@ class SegmentSamples:
         if min(rows, columns) < 1:
             raise InputError(f"{tiff.path}: is damaged; its {self._name}s are {columns} × {rows} pixels")
         self._segment = (rows if page.is_tiled else min(rows, self._height), columns)
-        self._grid = (math.ceil(self._height / self._segment[0]), math.ceil(self._width / columns))
+        self._grid = Window.of(self._height, self._width).cells(*self._segment)
         self.leaves_out = self._check_list()
         size = math.prod(self._segment) * self._contiguous * np.dtype(page.dtype).itemsize
         check_segment_size(tiff, size, options)
@@ -166,7 +167,7 @@ class SegmentSamples:
 
     def _check_list(self) -> bool:
         """Whether some segments are left out; all others must lie inside the file."""
-        count = self._planar * math.prod(self._grid)
+        count = self._planar * math.prod(self._grid.shape)
         offsets, sizes = self._page.dataoffsets, self._page.databytecounts
         if min(len(offsets), len(sizes)) < count:
             listed = min(len(offsets), len(sizes))
@@ -178,25 +179,24 @@ class SegmentSamples:
 
     def read(self, window: Window) -> tuple[Pixels, NDArray[np.bool_] | None]:
         """The samples of a window."""
-        rows, columns = self._segment
         result = np.full((*window.shape, self._planar * self._contiguous), self._fill, self._page.dtype)
         left_out = np.zeros(window.shape, bool) if self.leaves_out else None
-        for row in range(window.row0 // rows, math.ceil(window.row1 / rows)):
-            for column in range(window.column0 // columns, math.ceil(window.column1 / columns)):
-                inside, where = _common(row * rows, column * columns, self._segment, window)
-                for plane in range(self._planar):
-                    segment = self._segment_at(plane, row, column)
-                    if segment is not None:
-                        bands = slice(plane * self._contiguous, (plane + 1) * self._contiguous)
-                        result[(*where, bands)] = segment[inside]
-                    elif left_out is not None:
-                        left_out[where] = True
+        for row, column in window.cells(*self._segment).places():
+            whole = Window.cell(row, column, *self._segment)
+            part = whole.intersect(window)
+            for plane in range(self._planar):
+                segment = self._segment_at(plane, row, column)
+                if segment is not None:
+                    bands = slice(plane * self._contiguous, (plane + 1) * self._contiguous)
+                    result[(*part.within(window), bands)] = segment[part.within(whole)]
+                elif left_out is not None:
+                    left_out[part.within(window)] = True
         return result, left_out
 
     def _segment_at(self, plane: int, row: int, column: int) -> Pixels | None:
         """One decoded strip or tile, or None where the file leaves it out."""
         page = self._page
-        index = (plane * self._grid[0] + row) * self._grid[1] + column
+        index = (plane * self._grid.row1 + row) * self._grid.column1 + column
         offset, size = page.dataoffsets[index], page.databytecounts[index]
         if not offset or not size:
             return None
@@ -211,20 +211,9 @@ class SegmentSamples:
             raise InputError(
                 f"{self._tiff.path}: cannot decode {self._name} {index} ({codec_name(page)}: {why})"
             ) from error
-        rows, columns = self._segment
-        wanted = (min(rows, self._height - row * rows), min(columns, self._width - column * columns), self._contiguous)
+        there = Window.cell(row, column, *self._segment).intersect(Window.of(self._height, self._width))
+        wanted = (*there.shape, self._contiguous)
         if decoded.ndim != 3 or any(found < least for found, least in zip(decoded.shape, wanted, strict=True)):
             found, what = " × ".join(map(str, decoded.shape)), f"{self._name} {index} ({codec_name(page)})"
             raise InputError(f"{self._tiff.path}: is damaged; its {what} holds just {found} values")
         return decoded
-
-
-def _common(
-    top: int, left: int, size: tuple[int, int], window: Window
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """What a segment and a window have in common, as seen from either."""
-    bottom, right = min(top + size[0], window.row1), min(left + size[1], window.column1)
-    row, column = max(top, window.row0), max(left, window.column0)
-    inside = slice(row - top, bottom - top), slice(column - left, right - left)
-    where = slice(row - window.row0, bottom - window.row0), slice(column - window.column0, right - window.column0)
-    return inside, where

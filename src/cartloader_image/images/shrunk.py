@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cartloader_image.images.plane import COPIES, Pixels, Plane, Window
+from cartloader_image.images.plane import COPIES, Pixels, Plane
+from cartloader_image.window import Window
 
 Values = NDArray[np.float64]
 

@@ -13,8 +13,9 @@ from typing import Self
 
 import numpy as np
 
-from cartloader_image.images.plane import Pixels, Plane, Window
+from cartloader_image.images.plane import Pixels, Plane
 from cartloader_image.system.files import read_all, write_all
+from cartloader_image.window import Window
 
 
 class Spooled:
@@ -31,8 +32,7 @@ class Spooled:
         self.height, self.width, self.block = plane.height, plane.width, plane.block
         self.colours, self.alpha, self.dtype = plane.colours, plane.alpha, plane.dtype
         self.concurrent, self.masked, self.tint = plane.concurrent, plane.masked, plane.tint
-        self._columns = math.ceil(plane.width / plane.block[1])
-        self._blocks = math.ceil(plane.height / plane.block[0]) * self._columns
+        self._grid = Window.of(plane.height, plane.width).cells(*plane.block)
         self._known: dict[int, Pixels | None] = {}
         self._descriptor = -1
         if folder is not None:
@@ -46,10 +46,10 @@ class Spooled:
         Raises:
             InputError: the file is damaged there.
         """
-        rows, columns = self.block
-        index = window.row0 // rows * self._columns + window.column0 // columns
+        cell = window.cells(*self.block)
+        index = cell.row0 * self._grid.column1 + cell.column0
         shape = (*window.shape, self.colours + self.alpha)
-        offset = index * rows * columns * shape[2] * self.dtype.itemsize
+        offset = index * math.prod(self.block) * shape[2] * self.dtype.itemsize
         if index in self._known:
             kept = self._known[index]
             if kept is None:
@@ -61,7 +61,7 @@ class Spooled:
             write_all(self._descriptor, np.ascontiguousarray(pixels), offset)
         self._known[index] = pixels if self._descriptor < 0 else None
         # From the second time on windows may be read in any order, whatever the file is.
-        self.concurrent = self._plane.concurrent or len(self._known) == self._blocks
+        self.concurrent = self._plane.concurrent or len(self._known) == math.prod(self._grid.shape)
         return pixels
 
     def __enter__(self) -> Self:

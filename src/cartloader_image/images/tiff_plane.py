@@ -10,11 +10,12 @@ from cartloader_image.errors import InputError, UsageError, reading
 from cartloader_image.images.gdal_samples import GdalSamples
 from cartloader_image.images.nodata import NONE, has_no_data, nodata_value, told_beside
 from cartloader_image.images.photometric import scheme_of
-from cartloader_image.images.plane import Masked, Pixels, Plane, Window, full, hidden
+from cartloader_image.images.plane import Masked, Pixels, Plane, full, hidden
 from cartloader_image.images.samples import Samples, SegmentSamples, StoredSamples, decoder_of
 from cartloader_image.images.tiff import PlaneRef, Tiff, open_tiff
 from cartloader_image.intensity import needs_statistics
 from cartloader_image.params import PixelOptions
+from cartloader_image.window import Window
 
 _NODATA = 42113
 """GDAL's tag."""

@@ -11,6 +11,8 @@ from typing import Any, Self
 from affine import Affine
 from numpy.typing import NDArray
 
+from cartloader_image.window import Window
+
 _QUARTER_TURNS = {0: (False, False, False), 90: (True, True, False), 180: (False, True, True), 270: (True, False, True)}
 
 
@@ -69,15 +71,12 @@ class Orientation:
         mirror_rows = Affine(1, 0, 0, 0, -1, height) if self.mirror_rows else Affine.identity()
         return mirror_rows @ mirror_columns @ swap
 
-    def window(self, box: tuple[int, int, int, int], rows: int, columns: int) -> tuple[int, int, int, int]:
-        """The stored ``(row0, row1, column0, column1)`` that the laid-down window ``box`` (same order) shows.
-
-        ``rows`` and ``columns`` are the size of the stored picture.
-        """
-        row0, row1, column0, column1 = box
+    def window(self, window: Window, rows: int, columns: int) -> Window:
+        """The stored pixels that a window of the laid-down picture shows; the size is that of the stored one."""
+        row0, row1, column0, column1 = window
         height, width = self.size(rows, columns)
         if self.mirror_rows:
             row0, row1 = height - row1, height - row0
         if self.mirror_columns:
             column0, column1 = width - column1, width - column0
-        return (column0, column1, row0, row1) if self.transpose else (row0, row1, column0, column1)
+        return Window(column0, column1, row0, row1) if self.transpose else Window(row0, row1, column0, column1)

@@ -21,7 +21,7 @@ from affine import Affine
 from cartloader_image.crs import crs_text, is_web_mercator, map_frame, short_name
 from cartloader_image.errors import BoundsError, InputError
 from cartloader_image.placing.placement import Placement
-from cartloader_image.rasters.store import TileStore
+from cartloader_image.rasters.store import TileStore, stored_bytes
 
 TILE = 512
 """Pixels a side; a window of the tiler touches few of them, a row of them is written at once."""
@@ -58,8 +58,8 @@ def create_geotiff(
     """
     affine = placement.affine
     matrix = (affine.a, affine.b, 0.0, affine.c, affine.d, affine.e, 0.0, affine.f, *(0.0,) * 7, 1.0)
-    tiles, tile_bytes = -(-height // TILE) * -(-width // TILE), TILE * TILE * bands
-    big = tiles * tile_bytes > 4_000_000_000
+    size, tile_bytes = pixel_bytes(height, width, bands), TILE * TILE * bands
+    tiles, big = size // tile_bytes, size > 4_000_000_000
     offset_type = "<u8" if big else "<u4"
     tags: dict[int, Any] = {
         256: np.array([width], "<u4"),
@@ -83,7 +83,7 @@ def create_geotiff(
     tags[_TILE_OFFSETS] += np.array(start, offset_type)
     with path.open("wb") as file:
         file.write(_header(tags, big=big))
-        file.truncate(start + tiles * tile_bytes)
+        file.truncate(start + size)
     if not is_web_mercator(placement.crs):
         _stamp_crs(path, placement.crs)
     return _open_store(path, os.O_RDWR)[0]
@@ -98,7 +98,7 @@ def stamp_digest(path: Path, digest: str) -> None:
 
 def pixel_bytes(height: int, width: int, bands: int) -> int:
     """Bytes of the pixels of a GeoTIFF, which is nearly all of it."""
-    return -(-height // TILE) * -(-width // TILE) * TILE * TILE * bands
+    return stored_bytes(height, width, bands, TILE)
 
 
 def _header(tags: dict[int, Any], *, big: bool) -> bytes:

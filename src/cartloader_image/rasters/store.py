@@ -6,6 +6,7 @@ writes are used, not a memory map, whose pages would count as the process's memo
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,12 +17,17 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cartloader_image.images.plane import Window
 from cartloader_image.system.files import read_all, write_all
+from cartloader_image.window import Window
 
 Bytes = NDArray[np.uint8]
 Shown = tuple[bool, bool, bool]
 """Which of red, green and blue a picture in a primary colour shows."""
+
+
+def stored_bytes(height: int, width: int, bands: int, tile: int) -> int:
+    """Bytes of a picture in whole tiles."""
+    return math.prod(Window.of(height, width).on_grid(tile).shape) * bands
 
 
 @dataclass
@@ -46,11 +52,11 @@ class TileStore:
     @property
     def size(self) -> int:
         """Bytes of all tiles."""
-        return -(-self.height // self.tile) * self._columns * self.tile**2 * self.bands
+        return stored_bytes(self.height, self.width, self.bands, self.tile)
 
     @property
-    def _columns(self) -> int:
-        return -(-self.width // self.tile)
+    def _extent(self) -> Window:
+        return Window.of(self.height, self.width)
 
     def __enter__(self) -> Self:
         return self
@@ -62,8 +68,8 @@ class TileStore:
 
     def write(self, row: int, column: int, pixels: Bytes) -> None:
         """Put ``(rows, columns, bands)`` at a corner; what reaches beyond the store is cut off."""
-        rows, columns = min(pixels.shape[0], self.height - row), min(pixels.shape[1], self.width - column)
-        for piece in self._pieces(Window(row, row + rows, column, column + columns)):
+        window = Window(row, row + pixels.shape[0], column, column + pixels.shape[1])
+        for piece in self._pieces(window.intersect(self._extent)):
             part = pixels[piece.rows, piece.columns]
             if piece.runs == 1:
                 write_all(self.descriptor, np.ascontiguousarray(part), piece.start)
@@ -89,22 +95,20 @@ class TileStore:
 
     def _pieces(self, window: Window) -> Iterator[_Piece]:
         """What a window shares with each tile: rows inside a tile lie one after the other."""
-        tile = self.tile
-        for tile_row in range(window.row0 // tile, -(-window.row1 // tile)):
-            row0, row1 = max(window.row0, tile_row * tile), min(window.row1, (tile_row + 1) * tile)
-            for tile_column in range(window.column0 // tile, -(-window.column1 // tile)):
-                column0 = max(window.column0, tile_column * tile)
-                column1 = min(window.column1, (tile_column + 1) * tile)
-                index = tile_row * self._columns + tile_column
-                skip = column0 - tile_column * tile
-                inside = (row0 - tile_row * tile) * self._stride + skip * self.bands
-                yield _Piece(
-                    rows=slice(row0 - window.row0, row1 - window.row0),
-                    columns=slice(column0 - window.column0, column1 - window.column0),
-                    start=self.offset + index * tile * self._stride + inside,
-                    skip=skip,
-                    runs=1 if column1 - column0 == tile else row1 - row0,
-                )
+        tile, tiles_across = self.tile, self._extent.cells(self.tile).column1
+        for row, column in window.cells(tile).places():
+            whole = Window.cell(row, column, tile)
+            part = whole.intersect(window)
+            inside = part.relative_to(whole)
+            first_row = (row * tiles_across + column) * tile + inside.row0
+            rows, columns = part.within(window)
+            yield _Piece(
+                rows=rows,
+                columns=columns,
+                start=self.offset + first_row * self._stride + inside.column0 * self.bands,
+                skip=inside.column0,
+                runs=1 if inside.shape[1] == tile else inside.shape[0],
+            )
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from cartloader_image.action_params import (
 from cartloader_image.catalog import update as catalog
 from cartloader_image.catalog.assets import write_assets
 from cartloader_image.engines import gdal, native
-from cartloader_image.images.plane import Pixels, Plane, Window, windows
+from cartloader_image.images.plane import Pixels, Plane
 from cartloader_image.images.source import Source
 from cartloader_image.images.spool import Spooled
 from cartloader_image.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
@@ -36,6 +36,7 @@ from cartloader_image.results import CatalogResult, RasterResult, TilesResult
 from cartloader_image.system.files import flush, publish, sha256, workspace, write_whole
 from cartloader_image.system.parallel import at_work, cores, in_order
 from cartloader_image.system.tools import RunTool, run_with_retries
+from cartloader_image.window import Window, windows
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from cartloader_image.errors import UsageError
-from cartloader_image.images.plane import Pixels, Plane, Window
+from cartloader_image.images.plane import Pixels, Plane
 from cartloader_image.images.shrunk import Shrunk
 from cartloader_image.intensity import Rescale, find_thresholds, needs_statistics
 from cartloader_image.params import PixelOptions, TileOptions
@@ -23,6 +23,7 @@ from cartloader_image.tiles.encode import Encode, encoding, primary_colour
 from cartloader_image.tiles.grid import Pyramid
 from cartloader_image.tiles.levels import halved, resized
 from cartloader_image.tiles.pyramid import CHUNK_PIXELS
+from cartloader_image.window import Window
 
 Shares = tuple[float, float]
 """Compressed bytes to raw ones, at least and at most."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cartloader_image.images.plane import Window
 from cartloader_image.rasters.store import Bytes
 from cartloader_image.tiles.grid import Pyramid
+from cartloader_image.window import Window
 
 Profile = NDArray[np.float64]
 
@@ -34,8 +34,13 @@ class Coverage:
     def alpha(self, zoom: int, window: Window) -> Bytes | None:
         """Alpha of a window, ``(rows, columns, 1)``; None where the picture covers all of it."""
         extent, rows, columns = self._profiles[zoom]
-        down = _cut(rows, extent.row0, window.row0, window.row1)
-        across = _cut(columns, extent.column0, window.column0, window.column1)
+        seen = window.intersect(extent)
+        down, across = (
+            _placed(profile[there], here, size)
+            for profile, there, here, size in zip(
+                (rows, columns), seen.within(extent), seen.within(window), window.shape, strict=True
+            )
+        )
         if down.min() == 1 and across.min() == 1:
             return None
         share = np.outer(down, across)
@@ -49,10 +54,8 @@ def _halved(profile: Profile, start: int, *, nearest: bool) -> Profile:
     return padded[::2] if nearest else (padded[::2] + padded[1::2]) / 2
 
 
-def _cut(profile: Profile, start: int, first: int, last: int) -> Profile:
-    """The profile from ``first`` to ``last``, 0 beyond its ends."""
-    result = np.zeros(last - first)
-    low, high = max(first, start), min(last, start + len(profile))
-    if low < high:
-        result[low - first : high - first] = profile[low - start : high - start]
+def _placed(part: Profile, where: slice, size: int) -> Profile:
+    """A part of a profile in its place among ``size`` pixels, which are 0 around it."""
+    result = np.zeros(size)
+    result[where] = part
     return result

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from cartloader_image.errors import BoundsError
-from cartloader_image.images.plane import Window
+from cartloader_image.window import Window
 
 EARTH_RADIUS = 6378137.0
 """Radius of the sphere of EPSG:3857, in metres (map units)."""
@@ -84,17 +84,11 @@ class Pyramid:
         size = resolution(self.base_zoom, self.tile)
         rows = [(HALF_MAP - y) / size for y in (self.box.top, self.box.bottom)]
         columns = [(HALF_MAP + x) / size for x in (self.box.left, self.box.right)]
-        edges = [*_pixels(*rows), *_pixels(*columns)]
-        steps = self.base_zoom - zoom
-        row0, row1, column0, column1 = (
-            edge >> steps if index % 2 == 0 else -(-edge >> steps) for index, edge in enumerate(edges)
-        )
-        return Window(row0, row1, column0, column1)
+        return Window(*_pixels(*rows), *_pixels(*columns)).cells(1 << self.base_zoom - zoom)
 
     def tile_range(self, zoom: int) -> Window:
         """Rows (y) and columns (x) of the tiles that hold a level pixel of the picture."""
-        row0, row1, column0, column1 = self.extent(zoom)
-        return Window(row0 // self.tile, -(-row1 // self.tile), column0 // self.tile, -(-column1 // self.tile))
+        return self.extent(zoom).cells(self.tile)
 
     def tile_count(self) -> int:
         """Tiles of all zooms that are kept, the transparent ones included."""

@@ -16,11 +16,11 @@ from affine import Affine
 from PIL import Image
 
 from cartloader_image.crs import is_web_mercator
-from cartloader_image.images.plane import Window
 from cartloader_image.placing.orientation import Orientation
 from cartloader_image.rasters.geotiff import Placed
 from cartloader_image.rasters.store import Bytes, Shown, TileStore
 from cartloader_image.tiles.grid import HALF_MAP, Pyramid, resolution
+from cartloader_image.window import Window
 
 _KERNELS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -200,13 +200,11 @@ class Resampled:
         kernel = _KERNELS[self._kernel]
         top, bottom, left, right = (
             (edge - origin) * scale
-            for edges, origin, scale in zip((window[:2], window[2:]), self._origin, self._scale, strict=True)
+            for edges, origin, scale in zip(window.ranges, self._origin, self._scale, strict=True)
             for edge in edges
         )
         down, across = (math.ceil(_RADII[kernel] * max(scale, 1)) + 1 for scale in self._scale)
-        needed = Window(
-            math.floor(top) - down, math.ceil(bottom) + down, math.floor(left) - across, math.ceil(right) + across
-        )
+        needed = Window(math.floor(top), math.ceil(bottom), math.floor(left), math.ceil(right)).grown(down, across)
         region = (top - needed.row0, bottom - needed.row0, left - needed.column0, right - needed.column0)
         return resized(self._picture(needed), window.shape, kernel, region, mend=self.bands in {2, 4})
 
@@ -214,33 +212,21 @@ class Resampled:
         """The picture pixel that holds each level pixel's centre."""
         rows, columns = (
             np.floor((np.arange(start, stop) + 0.5 - origin) * scale).astype(int)
-            for start, stop, origin, scale in zip(
-                (window.row0, window.column0), (window.row1, window.column1), self._origin, self._scale, strict=True
-            )
+            for (start, stop), origin, scale in zip(window.ranges, self._origin, self._scale, strict=True)
         )
         needed = Window(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
         return self._picture(needed)[np.ix_(rows - rows[0], columns - columns[0])]
 
     def _picture(self, window: Window) -> Bytes:
         """Picture pixels of a window, those of the edge repeated beyond it."""
-        inside = clamped(window, Window(0, self._height, 0, self._width))
-        stored = self._store.read(Window(*self._view.window(inside, self._store.height, self._store.width)))
+        inside = window.clamped(Window.of(self._height, self._width))
+        stored = self._store.read(self._view.window(inside, self._store.height, self._store.width))
         if self._chosen:
             stored = np.stack([stored[..., band] for band in self._chosen], axis=-1)
         picture = self._view.view(stored)
         if self.bands in {2, 4}:
             picture = premultiplied(picture)
         return padded(picture, inside, window, edge=True)
-
-
-def clamped(window: Window, extent: Window) -> Window:
-    """What a window shares with an extent; the nearest row or column of it where they share none."""
-    row0, column0 = (
-        min(max(start, low), high - 1)
-        for start, low, high in ((window.row0, *extent[:2]), (window.column0, *extent[2:]))
-    )
-    row1, column1 = max(min(window.row1, extent.row1), row0 + 1), max(min(window.column1, extent.column1), column0 + 1)
-    return Window(row0, row1, column0, column1)
 
 
 def padded(pixels: Bytes, inside: Window, window: Window, *, edge: bool) -> Bytes:
@@ -267,9 +253,8 @@ def _grown(pixels: Bytes, axis: int, own: int, start: int, stop: int, *, edge: b
 
 def clip(pixels: Bytes, window: Window, extent: Window) -> None:
     """Set to 0, in place, what of a window lies beyond an extent."""
-    top, left = max(extent.row0 - window.row0, 0), max(extent.column0 - window.column0, 0)
-    bottom, right = max(extent.row1 - window.row0, 0), max(extent.column1 - window.column0, 0)
-    for beyond in (pixels[:top], pixels[bottom:], pixels[:, :left], pixels[:, right:]):
+    rows, columns = window.intersect(extent).within(window)
+    for beyond in (pixels[: rows.start], pixels[rows.stop :], pixels[:, : columns.start], pixels[:, columns.stop :]):
         beyond[...] = 0
 
 
@@ -291,11 +276,8 @@ class Warped:
 
     def read(self, window: Window) -> Bytes:
         """The warped pixels of a window, premultiplied."""
-        inside = clamped(window, self._extent)
-        box = self._rasterio.windows.Window(
-            inside.column0 - self._extent.column0, inside.row0 - self._extent.row0, *inside.shape[::-1]
-        )
-        bands = self._dataset().read(window=box)
+        inside = window.clamped(self._extent)
+        bands = self._dataset().read(window=inside.relative_to(self._extent).ranges)
         return padded(premultiplied(np.ascontiguousarray(np.moveaxis(bands, 0, -1))), inside, window, edge=False)
 
     def _dataset(self) -> Any:
@@ -321,18 +303,15 @@ class Warped:
 class Kept:
     """A zoom that was kept on disk."""
 
-    def __init__(self, store: TileStore, origin: tuple[int, int], extent: Window) -> None:
-        """``origin`` is the level row and column of the store's first pixel, ``extent`` the picture's at that zoom."""
-        self._store, self._origin, self._extent = store, origin, extent
+    def __init__(self, store: TileStore, kept: Window, extent: Window) -> None:
+        """``kept`` is the window of level pixels that the store holds, ``extent`` the picture's at that zoom."""
+        self._store, self._kept, self._extent = store, kept, extent
         self.bands = store.bands
 
     def read(self, window: Window) -> Bytes:
         """The pixels as they were kept."""
-        inside = clamped(window, self._extent)
-        row, column = self._origin
-        stored = self._store.read(
-            Window(inside.row0 - row, inside.row1 - row, inside.column0 - column, inside.column1 - column)
-        )
+        inside = window.clamped(self._extent)
+        stored = self._store.read(inside.relative_to(self._kept))
         return padded(stored, inside, window, edge=self.bands in {1, 3})
 
 

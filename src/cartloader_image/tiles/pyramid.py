@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 from pmtiles.tile import tileid_to_zxy, zxy_to_tileid
 
-from cartloader_image.images.plane import Window
 from cartloader_image.rasters.store import Bytes, TileStore
 from cartloader_image.system.parallel import in_order
 from cartloader_image.tiles.coverage import Coverage
 from cartloader_image.tiles.encode import Encode
 from cartloader_image.tiles.grid import Pyramid
 from cartloader_image.tiles.levels import Kept, Level, halved, straight
+from cartloader_image.window import Window
 
 CHUNK_PIXELS = 2048
 """Side of a chunk: large enough that its margin is small beside it, small enough for a few to be in memory."""
@@ -80,7 +80,12 @@ def passes(pyramid: Pyramid) -> list[Pass]:
 def kept_pixels(pyramid: Pyramid) -> int:
     """Pixels that are kept on disk between passes."""
     starts = [part.top for part in passes(pyramid)[1:]]
-    return sum(math.prod(pyramid.tile_range(zoom).shape) * pyramid.tile**2 for zoom in starts)
+    return sum(math.prod(kept_window(pyramid, zoom).shape) for zoom in starts)
+
+
+def kept_window(pyramid: Pyramid, zoom: int) -> Window:
+    """The level pixels of a zoom that are kept: whole tiles."""
+    return pyramid.extent(zoom).on_grid(pyramid.tile)
 
 
 class Cutter:
@@ -113,26 +118,16 @@ class Cutter:
                     store = stack.enter_context(self._keep(below, level.bands))
                 yield from self._pass(part, level, store)
                 if store is not None:
-                    level = Kept(store, self._origin(below), self._pyramid.extent(below))
+                    level = Kept(store, kept_window(self._pyramid, below), self._pyramid.extent(below))
 
     def _keep(self, zoom: int, bands: int) -> TileStore:
-        """A store for a zoom, with whole tiles."""
-        tile, tiles = self._pyramid.tile, self._pyramid.tile_range(zoom)
-        return TileStore.create(
-            self._scratch / f"zoom-{zoom}", tiles.shape[0] * tile, tiles.shape[1] * tile, bands, tile
-        )
-
-    def _origin(self, zoom: int) -> tuple[int, int]:
-        tiles = self._pyramid.tile_range(zoom)
-        return tiles.row0 * self._pyramid.tile, tiles.column0 * self._pyramid.tile
+        """A store for a zoom."""
+        size = kept_window(self._pyramid, zoom).shape
+        return TileStore.create(self._scratch / f"zoom-{zoom}", *size, bands, self._pyramid.tile)
 
     def _pass(self, part: Pass, level: Level, store: TileStore | None) -> Iterator[list[_Cut]]:
         tiles = self._pyramid.tile_range(part.bottom)
-        ids = sorted(
-            zxy_to_tileid(part.bottom, x, y)
-            for y in range(tiles.row0, tiles.row1)
-            for x in range(tiles.column0, tiles.column1)
-        )
+        ids = sorted(zxy_to_tileid(part.bottom, x, y) for y, x in tiles.places())
 
         def work(chunk_id: int) -> list[_Cut]:
             return self._chunk(part, level, store, chunk_id)
@@ -142,47 +137,38 @@ class Cutter:
     def _chunk(self, part: Pass, level: Level, store: TileStore | None, chunk_id: int) -> list[_Cut]:
         _, x, y = tileid_to_zxy(chunk_id)
         side = self._pyramid.tile << (part.top - part.bottom)
-        whole = Window(y * side, (y + 1) * side, x * side, (x + 1) * side)
         halvings = part.top - part.bottom + (store is not None)
-        window = _common(whole, _on_grid(self._pyramid.extent(part.top), 1 << halvings))
+        window = Window.cell(y, x, side).intersect(self._pyramid.extent(part.top).on_grid(1 << halvings))
         margin = (1 << halvings) - 1
-        pixels = level.read(_grown(window, margin))
+        pixels = level.read(window.grown(margin))
         patch = _Patch(part.top, window, margin, pixels)
         tiles = self._tiles(patch)
         while patch.zoom > part.bottom:
             patch = self._halve(patch)
             tiles += self._tiles(patch)
         if store is not None:
-            row, column = self._origin(part.bottom - 1)
             patch = self._halve(patch)
-            store.write(patch.window.row0 - row, patch.window.column0 - column, patch.pixels)
+            place = patch.window.relative_to(kept_window(self._pyramid, patch.zoom))
+            store.write(place.row0, place.column0, patch.pixels)
         return tiles
 
     def _halve(self, patch: _Patch) -> _Patch:
-        window = Window(*(edge // 2 for edge in patch.window))
         pixels = halved(patch.pixels, nearest=self._nearest)
-        return _Patch(patch.zoom - 1, window, (patch.margin - 1) // 2, pixels)
+        return _Patch(patch.zoom - 1, patch.window.cells(2), (patch.margin - 1) // 2, pixels)
 
     def _tiles(self, patch: _Patch) -> list[_Cut]:
         """The tiles of a patch, by id; nothing for a zoom that is not kept."""
         if patch.zoom > self._pyramid.max_zoom:
             return []
-        tile, there = self._pyramid.tile, self._pyramid.tile_range(patch.zoom)
-        rows = range(max(patch.window.row0 // tile, there.row0), min(-(-patch.window.row1 // tile), there.row1))
-        columns = range(
-            max(patch.window.column0 // tile, there.column0), min(-(-patch.window.column1 // tile), there.column1)
-        )
-        places = sorted((zxy_to_tileid(patch.zoom, x, y), x, y) for y in rows for x in columns)
-        return [
-            _Cut(patch.zoom, tile_id, self._cut(patch, Window(y * tile, (y + 1) * tile, x * tile, (x + 1) * tile)))
-            for tile_id, x, y in places
-        ]
+        tile = self._pyramid.tile
+        there = patch.window.cells(tile).intersect(self._pyramid.tile_range(patch.zoom))
+        places = sorted((zxy_to_tileid(patch.zoom, x, y), y, x) for y, x in there.places())
+        return [_Cut(patch.zoom, tile_id, self._cut(patch, Window.cell(y, x, tile))) for tile_id, y, x in places]
 
     def _cut(self, patch: _Patch, window: Window) -> Bytes | None:
         """One tile with the alpha that it needs; None where nothing of it is seen."""
-        inside, margin = _common(window, patch.window), patch.margin
-        row, column = inside.row0 - patch.window.row0 + margin, inside.column0 - patch.window.column0 + margin
-        pixels = patch.pixels[row : row + inside.shape[0], column : column + inside.shape[1]]
+        inside = window.intersect(patch.window)
+        pixels = patch.pixels[inside.within(patch.window.grown(patch.margin))]
         if self._opaque:
             alpha, seen = self._coverage.alpha(patch.zoom, inside), pixels
         else:
@@ -198,31 +184,7 @@ class Cutter:
                 return pixels
             alpha, seen = pixels[..., -1:], pixels[..., :-1]
         result = np.zeros((*window.shape, seen.shape[2] + 1), np.uint8)
-        top, left = inside.row0 - window.row0, inside.column0 - window.column0
-        part = result[top : top + inside.shape[0], left : left + inside.shape[1]]
+        part = result[inside.within(window)]
         part[..., :-1] = seen if alpha is None else seen * (alpha > 0)
         part[..., -1:] = 255 if alpha is None else alpha
         return result
-
-
-def _common(one: Window, other: Window) -> Window:
-    return Window(
-        max(one.row0, other.row0),
-        min(one.row1, other.row1),
-        max(one.column0, other.column0),
-        min(one.column1, other.column1),
-    )
-
-
-def _grown(window: Window, margin: int) -> Window:
-    return Window(window.row0 - margin, window.row1 + margin, window.column0 - margin, window.column1 + margin)
-
-
-def _on_grid(window: Window, step: int) -> Window:
-    """The smallest window on a grid of ``step`` pixels that holds another."""
-    return Window(
-        window.row0 // step * step,
-        -(-window.row1 // step) * step,
-        window.column0 // step * step,
-        -(-window.column1 // step) * step,
-    )
