@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartloader_image.errors import UsageError
-from cartloader_image.images.plane import Pixels, full
+from cartloader_image.layout import Layout, Pixels, full
 from cartloader_image.params import PixelOptions
 from cartloader_image.report import Stage
 
@@ -197,55 +197,47 @@ def _from_ordered(ordered: int, dtype: np.dtype[Any]) -> float:
     return float(np.asarray(bits).view(dtype))
 
 
-def rescaled_bands(colours: int, alpha: bool, options: PixelOptions) -> int:
-    """Bands of the 8-bit picture of a plane: 1 (mono), 3 (RGB) or 4 (RGBA)."""
-    if alpha or options.transparent_below is not None or options.alpha:
-        return 4
-    return 3 if options.colorize or colours == 3 else 1
+def rescaled(layout: Layout, options: PixelOptions) -> Layout:
+    """The layout of the 8-bit picture of a plane: mono, RGB or RGBA."""
+    alpha = layout.alpha or options.transparent_below is not None or options.alpha is not None
+    return Layout(3 if alpha or options.colorize else layout.colours, alpha)
 
 
 class Rescale:
     """Stored pixels → 8-bit pixels, block by block: thresholds, colour, transparency.
 
-    Takes ``(rows, columns, colours + alpha)`` of the plane's type and returns ``(rows, columns, bands) uint8`` with 1
-    (mono), 3 (RGB) or 4 (RGBA) bands; mono with transparency becomes RGBA. The result may be a view of what it takes.
+    Takes ``(rows, columns, bands)`` of the plane's type and layout and returns ``(rows, columns, bands) uint8`` of its
+    own; mono with transparency becomes RGBA. The result may be a view of what it takes.
     """
 
-    def __init__(
-        self,
-        dtype: np.dtype[Any],
-        colours: int,
-        alpha: bool,
-        thresholds: Thresholds,
-        options: PixelOptions,
-    ) -> None:
-        self._dtype, self._colours, self._alpha = dtype, colours, alpha
+    def __init__(self, dtype: np.dtype[Any], layout: Layout, thresholds: Thresholds, options: PixelOptions) -> None:
+        self._dtype, self._stored = dtype, layout
         self._low, self._high = thresholds.low.value, thresholds.high.value
         self._below = options.transparent_below
         self._fades = options.alpha == "intensity"
         self._tint = options.colorize
-        self.bands = rescaled_bands(colours, alpha, options)
+        self.layout = rescaled(layout, options)
         # 8- and 16-bit integers are looked up, mono ones with all their bands at once.
         self._shades: NDArray[np.uint8] | None = None
         if dtype.kind in "iu" and dtype.itemsize <= 2:
             every = np.arange(1 << 8 * dtype.itemsize, dtype=f"u{dtype.itemsize}").view(dtype).reshape(-1, 1, 1)
             self._shades = self._shade(every).ravel()
-            self._painted = self._paint(every).reshape(len(every), -1) if colours == 1 else None
+            self._painted = self._paint(every).reshape(len(every), -1) if layout.colours == 1 else None
             self._opacities = _opacity(every).ravel()
 
     @property
     def mode(self) -> str:
         """``mono``, ``rgb`` or ``rgba``."""
-        return {1: "mono", 3: "rgb", 4: "rgba"}[self.bands]
+        return self.layout.name.lower()
 
     def __call__(self, pixels: Pixels) -> NDArray[np.uint8]:
         """The 8-bit pixels of a block."""
-        stored = pixels[..., : self._colours]
+        stored = pixels[..., : self._stored.colours]
         if self._shades is not None and self._painted is not None:
             result = _look_up(self._painted, stored[..., 0])
         else:
             result = self._paint(stored)
-        if self._alpha:
+        if self._stored.alpha:
             alpha = pixels[..., -1]
             opacity = _opacity(alpha) if self._shades is None else _look_up(self._opacities, alpha)
             if self._fades:
@@ -260,7 +252,7 @@ class Rescale:
         colours = shades
         if self._tint:
             colours = np.trunc(self._fraction(stored) * np.array(self._tint, np.float64)).astype(np.uint8)
-        if self.bands < 4:
+        if not self.layout.alpha:
             return colours
         result = np.empty((*stored.shape[:2], 4), np.uint8)
         result[..., :3] = colours

@@ -102,7 +102,7 @@ def check(combination: Combination, folder: Path) -> None:
     confirm(path, stored, combination)
     for page in range(kind.planes):
         chosen = {"page": page} if kind.planes > 1 else {}
-        found, alpha = with_source(path, lambda source: (read_whole(source.plane), source.plane.alpha), **chosen)
+        found, alpha = with_source(path, lambda source: (read_whole(source.plane), source.plane.layout.alpha), **chosen)
         wanted = expected(path, stored, kind, layout)
         if kind.planes > 1:
             wanted = stored[..., page : page + 1]

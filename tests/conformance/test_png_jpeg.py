@@ -24,7 +24,7 @@ def test_there_are_all_kinds_of_png() -> None:
 @pytest.mark.parametrize("png", PNGS, ids=str)
 def test_a_png(tmp_path: Path, png: Png) -> None:
     (tmp_path / "a.png").write_bytes(png.encode())
-    found, alpha = with_source(tmp_path / "a.png", lambda source: (read_whole(source.plane), source.plane.alpha))
+    found, alpha = with_source(tmp_path / "a.png", lambda source: (read_whole(source.plane), source.plane.layout.alpha))
     wanted = png.shown
     assert alpha == (wanted.shape[-1] in {2, 4})
     assert found.dtype == (np.uint16 if png.depth == 16 else np.uint8)

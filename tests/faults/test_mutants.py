@@ -17,7 +17,7 @@ from support.writers import WRITERS
 
 from cartloader_image.errors import CartloaderError
 from cartloader_image.images import is_tiff
-from cartloader_image.images.plane import Pixels
+from cartloader_image.layout import Pixels
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
 DAMAGED = {"png/sharp_truncated.png", "tiff/tm_zackthecat.tif"}

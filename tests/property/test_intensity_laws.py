@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from cartloader_image.intensity import Rescale, Side, Thresholds, find_thresholds, needs_statistics
+from cartloader_image.layout import Layout
 from cartloader_image.params import PixelOptions
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"]
@@ -101,7 +102,7 @@ def test_rescaling_is_the_formula(dtype: str, data: st.DataObject) -> None:
         pixels = np.concatenate([plane, opacity], axis=-1)
     thresholds = Thresholds(Side(low, ""), Side(high, ""))
     kept = pixels.copy()
-    shown = Rescale(plane.dtype, colours, alpha, thresholds, options)(pixels)
+    shown = Rescale(plane.dtype, Layout(colours, alpha), thresholds, options)(pixels)
     np.testing.assert_array_equal(pixels, kept)
 
     # The same from the contract's words, on the whole plane.

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support.rasters import ArrayPlane, noise, read_whole
 
-from cartloader_image.images.plane import Pixels, Projected
+from cartloader_image.images.plane import Projected
 from cartloader_image.images.shrunk import Shrunk
+from cartloader_image.layout import Pixels
 from cartloader_image.window import Window
 
 factors = st.one_of(st.sampled_from([1.0, 2.0, 3.0, 4.0, 1000.0]), st.floats(1, 20))

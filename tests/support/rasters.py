@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix
 from cartloader_image.images import is_tiff
-from cartloader_image.images.plane import Pixels, Plane
+from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source, open_source
+from cartloader_image.layout import Layout, Pixels
 from cartloader_image.window import Window, windows
 
 NAMESPACE = 'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
@@ -33,11 +34,11 @@ def with_source(path: Path, look: Callable[[Source], Any], **options: Any) -> An
 
 def read_whole(plane: Plane) -> Pixels:
     """All blocks of a plane put together, in the order in which the actions read them."""
-    result = np.empty((plane.height, plane.width, plane.colours + plane.alpha), plane.dtype)
+    result = np.empty((plane.height, plane.width, plane.layout.bands), plane.dtype)
     for window in windows(plane.height, plane.width, plane.block):
         pixels = plane.read(window)
         assert pixels.dtype == plane.dtype
-        assert pixels.shape == (*window.shape, plane.colours + plane.alpha)
+        assert pixels.shape == (*window.shape, plane.layout.bands)
         result[window.row0 : window.row1, window.column0 : window.column1] = pixels
     return result
 
@@ -54,9 +55,9 @@ class ArrayPlane:
     concurrent, stored, copies, masked, tint = True, True, 3, False, None
 
     def __init__(self, pixels: Pixels, block: tuple[int, int] = (16, 16), *, alpha: bool = False) -> None:
-        self.pixels, self.alpha, self.block = pixels, alpha, block
+        self.pixels, self.block = pixels, block
         self.height, self.width = pixels.shape[:2]
-        self.colours, self.dtype = pixels.shape[2] - alpha, pixels.dtype
+        self.layout, self.dtype = Layout(pixels.shape[2] - alpha, alpha), pixels.dtype
 
     def read(self, window: Window) -> Pixels:
         return self.pixels[window.row0 : window.row1, window.column0 : window.column1]

@@ -168,7 +168,7 @@ def _look(picture: Path, options: dict[str, Any]) -> tuple[bool, str | None]:
             plane = source.plane
             for window in islice(windows(plane.height, plane.width, plane.block), _WINDOWS):
                 pixels = plane.read(window)
-                assert pixels.shape == (*window.shape, plane.colours + plane.alpha), "a window of another shape"
+                assert pixels.shape == (*window.shape, plane.layout.bands), "a window of another shape"
                 assert pixels.dtype == plane.dtype, "pixels of another type"
     except CartloaderError as error:
         return False, wrong or _no_sentence(error)

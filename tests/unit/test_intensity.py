@@ -12,6 +12,7 @@ from support.rasters import noise
 
 from cartloader_image.errors import UsageError
 from cartloader_image.intensity import Rescale, Side, Thresholds, find_thresholds
+from cartloader_image.layout import Layout
 from cartloader_image.params import PixelOptions
 
 
@@ -23,7 +24,7 @@ def rescaled(plane: NDArray[Any], *, alpha: bool = False, **options: Any) -> NDA
     colours = plane.shape[2] - alpha
     chosen = PixelOptions(**options)
     found = find_thresholds(plane.dtype, colours, chosen, lambda _, work: [work(plane)])
-    return Rescale(plane.dtype, colours, alpha, found, chosen)(plane)
+    return Rescale(plane.dtype, Layout(colours, alpha), found, chosen)(plane)
 
 
 def column(*values: float, dtype: Any = np.uint16) -> NDArray[Any]:
@@ -98,7 +99,7 @@ def test_thresholds_of_colours_are_pooled_and_alpha_does_not_count() -> None:
     plane[..., 1], plane[..., 3] = np.arange(100), 65535
     found = find_thresholds(plane.dtype, 3, PixelOptions(upper_thres_quantile=0.9), lambda _, work: [work(plane)])
     assert found.high.value == np.quantile(plane[..., :3], 0.9, method="inverted_cdf")
-    shown = Rescale(plane.dtype, 3, True, found, PixelOptions())(plane)
+    shown = Rescale(plane.dtype, Layout(3, alpha=True), found, PixelOptions())(plane)
     assert (shown[..., 3] == 255).all()
 
 
@@ -119,15 +120,19 @@ def test_transparency_never_darkens() -> None:
     ],
 )  # fmt: skip
 def test_colour_modes(colours: int, alpha: bool, options: dict[str, Any], mode: str) -> None:
-    rescale = Rescale(np.dtype("u1"), colours, alpha, Thresholds(Side(0, ""), Side(255, "")), PixelOptions(**options))
+    rescale = Rescale(
+        np.dtype("u1"), Layout(colours, alpha), Thresholds(Side(0, ""), Side(255, "")), PixelOptions(**options)
+    )
     assert rescale.mode == mode
-    assert rescale(noise((4, 5, colours + alpha))).shape == (4, 5, rescale.bands)
+    assert rescale(noise((4, 5, colours + alpha))).shape == (4, 5, rescale.layout.bands)
 
 
 @pytest.mark.parametrize(("dtype", "colours", "options"), [("u2", 1, {"transparent_below": 5}), ("u1", 3, {})])
 def test_common_blocks_are_converted_fast(dtype: str, colours: int, options: dict[str, Any]) -> None:
     plane = noise((1024, 1024, colours), dtype)
-    rescale = Rescale(plane.dtype, colours, False, Thresholds(Side(0, ""), Side(255, "")), PixelOptions(**options))
+    rescale = Rescale(
+        plane.dtype, Layout(colours, alpha=False), Thresholds(Side(0, ""), Side(255, "")), PixelOptions(**options)
+    )
     seconds = []
     for _ in range(5):
         started = time.perf_counter()

@@ -16,7 +16,7 @@ from support.rasters import noise, ome_xml, read_image, read_whole, with_source,
 
 from cartloader_image.action_params import Ome2PngParams, OutputPrefix
 from cartloader_image.errors import InputError, UsageError
-from cartloader_image.images.plane import full
+from cartloader_image.layout import full
 from cartloader_image.recipe import actions
 
 AFFINE = rasterio.Affine(1, 0, 1000, 0, -1, 2000)

@@ -10,9 +10,9 @@ from support.maps import write_ome
 from support.rasters import ArrayPlane, noise
 
 from cartloader_image.action_params import Ome2PngParams, OutputPrefix
-from cartloader_image.images.plane import Pixels
 from cartloader_image.images.spool import Spooled
 from cartloader_image.images.tiff_plane import TiffPlane
+from cartloader_image.layout import Pixels
 from cartloader_image.recipe import actions
 from cartloader_image.window import Window, windows
 

@@ -8,9 +8,10 @@ import numpy as np
 from tifffile import TiffPage
 
 from cartloader_image.errors import InputError
-from cartloader_image.images.plane import COPIES, Pixels
+from cartloader_image.images.plane import COPIES
 from cartloader_image.images.samples import BLOCK_BYTES, check_segment_size, codec_name
 from cartloader_image.images.tiff import Tiff
+from cartloader_image.layout import Pixels
 from cartloader_image.params import PixelOptions
 from cartloader_image.window import Window
 

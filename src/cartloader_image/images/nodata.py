@@ -12,7 +12,7 @@ from defusedxml import DefusedXmlException, ElementTree
 from numpy.typing import NDArray
 
 from cartloader_image.errors import UsageError
-from cartloader_image.images.plane import Pixels
+from cartloader_image.layout import Pixels
 
 NONE = "none"
 """What is asked for where nothing is to count as no data."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tifffile import TiffPage
 
 from cartloader_image.errors import InputError
-from cartloader_image.images.plane import Pixels, full
+from cartloader_image.layout import Pixels, full
 from cartloader_image.values import Rgb
 
 Converter = Callable[[Pixels], Pixels]

@@ -23,7 +23,8 @@ from cartloader_image.errors import InputError, reading
 from cartloader_image.images.chunks import Jpeg, Png
 from cartloader_image.images.nodata import NONE, aux_text, has_no_data, nodata_value
 from cartloader_image.images.photometric import ramp_of
-from cartloader_image.images.plane import COPIES, Pixels, hidden
+from cartloader_image.images.plane import COPIES, hidden
+from cartloader_image.layout import Layout, Pixels
 from cartloader_image.params import PixelOptions
 from cartloader_image.values import Rgb
 from cartloader_image.window import Window
@@ -130,23 +131,23 @@ class PicturePlane:
             if self.tint:
                 self._opacities, self._table = self._table[:, 3] if own_alpha else None, None
         self.dtype = np.dtype(np.uint8) if self._table is not None else stored
-        self.colours = 3 if self._table is not None else len(colour)
-        if self.colours not in {1, 3} or stored.kind not in "uif":
+        colours = 3 if self._table is not None else len(colour)
+        if colours not in {1, 3} or stored.kind not in "uif":
             raise InputError(f"{path}: has {dataset.count} bands of {stored}, of which no picture can be made")
-        self._key = np.array(key[: self.colours]) if key else None
+        self._key = np.array(key[:colours]) if key else None
         flags = dataset.mask_flag_enums[0]
         told = None if key or MaskFlags.nodata not in flags else dataset.nodata
         self._nodata = nodata_value(options.nodata, told, stored)
         other = MaskFlags.alpha in flags or MaskFlags.nodata in flags or MaskFlags.all_valid in flags
         self._has_mask = not other and options.nodata != NONE
         self.masked = self._nodata is not None or self._has_mask
-        self.alpha = own_alpha or self._key is not None or self.masked
+        self.layout = Layout(colours, own_alpha or self._key is not None or self.masked)
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window; from the top, as GDAL starts again at the first row for any other order."""
         with reading(self._path, "picture"):
             stored = self._bands(window)
-            colours = stored[..., : 1 if self._table is not None else self.colours]
+            colours = stored[..., : 1 if self._table is not None else self.layout.colours]
             pixels = stored
             if self._table is not None:
                 pixels = self._table[stored[..., 0]]
@@ -156,11 +157,11 @@ class PicturePlane:
             if self._opacities is not None:
                 pixels = np.concatenate([pixels, self._opacities[stored]], axis=-1)
             if self._key is not None:
-                pixels = hidden(pixels[..., : self.colours], self.colours, (colours == self._key).all(axis=-1))
+                pixels = hidden(pixels[..., : self.layout.colours], (colours == self._key).all(axis=-1))
             if self._nodata is not None:
-                pixels = hidden(pixels, self.colours, has_no_data(colours, self._nodata))
+                pixels = hidden(pixels, has_no_data(colours, self._nodata))
             if self._has_mask:
-                pixels = hidden(pixels, self.colours, self._masks.read_masks(1, window=window.ranges) == 0)
+                pixels = hidden(pixels, self._masks.read_masks(1, window=window.ranges) == 0)
             return pixels
 
     def _bands(self, window: Window) -> Pixels:

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cartloader_image.layout import Layout, Pixels, full
 from cartloader_image.values import Rgb
 from cartloader_image.window import Window
-
-Pixels = NDArray[Any]
-"""``(rows, columns, bands)``; with alpha, that is the last band."""
-
 
 COPIES = 3
 """Of a block: as it is decoded, as it is converted, and as 8-bit pixels on the way to the disk."""
 
 
 class Plane(Protocol):
-    """A picture of one (mono) or three (RGB) bands, and maybe alpha, read by windows in native byte order."""
+    """A picture that is read by windows, in native byte order."""
 
     height: int
     width: int
-    colours: int
-    """1 or 3."""
-    alpha: bool
+    layout: Layout
     dtype: np.dtype[Any]
     """bool, integer or float of at most 64 bits; alpha has the same type."""
     block: tuple[int, int]
@@ -43,21 +39,16 @@ class Plane(Protocol):
     """The colour in which the file shows a grey picture, unless another one is asked for."""
 
     def read(self, window: Window) -> Pixels:
-        """The pixels of a window inside the plane, ``(rows, columns, colours + alpha)``.
+        """The pixels of a window inside the plane, ``(rows, columns, bands)``.
 
         Raises:
             InputError: the file is damaged there.
         """
 
 
-def full(dtype: np.dtype[Any]) -> float:
-    """Full alpha in a type: the greatest integer, or 1."""
-    return int(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
-
-
-def hidden(pixels: Pixels, colours: int, nothing: NDArray[np.bool_]) -> Pixels:
+def hidden(pixels: Pixels, nothing: NDArray[np.bool_]) -> Pixels:
     """Pixels with alpha, which is 0 where ``nothing`` ``(rows, columns)`` says so; colours are kept."""
-    if pixels.shape[-1] == colours:
+    if not Layout.of(pixels.shape[-1]).alpha:
         alpha = np.full((*pixels.shape[:2], 1), full(pixels.dtype), pixels.dtype)
         pixels = np.concatenate([pixels, alpha], axis=-1)
     elif not pixels.flags.writeable:
@@ -74,13 +65,17 @@ class Masked:
     def __init__(self, plane: Plane, mask: Plane) -> None:
         self._plane, self._mask = plane, mask
         self.height, self.width, self.block = plane.height, plane.width, plane.block
-        self.colours, self.alpha, self.dtype, self.tint = plane.colours, True, plane.dtype, plane.tint
+        self.layout, self.dtype, self.tint = plane.layout.with_alpha, plane.dtype, plane.tint
         self.concurrent, self.copies = plane.concurrent and mask.concurrent, plane.copies + 1
         self.stored = False
 
     def read(self, window: Window) -> Pixels:
         """The pixels, transparent where the mask is 0."""
-        return hidden(self._plane.read(window), self.colours, self._mask.read(window)[..., 0] == 0)
+        return hidden(self._plane.read(window), self._mask.read(window)[..., 0] == 0)
+
+
+_ALIKE = (("size", "height", "width"), ("colour", "layout.colours"), ("transparency", "layout.alpha"))
+"""What planes must have in common to be projected, and the attributes that say it."""
 
 
 @dataclass
@@ -93,15 +88,15 @@ class Projected:
 
     def __post_init__(self) -> None:
         first = self.planes[0]
-        for name, what in (("height", "size"), ("width", "size"), ("colours", "colour"), ("alpha", "transparency")):
-            if any(getattr(plane, name) != getattr(first, name) for plane in self.planes):
+        for what, *facts in _ALIKE:
+            if len(set(map(attrgetter(*facts), self.planes))) > 1:
                 raise ValueError(
                     f"the planes of a projection differ in {what}; choose one with --z instead of --z-project"
                 )
         self.height, self.width = first.height, first.width
         self.tint = first.tint if all(plane.tint == first.tint for plane in self.planes) else None
         self.dtype = np.result_type(*(plane.dtype for plane in self.planes))
-        self.colours, self.alpha = first.colours, first.alpha
+        self.layout = first.layout
         self.masked = any(plane.masked for plane in self.planes)
         self.block, self.copies = first.block, first.copies + 1
         self.concurrent = all(plane.concurrent for plane in self.planes)
@@ -123,7 +118,7 @@ class Projected:
         if plane.dtype == self.dtype:
             return pixels
         result = pixels.astype(self.dtype)
-        if self.alpha:
+        if self.layout.alpha:
             share = pixels[..., -1] / full(plane.dtype)
             result[..., -1] = share * full(self.dtype) if self.dtype.kind == "f" else np.rint(share * full(self.dtype))
         return result

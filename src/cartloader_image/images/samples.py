@@ -13,8 +13,9 @@ from tifffile import COMPRESSION, TiffPage
 
 from cartloader_image.errors import InputError
 from cartloader_image.images.photometric import JPEG, JPEG_2000, MINISBLACK, SEPARATE
-from cartloader_image.images.plane import COPIES, Pixels
+from cartloader_image.images.plane import COPIES
 from cartloader_image.images.tiff import Tiff
+from cartloader_image.layout import Pixels
 from cartloader_image.params import PixelOptions
 from cartloader_image.window import Window
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cartloader_image.images.plane import COPIES, Pixels, Plane
+from cartloader_image.images.plane import COPIES, Plane
+from cartloader_image.layout import Pixels
 from cartloader_image.window import Window
 
 Values = NDArray[np.float64]
@@ -37,7 +38,7 @@ class Shrunk:
         self.plane = plane
         self.height = max(round(plane.height / factor), 1)
         self.width = max(round(plane.width / factor), 1)
-        self.colours, self.alpha, self.dtype = plane.colours, plane.alpha, plane.dtype
+        self.layout, self.dtype = plane.layout, plane.dtype
         self.concurrent, self.masked, self.tint = plane.concurrent, plane.masked, plane.tint
         columns = math.ceil(_SPAN / plane.block[1]) * plane.block[1]
         whole = columns >= plane.width
@@ -52,11 +53,11 @@ class Shrunk:
     @property
     def working_bytes(self) -> int:
         """Bytes that are held while a block is made, beside the block itself."""
-        bands, columns = self.colours + self.alpha, math.ceil(self.block[1] * self.plane.width / self.width)
+        bands, columns = self.layout.bands, math.ceil(self.block[1] * self.plane.width / self.width)
         wide = min(columns + self.plane.block[1], self.plane.width)
         read = wide * min(self._band, self.plane.height) * bands * self.dtype.itemsize
         # None of the plane's copies is as 8-bit pixels on the way to the disk.
-        weights = bands if self.dtype.kind == "f" else int(self.alpha)
+        weights = bands if self.dtype.kind == "f" else int(self.layout.alpha)
         values = 8 * (2 * _VALUES + max(columns * bands, _VALUES)) * (bands + weights) // bands
         return read * (self.plane.copies - 1) + values
 
@@ -65,7 +66,7 @@ class Shrunk:
         rows = _coverage(window.row0, window.row1, self.height, self.plane.height)
         columns = _coverage(window.column0, window.column1, self.width, self.plane.width)
         source = _FromTheTop(self.plane, self._band, rows.stop, (columns.start, columns.stop))
-        result = np.empty((*window.shape, self.colours + self.alpha), self.dtype)
+        result = np.empty((*window.shape, self.layout.bands), self.dtype)
         wide = (columns.stop - columns.start) * result.shape[2]
         step = max(min(int(_TALL / rows.factor), _VALUES // wide), 1)
         for first in range(0, len(result), step):
@@ -103,18 +104,18 @@ class Shrunk:
         if self.dtype.kind == "f":
             weight = np.isfinite(values).astype(np.float64)
             values[weight == 0] = 0
-        if self.alpha:
+        if self.layout.alpha:
             weight = values[..., -1:] * (1 if weight is None else weight[..., :-1].min(axis=-1, keepdims=True))
             values[..., :-1] *= weight
         return values if weight is None else np.concatenate([values, weight], axis=-1)
 
     def _finished(self, means: Values) -> Pixels:
         """The means of values without their weights, in the plane's type."""
-        mean, weight = np.split(means, [self.colours + self.alpha], axis=-1)
+        mean, weight = np.split(means, [self.layout.bands], axis=-1)
         if weight.shape[-1]:
-            colours = mean[..., : self.colours]
+            colours = mean[..., : self.layout.colours]
             np.divide(colours, weight, out=colours, where=weight > 0)
-            colours[np.broadcast_to(weight == 0, colours.shape)] = 0 if self.alpha else np.nan
+            colours[np.broadcast_to(weight == 0, colours.shape)] = 0 if self.layout.alpha else np.nan
         return (np.rint(mean) if self.dtype.kind in "iu" else mean).astype(self.dtype)
 
 

@@ -90,8 +90,7 @@ def open_source(params: RasterParams) -> Iterator[Source]:
 
 def describe(plane: Plane) -> str:
     """Size, type and bands of a plane for people."""
-    bands = {(1, False): "", (1, True): " grey + alpha", (3, False): " RGB", (3, True): " RGBA"}
-    return f"{plane.width:,} × {plane.height:,} {plane.dtype}{bands[plane.colours, plane.alpha]}"
+    return f"{plane.width:,} × {plane.height:,} {plane.dtype}{plane.layout.label}"
 
 
 def _shrunk(source: Source, factor: float) -> Source:

@@ -13,7 +13,8 @@ from typing import Self
 
 import numpy as np
 
-from cartloader_image.images.plane import Pixels, Plane
+from cartloader_image.images.plane import Plane
+from cartloader_image.layout import Pixels
 from cartloader_image.system.files import read_all, write_all
 from cartloader_image.window import Window
 
@@ -30,7 +31,7 @@ class Spooled:
         """``folder`` is where the file lies; None keeps the blocks in memory."""
         self._plane, self.copies = plane, plane.copies
         self.height, self.width, self.block = plane.height, plane.width, plane.block
-        self.colours, self.alpha, self.dtype = plane.colours, plane.alpha, plane.dtype
+        self.layout, self.dtype = plane.layout, plane.dtype
         self.concurrent, self.masked, self.tint = plane.concurrent, plane.masked, plane.tint
         self._grid = Window.of(plane.height, plane.width).cells(*plane.block)
         self._known: dict[int, Pixels | None] = {}
@@ -48,7 +49,7 @@ class Spooled:
         """
         cell = window.cells(*self.block)
         index = cell.row0 * self._grid.column1 + cell.column0
-        shape = (*window.shape, self.colours + self.alpha)
+        shape = (*window.shape, self.layout.bands)
         offset = index * math.prod(self.block) * shape[2] * self.dtype.itemsize
         if index in self._known:
             kept = self._known[index]

@@ -10,10 +10,11 @@ from cartloader_image.errors import InputError, UsageError, reading
 from cartloader_image.images.gdal_samples import GdalSamples
 from cartloader_image.images.nodata import NONE, has_no_data, nodata_value, told_beside
 from cartloader_image.images.photometric import scheme_of
-from cartloader_image.images.plane import Masked, Pixels, Plane, full, hidden
+from cartloader_image.images.plane import Masked, Plane, hidden
 from cartloader_image.images.samples import Samples, SegmentSamples, StoredSamples, decoder_of
 from cartloader_image.images.tiff import PlaneRef, Tiff, open_tiff
 from cartloader_image.intensity import needs_statistics
+from cartloader_image.layout import Layout, Pixels, full
 from cartloader_image.params import PixelOptions
 from cartloader_image.window import Window
 
@@ -75,7 +76,7 @@ class TiffPlane:
             self._samples = _samples(tiff, ref, page, options, None if scheme.needs_gdal else fill)
             self._nodata = nodata_value(options.nodata, told, np.dtype(page.dtype))
         self._counted = 1 if ref.sample is not None else scheme.stored_colours
-        self.colours, self.dtype, self.tint, self.notes = scheme.colours, scheme.dtype, scheme.tint, scheme.notes
+        self.dtype, self.tint, self.notes = scheme.dtype, scheme.tint, scheme.notes
         self.block, self.stored = self._samples.block, self._samples.stored
         self.concurrent, self.copies = self._samples.concurrent, self._samples.copies
         self._background = options.background if self._samples.leaves_out else None
@@ -85,7 +86,7 @@ class TiffPlane:
                 "--lower-thres-intensity and --upper-thres-intensity, or --background transparent"
             )
         self.masked = self._nodata is not None or self._background == "transparent"
-        self.alpha = scheme.alpha is not None or self.masked
+        self.layout = Layout(scheme.colours, scheme.alpha is not None or self.masked)
 
     def read(self, window: Window) -> Pixels:
         """The converted pixels of a window."""
@@ -95,7 +96,7 @@ class TiffPlane:
                 stored = stored[..., self._sample : self._sample + 1]
             pixels = self._convert(stored)
             if self._nodata is not None:
-                pixels = hidden(pixels, self.colours, has_no_data(stored[..., : self._counted], self._nodata))
+                pixels = hidden(pixels, has_no_data(stored[..., : self._counted], self._nodata))
             if self._background is not None and left_out is not None:
                 pixels = self._on_background(pixels, left_out)
             return pixels
@@ -103,12 +104,12 @@ class TiffPlane:
     def _on_background(self, pixels: Pixels, left_out: NDArray[np.bool_]) -> Pixels:
         """Pixels with what the file leaves out as it is asked for."""
         if self._background == "transparent":
-            return hidden(pixels, self.colours, left_out)
+            return hidden(pixels, left_out)
         pixels = pixels.copy()
         white = np.inf if self.dtype.kind == "f" else full(self.dtype)
         black = -np.inf if self.dtype.kind == "f" else np.iinfo(self.dtype).min
-        pixels[left_out, : self.colours] = white if self._background == "white" else black
-        pixels[left_out, self.colours :] = full(self.dtype)
+        pixels[left_out, : self.layout.colours] = white if self._background == "white" else black
+        pixels[left_out, self.layout.colours :] = full(self.dtype)
         return pixels
 
 

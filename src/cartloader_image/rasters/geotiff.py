@@ -20,6 +20,7 @@ from affine import Affine
 
 from cartloader_image.crs import crs_text, is_web_mercator, map_frame, short_name
 from cartloader_image.errors import BoundsError, InputError
+from cartloader_image.layout import Layout
 from cartloader_image.placing.placement import Placement
 from cartloader_image.rasters.store import TileStore, stored_bytes
 
@@ -61,12 +62,13 @@ def create_geotiff(
     size, tile_bytes = pixel_bytes(height, width, bands), TILE * TILE * bands
     tiles, big = size // tile_bytes, size > 4_000_000_000
     offset_type = "<u8" if big else "<u4"
+    layout = Layout.of(bands)
     tags: dict[int, Any] = {
         256: np.array([width], "<u4"),
         257: np.array([height], "<u4"),
         258: np.array([8] * bands, "<u2"),  # bits per sample
         259: np.array([1], "<u2"),  # no compression
-        262: np.array([1 if bands == 1 else 2], "<u2"),  # grey or RGB
+        262: np.array([1 if layout.colours == 1 else 2], "<u2"),  # grey or RGB
         _IMAGE_DESCRIPTION: json.dumps({"cartloader": origin}, sort_keys=True),
         277: np.array([bands], "<u2"),  # samples per pixel
         284: np.array([1], "<u2"),  # samples of a pixel lie together
@@ -75,7 +77,7 @@ def create_geotiff(
         323: np.array([TILE], "<u4"),
         _TILE_OFFSETS: np.arange(tiles).astype(offset_type) * tile_bytes,
         325: np.full(tiles, tile_bytes, "<u4"),
-        **({338: np.array([2], "<u2")} if bands == 4 else {}),  # the extra sample is straight alpha
+        **({338: np.array([2], "<u2")} if layout.alpha else {}),  # the extra sample is straight alpha
         _MODEL_TRANSFORMATION: np.array(matrix, "<f8"),
         **({_GEO_KEYS: np.array(_WEB_MERCATOR_KEYS, "<u2")} if is_web_mercator(placement.crs) else {}),
     }

@@ -22,10 +22,11 @@ from cartloader_image.action_params import (
 from cartloader_image.catalog import update as catalog
 from cartloader_image.catalog.assets import write_assets
 from cartloader_image.engines import gdal, native
-from cartloader_image.images.plane import Pixels, Plane
+from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source
 from cartloader_image.images.spool import Spooled
 from cartloader_image.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
+from cartloader_image.layout import Pixels
 from cartloader_image.placing.placement import Placement
 from cartloader_image.rasters.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp_digest
 from cartloader_image.rasters.png import Band, PngWriter, band_rows, deflate_band
@@ -127,12 +128,12 @@ def _convert(params: RasterParams, stage: Stage, report: Report, *, png: bool) -
             def over_blocks(stage: Stage, work: Callable[[Pixels], T]) -> Iterator[T]:
                 return _each(kept, lambda _, pixels: work(pixels), stage, report)
 
-            thresholds = find_thresholds(plane.dtype, plane.colours, params, over_blocks, masked=plane.masked)
-            rescale = Rescale(plane.dtype, plane.colours, plane.alpha, thresholds, params)
+            thresholds = find_thresholds(plane.dtype, plane.layout.colours, params, over_blocks, masked=plane.masked)
+            rescale = Rescale(plane.dtype, plane.layout, thresholds, params)
             told = thresholds.stored(source.stretch)
             origin = _origin(params, placement, told, rescale, plane) | {"notes": image.notes}
             store = files_open.enter_context(
-                create_geotiff(tif, plane.height, plane.width, rescale.bands, placement, origin)
+                create_geotiff(tif, plane.height, plane.width, rescale.layout.bands, placement, origin)
             )
 
             def convert(window: Window, pixels: Pixels) -> None:

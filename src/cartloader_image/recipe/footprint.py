@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image
 
 from cartloader_image.errors import UsageError
-from cartloader_image.images.plane import Pixels, Plane
+from cartloader_image.images.plane import Plane
 from cartloader_image.images.shrunk import Shrunk
 from cartloader_image.intensity import Rescale, find_thresholds, needs_statistics
+from cartloader_image.layout import Pixels
 from cartloader_image.params import PixelOptions, TileOptions
 from cartloader_image.rasters.png import BAND_BYTES, encode_png
 from cartloader_image.rasters.store import Bytes
@@ -76,7 +77,7 @@ def spooled_bytes(plane: Plane, options: PixelOptions) -> int:
 
 
 def _pixel_bytes(plane: Plane) -> int:
-    return (plane.colours + plane.alpha) * plane.dtype.itemsize
+    return plane.layout.bands * plane.dtype.itemsize
 
 
 def memory(plane: Plane, options: PixelOptions, bands: int, pyramid: Pyramid | None, *, gdal: bool, warps: bool) -> int:
@@ -132,13 +133,13 @@ class Looks:
         stored = list(_looked_at(plane))
         try:
             thresholds = find_thresholds(
-                plane.dtype, plane.colours, options, lambda _, work: map(work, stored), masked=plane.masked
+                plane.dtype, plane.layout.colours, options, lambda _, work: map(work, stored), masked=plane.masked
             )
         except UsageError:
             if not needs_statistics(plane.dtype, options):
                 raise
             return  # the whole plane may have a range where these pieces have none
-        rescale = Rescale(plane.dtype, plane.colours, plane.alpha, thresholds, options)
+        rescale = Rescale(plane.dtype, plane.layout, thresholds, options)
         self._pieces = [rescale(piece) for piece in stored]
 
     def png(self) -> Shares:

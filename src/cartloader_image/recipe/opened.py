@@ -18,8 +18,9 @@ import numpy as np
 from cartloader_image.action_params import Ome2PngParams, RasterParams
 from cartloader_image.errors import UsageError
 from cartloader_image.images import inputs, neighbours
-from cartloader_image.images.plane import Plane, full
+from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source, open_source
+from cartloader_image.layout import Layout, full
 from cartloader_image.placing.placement import Placement, place
 from cartloader_image.recipe.outputs import raster_files, refuse_to_overwrite
 
@@ -107,13 +108,12 @@ def _state(params: RasterParams) -> list[tuple[object, ...]]:
 
 def _check_layout(plane: Plane, params: RasterParams) -> None:
     """Hold the user's claims against what the file has."""
-    bands = {(1, False): "mono", (1, True): "grey with alpha", (3, False): "RGB", (3, True): "RGBA"}
-    found = bands[plane.colours, plane.alpha]
-    if params.mono and (plane.colours, plane.alpha) != (1, False):
+    layout, found = plane.layout, plane.layout.name
+    if params.mono and layout != Layout(1, alpha=False):
         raise UsageError(f"--mono: {params.in_img} is {found}; leave --mono out")
-    if params.rgba and (plane.colours, plane.alpha) != (3, True):
+    if params.rgba and layout != Layout(3, alpha=True):
         raise UsageError(f"--rgba: {params.in_img} is {found}; leave --rgba out")
-    if params.colorize and plane.colours != 1:
+    if params.colorize and layout.colours != 1:
         raise UsageError(f"--colorize is for mono images; {params.in_img} is {found}; leave --colorize out")
-    if params.alpha and plane.colours != 1:
+    if params.alpha and layout.colours != 1:
         raise UsageError(f"--alpha {params.alpha} is for mono images; {params.in_img} is {found}; leave --alpha out")

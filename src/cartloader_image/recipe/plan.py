@@ -27,7 +27,7 @@ from cartloader_image.engines.common import plan as plan_tiles
 from cartloader_image.engines.toolbox import toolbox
 from cartloader_image.errors import BoundsError, DiskError, InputError, UsageError
 from cartloader_image.images import inputs, is_tiff
-from cartloader_image.intensity import rescaled_bands
+from cartloader_image.intensity import rescaled
 from cartloader_image.options import option
 from cartloader_image.params import PlaneOptions
 from cartloader_image.placing.placement import Placement
@@ -198,7 +198,7 @@ def _plan(
     source, placement, shown = image.source, image.placement, suited(params, image.source)
     plane, size = source.plane, (source.plane.height, source.plane.width)
     looks = Looks(plane, shown) if look else None
-    bands = rescaled_bands(plane.colours, plane.alpha, shown)
+    bands = rescaled(plane.layout, shown).bands
     first, first_disk = _first_step(params, size, bands, looks.png() if looks else usual_shares("png"))
     tiling = _tiling(job, size, bands, placement, looks, shown.colorize) if job.options.png2pmtiles else None
     tif, spool = pixel_bytes(*size, bands), 0 if params.high_memory else spooled_bytes(plane, shown)

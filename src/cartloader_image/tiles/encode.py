@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 from pmtiles.tile import TileType
 
+from cartloader_image.layout import Layout
 from cartloader_image.rasters.png import encode_png
 from cartloader_image.rasters.store import Bytes, Shown
 from cartloader_image.values import Rgb
@@ -81,7 +82,7 @@ def _webp_lossy(quality: int | None, _beyond: int) -> Encode:
 
 def _jpeg(quality: int | None, beyond: int) -> Encode:
     def encode(pixels: Bytes) -> bytes:
-        if pixels.shape[2] in {2, 4}:  # JPEG has no alpha
+        if Layout.of(pixels.shape[2]).alpha:  # JPEG has none
             alpha = pixels[..., -1:].astype(np.uint16)
             pixels = ((pixels[..., :-1] * alpha + beyond * (255 - alpha) + 127) // 255).astype(np.uint8)
         buffer = BytesIO()

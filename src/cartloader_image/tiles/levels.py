@@ -1,8 +1,8 @@
 """The picture at one zoom, read by windows of level pixels: resampled from the GeoTIFF, or kept from the zoom before.
 
-Two layouts of pixels. An *opaque* picture (1 or 3 bands) goes on beyond its edge with the pixels of the edge, and where
-it ends is kept apart (`cartloader_image.tiles.coverage`): colours at the edge stay clean at every zoom. A picture with
-alpha (2 or 4 bands) is premultiplied and 0 beyond its edge.
+Two kinds of pixels. An *opaque* picture goes on beyond its edge with the pixels of the edge, and where it ends is kept
+apart (`cartloader_image.tiles.coverage`): colours at the edge stay clean at every zoom. A picture with alpha is
+premultiplied and 0 beyond its edge.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from affine import Affine
 from PIL import Image
 
 from cartloader_image.crs import is_web_mercator
+from cartloader_image.layout import Layout
 from cartloader_image.placing.orientation import Orientation
 from cartloader_image.rasters.geotiff import Placed
 from cartloader_image.rasters.store import Bytes, Shown, TileStore
@@ -53,10 +54,10 @@ _WARP_TOLERANCE = 1e-6
 class Level(Protocol):
     """One zoom of the picture."""
 
-    bands: int
+    layout: Layout
 
     def read(self, window: Window) -> Bytes:
-        """Level pixels of any window that touches the picture, in one of the two layouts."""
+        """Level pixels of any window that touches the picture, of one of the two kinds."""
 
 
 def to_image(pixels: Bytes) -> Image.Image:
@@ -178,7 +179,7 @@ class Resampled:
         self._store, self._kernel = store, kernel
         # Bands that are alike stay alike: one of them is enough until the tiles are encoded.
         self._chosen = primary and [primary.index(True), *range(3, store.bands)]
-        self.bands = len(self._chosen) if self._chosen else store.bands
+        self.layout = Layout.of(len(self._chosen) if self._chosen else store.bands)
         transposed = affine.a == 0
         across, down = (affine.b, affine.d) if transposed else (affine.a, affine.e)
         self._view = Orientation(transposed, mirror_columns=across < 0, mirror_rows=down > 0)
@@ -192,7 +193,7 @@ class Resampled:
     def read(self, window: Window) -> Bytes:
         """Resample what a window shows; one pass of Pillow's separable kernel."""
         pixels = self._nearest(window) if self._kernel == "near" else self._resized(window)
-        if self.bands in {2, 4}:
+        if self.layout.alpha:
             clip(pixels, window, self._extent)
         return pixels
 
@@ -206,7 +207,7 @@ class Resampled:
         down, across = (math.ceil(_RADII[kernel] * max(scale, 1)) + 1 for scale in self._scale)
         needed = Window(math.floor(top), math.ceil(bottom), math.floor(left), math.ceil(right)).grown(down, across)
         region = (top - needed.row0, bottom - needed.row0, left - needed.column0, right - needed.column0)
-        return resized(self._picture(needed), window.shape, kernel, region, mend=self.bands in {2, 4})
+        return resized(self._picture(needed), window.shape, kernel, region, mend=self.layout.alpha)
 
     def _nearest(self, window: Window) -> Bytes:
         """The picture pixel that holds each level pixel's centre."""
@@ -224,7 +225,7 @@ class Resampled:
         if self._chosen:
             stored = np.stack([stored[..., band] for band in self._chosen], axis=-1)
         picture = self._view.view(stored)
-        if self.bands in {2, 4}:
+        if self.layout.alpha:
             picture = premultiplied(picture)
         return padded(picture, inside, window, edge=True)
 
@@ -270,8 +271,8 @@ class Warped:
         self._extent, size = pyramid.extent(pyramid.base_zoom), resolution(pyramid.base_zoom, pyramid.tile)
         left, top = self._extent.column0 * size - HALF_MAP, HALF_MAP - self._extent.row0 * size
         self._transform = rasterio.Affine(size, 0, left, 0, -size, top)
-        self.bands = {1: 2, 3: 4, 4: 4}[placed.store.bands]
-        self._alpha_is_new = placed.store.bands != 4
+        stored = Layout.of(placed.store.bands)
+        self.layout, self._alpha_is_new = stored.with_alpha, not stored.alpha
         self._thread = threading.local()  # a GDAL dataset belongs to one thread
 
     def read(self, window: Window) -> Bytes:
@@ -306,13 +307,13 @@ class Kept:
     def __init__(self, store: TileStore, kept: Window, extent: Window) -> None:
         """``kept`` is the window of level pixels that the store holds, ``extent`` the picture's at that zoom."""
         self._store, self._kept, self._extent = store, kept, extent
-        self.bands = store.bands
+        self.layout = Layout.of(store.bands)
 
     def read(self, window: Window) -> Bytes:
         """The pixels as they were kept."""
         inside = window.clamped(self._extent)
         stored = self._store.read(inside.relative_to(self._kept))
-        return padded(stored, inside, window, edge=self.bands in {1, 3})
+        return padded(stored, inside, window, edge=not self.layout.alpha)
 
 
 def resamples(affine: Affine, crs: str, kernel: str) -> bool:

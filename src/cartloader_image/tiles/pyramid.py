@@ -96,7 +96,7 @@ class Cutter:
     ) -> None:
         self._base, self._pyramid, self._encode, self._scratch = base, pyramid, encode, scratch
         self._threads, self._nearest = threads, nearest
-        self._opaque = base.bands in {1, 3}
+        self._opaque = not base.layout.alpha
         self._coverage = Coverage(pyramid, nearest=nearest)
 
     def tiles(self) -> Iterator[Tile | None]:
@@ -115,7 +115,7 @@ class Cutter:
             for part in passes(self._pyramid):
                 store, below = None, part.bottom - 1
                 if below >= self._pyramid.min_zoom:
-                    store = stack.enter_context(self._keep(below, level.bands))
+                    store = stack.enter_context(self._keep(below, level.layout.bands))
                 yield from self._pass(part, level, store)
                 if store is not None:
                     level = Kept(store, kept_window(self._pyramid, below), self._pyramid.extent(below))
