@@ -13,7 +13,8 @@ import tifffile
 from support.rasters import NAMESPACE, noise, ome_xml, params_for, read_image, with_source, write_pages
 
 from cartloader_image.errors import CartloaderError, MetadataError, UsageError
-from cartloader_image.images.ome import PageShape, read_ome
+from cartloader_image.images.ome import read_ome
+from cartloader_image.images.ome_planes import PageShape
 from cartloader_image.images.source import open_source
 from cartloader_image.placing.placement import place
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import tifffile
 from defusedxml import DefusedXmlException, ElementTree, EntitiesForbidden
 
 from cartloader_image.errors import MetadataError
 from cartloader_image.images.kinds import TIFF
-from cartloader_image.images.ome_planes import Block, OmePlane, Share, attribute, in_turn, same_name
+from cartloader_image.images.ome_planes import Block, OmePlane, ShapeOf, Share, attribute, in_turn, same_name
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element  # the type only; parsing is defusedxml's
@@ -38,15 +38,6 @@ _SHOWN = 80
 """Characters of a text of the file that a sentence quotes at most."""
 _MARKS = "\ufeff\xef\xbb\xbf"
 """A byte order mark, as a character and as the bytes of UTF-8 read as Latin-1."""
-
-
-class PageShape(NamedTuple):
-    """What a page of the file is."""
-
-    height: int
-    width: int
-    samples: int
-    """Samples per pixel."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +79,7 @@ def is_ome(description: str) -> bool:
     return re.match(r"\s*<(\?xml|!--|(\w+:)?OME\b)", description.lstrip(_MARKS)) is not None and "OME>" in description
 
 
-def read_ome(xml: str, path: Path, pages: int, shape_of: Callable[[int], PageShape]) -> Ome:
+def read_ome(xml: str, path: Path, pages: int, shape_of: ShapeOf) -> Ome:
     """The images that an OME-XML block describes and that have planes in this file.
 
     ``path`` is the TIFF that carries ``xml``, ``pages`` its number of top-level pages, and ``shape_of`` looks at one.
@@ -209,7 +200,7 @@ class _Reader:
     path: Path
     own_id: str
     pages: int
-    shape_of: Callable[[int], PageShape]
+    shape_of: ShapeOf
 
     def read(self, root: Element) -> Ome:
         """All images with planes here, and how their planes were told apart."""

@@ -13,14 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
-
-if TYPE_CHECKING:
-    from cartloader_image.images.ome import PageShape
-
-    ShapeOf = Callable[[int], PageShape]
-
 
 _RENAMED = (
     "no UUID or FileName of its OME-XML is this file's, which was renamed or copied; its pages are taken as they come, "
@@ -28,6 +22,19 @@ _RENAMED = (
 )
 _BY_NAME = "its FileName says which plane it holds, as its UUIDs contradict one another"
 _TOO_FEW = "its OME-XML speaks of more pages than it has; which channel each is cannot be told"
+
+
+class PageShape(NamedTuple):
+    """What a page of the file is."""
+
+    height: int
+    width: int
+    samples: int
+    """Samples per pixel."""
+
+
+ShapeOf = Callable[[int], PageShape]
+"""Looks at a page of the file."""
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ import tifffile
 from tifffile import TiffPage
 
 from cartloader_image.errors import CartloaderError, InputError, reading
-from cartloader_image.images.ome import Ome, OmeImage, PageShape, is_ome, named_in, read_ome
+from cartloader_image.images.ome import Ome, OmeImage, is_ome, named_in, read_ome
 from cartloader_image.images.ome_levels import further_levels
+from cartloader_image.images.ome_planes import PageShape
 from cartloader_image.images.pages import check_chain, mended, page_at, size_of
 from cartloader_image.images.photometric import scheme_of
 
