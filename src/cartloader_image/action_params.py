@@ -32,6 +32,16 @@ class OutputPrefix(Options):
         """The output file with this suffix, such as ``.pmtiles``."""
         return self.out_dir / f"{self.img_id}{suffix}"
 
+    def raster_files(self, *, png: bool) -> tuple[Path, ...]:
+        """The files of the first action, the GeoTIFF first."""
+        beside = (".transform.png", ".transform.bounds.csv", ".transform.color.csv") if png else ()
+        return tuple(self.path(suffix) for suffix in (".geotif.tif", *beside))
+
+    @property
+    def asset_files(self) -> tuple[Path, ...]:
+        """The asset JSON under its two names: pipelines look for either."""
+        return self.path(".json"), self.path("_assets.json")
+
 
 class RasterParams(Complete, PlacementOptions, PixelOptions, OrientationOptions):
     """An image → a placed 8-bit GeoTIFF."""

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from cartloader_image.action_params import OutputPrefix
-from cartloader_image.recipe.outputs import asset_files
 from cartloader_image.system.files import write_whole
 
 
@@ -19,7 +18,6 @@ def write_assets(out: OutputPrefix) -> tuple[Path, ...]:
         OSError: a file cannot be written.
     """
     archive = out.out_dir.resolve() / out.path(".pmtiles").name
-    files = asset_files(out)
-    for file in files:
+    for file in out.asset_files:
         write_whole(file, json.dumps({out.img_id: str(archive)}, indent=2) + "\n")
-    return files
+    return out.asset_files

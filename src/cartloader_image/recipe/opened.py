@@ -22,7 +22,7 @@ from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source, open_source
 from cartloader_image.layout import Layout, full
 from cartloader_image.placing.placement import Placement, place
-from cartloader_image.recipe.outputs import raster_files, refuse_to_overwrite
+from cartloader_image.recipe.outputs import refuse_to_overwrite
 
 ParamsT = TypeVar("ParamsT", bound=RasterParams)
 
@@ -71,7 +71,7 @@ def opened(params: RasterParams) -> Iterator[OpenImage]:
     state = _state(params)
     with open_source(params) as source:
         png = isinstance(params, Ome2PngParams) and params.png
-        refuse_to_overwrite(inputs(params), raster_files(params.out, png=png))
+        refuse_to_overwrite(inputs(params), params.out.raster_files(png=png))
         _check_layout(source.plane, params)
         image = OpenImage(source, place(source, params), params, state)
         token = _held.set(image)

@@ -8,30 +8,18 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from cartloader_image.action_params import OutputPrefix
 from cartloader_image.errors import UsageError
 from cartloader_image.options import option
 from cartloader_image.recipe.job import ImageJob
-
-
-def raster_files(out: OutputPrefix, *, png: bool) -> tuple[Path, ...]:
-    """The files of the first action, the GeoTIFF first."""
-    beside = (".transform.png", ".transform.bounds.csv", ".transform.color.csv") if png else ()
-    return tuple(out.path(suffix) for suffix in (".geotif.tif", *beside))
-
-
-def asset_files(out: OutputPrefix) -> tuple[Path, ...]:
-    """The asset JSON under its two names: pipelines look for either."""
-    return out.path(".json"), out.path("_assets.json")
 
 
 def files_of(job: ImageJob) -> list[Path]:
     """All files under the id of an image that its import writes."""
     options, files = job.options, list[Path]()
     if options.reads_the_image:
-        files += raster_files(job.out, png=options.ome2png)
+        files += job.out.raster_files(png=options.ome2png)
     if options.png2pmtiles:
-        files += [job.out.path(".pmtiles"), *asset_files(job.out)]
+        files += [job.out.path(".pmtiles"), *job.out.asset_files]
         if options.chosen_engine == "gdal":
             files.append(job.out.path(".pmtiles.mbtiles"))
     if options.update_catalog:

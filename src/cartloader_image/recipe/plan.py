@@ -45,7 +45,6 @@ from cartloader_image.recipe.footprint import (
 )
 from cartloader_image.recipe.job import ImageJob
 from cartloader_image.recipe.opened import OpenImage, opened, suited
-from cartloader_image.recipe.outputs import asset_files, raster_files
 from cartloader_image.report import Report, quiet
 from cartloader_image.system.tools import ToolCall
 from cartloader_image.tiles.encode import primary_colour
@@ -248,7 +247,7 @@ def _tiling(
     shares = looks.tiles(cut, pyramid, size) if looks else usual_shares(cut.tile_format)
     pixels = sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms)
     archive, scratch = Range.of(bands * pixels, shares, pyramid.tile_count()), kept_pixels(pyramid) * bands
-    files = ((job.out.path(".pmtiles"), archive), *((file, None) for file in asset_files(job.out)))
+    files = ((job.out.path(".pmtiles"), archive), *((file, None) for file in job.out.asset_files))
     if cut.chosen_engine == "gdal":
         # A missing tool is told before the picture is decoded.
         tools = toolbox(cut)
@@ -284,7 +283,7 @@ def _first_step(params: FirstParams, size: tuple[int, int], bands: int, png_shar
     with_png = isinstance(params, Ome2PngParams) and params.png
     tif = Range.of(pixel_bytes(*size, bands))
     png = Range.of(math.prod(size) * bands, png_shares) if with_png else _NOTHING
-    files = tuple(zip(raster_files(params.out, png=with_png), (tif, png, None, None), strict=False))
+    files = tuple(zip(params.out.raster_files(png=with_png), (tif, png, None, None), strict=False))
     reads = tuple(inputs(params))
     if isinstance(params, Ome2PngParams):
         return Step(actions.ome2png, _RASTER, params, reads, files), tif + png
