@@ -9,8 +9,7 @@ from pathlib import Path
 
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix
 from cartloader_image.crs import short_name
-from cartloader_image.images import is_tiff
-from cartloader_image.images.kinds import PLAIN, beginning
+from cartloader_image.images.kinds import PLAIN, beginning, is_tiff
 from cartloader_image.images.ome import is_ome
 from cartloader_image.images.source import Source, describe, open_source
 from cartloader_image.images.tiff import open_tiff

@@ -27,7 +27,7 @@ from cartloader_image import ALGORITHM, __version__
 from cartloader_image.action_params import OutputPrefix, Png2PmtilesParams, RasterParams
 from cartloader_image.engines.toolbox import toolbox
 from cartloader_image.errors import StoppedError
-from cartloader_image.images import inputs
+from cartloader_image.images.beside import inputs
 from cartloader_image.params import TOOLS
 from cartloader_image.report import Report, quiet, waiting
 from cartloader_image.results import Made

@@ -16,7 +16,7 @@ from support.walk import walk
 from support.writers import WRITERS
 
 from cartloader_image.errors import CartloaderError
-from cartloader_image.images import is_tiff
+from cartloader_image.images.kinds import is_tiff
 from cartloader_image.layout import Pixels
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"

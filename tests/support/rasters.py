@@ -11,7 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix
-from cartloader_image.images import is_tiff
+from cartloader_image.images.kinds import is_tiff
 from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source, open_source
 from cartloader_image.layout import Layout, Pixels

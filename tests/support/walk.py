@@ -28,7 +28,7 @@ from typing import Any
 
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams
 from cartloader_image.errors import CartloaderError
-from cartloader_image.images import is_tiff
+from cartloader_image.images.kinds import is_tiff
 from cartloader_image.images.source import open_source
 from cartloader_image.placing.placement import place
 from cartloader_image.window import windows

@@ -24,8 +24,8 @@ from support.rasters import params_for
 
 from cartloader_image.action_params import GeoreferenceParams, OutputPrefix
 from cartloader_image.errors import CartloaderError, InputError
-from cartloader_image.images import companions, is_tiff, world_files
-from cartloader_image.images.kinds import beginning, kind_of
+from cartloader_image.images.beside import companions, world_files
+from cartloader_image.images.kinds import beginning, is_tiff, kind_of
 from cartloader_image.images.source import open_source
 
 PICTURE = encoded(np.zeros((4, 4), np.uint8))

@@ -23,7 +23,7 @@ from cartloader_flows.cli.options import ActionCommand, PictureCommand, PlaneCom
 from cartloader_flows.cli.parser import Parser
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
 from cartloader_image.errors import UsageError
-from cartloader_image.images import inputs
+from cartloader_image.images.beside import inputs
 from cartloader_image.options import Options
 from cartloader_image.params import ImportOptions
 from cartloader_image.recipe.job import single_job

@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
-from support.rasters import noise, ome_xml, read_image, read_whole, with_source, write_pages
+from support.rasters import noise, ome_xml, params_for, read_image, read_whole, with_source, write_pages
 
 from cartloader_image.action_params import Ome2PngParams, OutputPrefix
 from cartloader_image.errors import InputError, UsageError
@@ -219,8 +219,11 @@ def test_background(tmp_path: Path, dtype: str, white: float, bands: int) -> Non
         return found
 
     if dtype != "u1":
-        with pytest.raises(UsageError, match=r"--background white: what .* leaves out would count in its quantiles"):
-            with_source(path, lambda source: source.plane, background="white")
+        with (
+            pytest.raises(UsageError, match=r"--background white: what .* leaves out would count in its quantiles"),
+            actions.opened(params_for(path, background="white")),
+        ):
+            pass
 
     np.testing.assert_array_equal(read(), np.where(left_out[..., None], 0, picture))
     np.testing.assert_array_equal(read(background="white"), np.where(left_out[..., None], white, picture))

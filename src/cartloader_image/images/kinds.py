@@ -101,6 +101,15 @@ _SPECIAL = (
 _ADDRESS = re.compile(r"(?:^|/)((?:https?|s3|gs|az|abfs|ftp|sftp|file|doi|omero)):/+(.*)", re.IGNORECASE)
 
 
+def is_tiff(path: Path) -> bool:
+    """Whether the file starts as a TIFF or BigTIFF does, whatever its name says.
+
+    Raises:
+        InputError: the file cannot be read, or is of a kind that is known not to be.
+    """
+    return beginning(path).startswith(TIFF)
+
+
 def beginning(path: Path) -> bytes:
     """The first bytes of a file that is no known kind of those that cannot be read.
 

@@ -12,6 +12,7 @@ from defusedxml import DefusedXmlException, ElementTree
 from numpy.typing import NDArray
 
 from cartloader_image.errors import UsageError
+from cartloader_image.images.beside import aux_file
 from cartloader_image.layout import Pixels
 
 NONE = "none"
@@ -71,9 +72,9 @@ def told_beside(path: Path) -> str | None:
 
 def aux_text(path: Path, element: str) -> str | None:
     """The text of an element of the file that GDAL keeps beside a picture; None where there is none."""
-    aux = path.with_name(f"{path.name}.aux.xml")
+    aux = aux_file(path)
     try:
-        told: str | None = ElementTree.parse(aux).findtext(element) if aux.is_file() else None
+        told: str | None = ElementTree.parse(aux).findtext(element) if aux else None
     except (ElementTree.ParseError, DefusedXmlException, OSError, ValueError, RecursionError):
         return None
     return told

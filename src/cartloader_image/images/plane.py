@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Protocol
@@ -57,23 +58,6 @@ def hidden(pixels: Pixels, nothing: NDArray[np.bool_]) -> Pixels:
     return pixels
 
 
-class Masked:
-    """A plane that holds data only where another one of its size is not 0."""
-
-    masked = True
-
-    def __init__(self, plane: Plane, mask: Plane) -> None:
-        self._plane, self._mask = plane, mask
-        self.height, self.width, self.block = plane.height, plane.width, plane.block
-        self.layout, self.dtype, self.tint = plane.layout.with_alpha, plane.dtype, plane.tint
-        self.concurrent, self.copies = plane.concurrent and mask.concurrent, plane.copies + 1
-        self.stored = False
-
-    def read(self, window: Window) -> Pixels:
-        """The pixels, transparent where the mask is 0."""
-        return hidden(self._plane.read(window), self._mask.read(window)[..., 0] == 0)
-
-
 _ALIKE = (("size", "height", "width"), ("colour", "layout.colours"), ("transparency", "layout.alpha"))
 """What planes must have in common to be projected, and the attributes that say it."""
 
@@ -84,7 +68,7 @@ class Projected:
 
     stored, copies = False, COPIES
 
-    planes: list[Plane]
+    planes: Sequence[Plane]
 
     def __post_init__(self) -> None:
         first = self.planes[0]

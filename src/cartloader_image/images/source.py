@@ -12,8 +12,9 @@ from tifffile import TiffPage
 
 from cartloader_image.action_params import Ome2PngParams, RasterParams
 from cartloader_image.errors import InputError, UsageError
-from cartloader_image.images import is_tiff, world_files
+from cartloader_image.images.beside import aux_file, world_files
 from cartloader_image.images.calibration import detectable
+from cartloader_image.images.kinds import is_tiff
 from cartloader_image.images.ome import OmeImage
 from cartloader_image.images.photometric import scheme_of
 from cartloader_image.images.plane import Plane, Projected
@@ -56,6 +57,8 @@ class Source:
     """µm per pixel that are only believed when asked to, and where they stand."""
     notes: tuple[str, ...] = ()
     """What was guessed or mended to read the file, in sentences that name no path."""
+    paints: bool = False
+    """Whether pixels that the file leaves out are white or black, as asked for."""
 
 
 @contextmanager
@@ -113,9 +116,9 @@ def _tiff_source(tiff: Tiff, params: RasterParams) -> Source:
     if params.level >= levels:
         sizes = ", ".join(f"{n} ({p.imagewidth:,} × {p.imagelength:,})" for n, p in enumerate(chosen[0].levels))
         raise _out_of_range(tiff, "--level", params.level, "levels", sizes)
-    planes: list[Plane] = [open_plane(tiff, ref, params.level, params) for ref in chosen]
+    planes = [open_plane(tiff, ref, params.level, params) for ref in chosen]
     try:
-        plane = planes[0] if len(planes) == 1 else Projected(planes)
+        plane: Plane = planes[0] if len(planes) == 1 else Projected(planes)
     except ValueError as error:
         raise InputError(f"{tiff.path}: {error}") from None
     finest = chosen[0].levels[0]
@@ -129,6 +132,7 @@ def _tiff_source(tiff: Tiff, params: RasterParams) -> Source:
         **{"detectable": detectable(tiff.first.description, finest, params.series)}
         | _told_by_ome(tiff, series, chosen, finest),
         notes=tuple(dict.fromkeys([*tiff.notes, *scheme.notes])),
+        paints=any(plane.paints for plane in planes),
     )
 
 
@@ -247,7 +251,7 @@ def _out_of_range(tiff: Tiff, name: str, value: int, what: str, there: str) -> U
 def _georeference(tiff: Tiff, page: TiffPage) -> tuple[Affine, str | None] | None:
     """What GDAL finds in a page, or beside the file; keys that name no reference name none, whatever it makes of it."""
     tagged = bool(_GEOTIFF_TAGS & {tag.code for tag in page.tags})
-    aux = tiff.path.with_name(f"{tiff.path.name}.aux.xml").is_file()
+    aux = aux_file(tiff.path)
     if not (tagged or aux or world_files(tiff.path)):
         return None
     from cartloader_image.images.picture import georeference_of, open_dataset  # noqa: PLC0415  (0.3 s)

@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import TiffPage
 
-from cartloader_image.errors import InputError, UsageError, reading
+from cartloader_image.errors import InputError, reading
+from cartloader_image.images.beside import mask_file
 from cartloader_image.images.gdal_samples import GdalSamples
 from cartloader_image.images.nodata import NONE, has_no_data, nodata_value, told_beside
 from cartloader_image.images.photometric import scheme_of
-from cartloader_image.images.plane import Masked, Plane, hidden
+from cartloader_image.images.plane import hidden
 from cartloader_image.images.samples import Samples, SegmentSamples, StoredSamples, decoder_of
 from cartloader_image.images.tiff import PlaneRef, Tiff, open_tiff
-from cartloader_image.intensity import needs_statistics
 from cartloader_image.layout import Layout, Pixels, full
 from cartloader_image.params import PixelOptions
 from cartloader_image.window import Window
@@ -22,7 +22,7 @@ _NODATA = 42113
 """GDAL's tag."""
 
 
-def open_plane(tiff: Tiff, ref: PlaneRef, level: int, options: PixelOptions) -> Plane:
+def open_plane(tiff: Tiff, ref: PlaneRef, level: int, options: PixelOptions) -> TiffPlane | Masked:
     """A plane at one level, with the mask that the file or one beside it has for it.
 
     Raises:
@@ -32,10 +32,10 @@ def open_plane(tiff: Tiff, ref: PlaneRef, level: int, options: PixelOptions) -> 
     plane = TiffPlane(tiff, ref, level, options)
     if options.nodata == NONE:
         return plane
-    mask, beside = tiff.mask_of(ref.levels[level]), tiff.path.with_name(f"{tiff.path.name}.msk")
+    mask, beside = tiff.mask_of(ref.levels[level]), mask_file(tiff.path)
     if mask is not None:
         return Masked(plane, _mask_plane(tiff, mask))
-    if not beside.is_file():
+    if not beside:
         return plane
     masks = tiff.opened.enter_context(open_tiff(beside))
     pages = [page for series in masks.series for page in series.planes[0].levels]
@@ -80,11 +80,7 @@ class TiffPlane:
         self.block, self.stored = self._samples.block, self._samples.stored
         self.concurrent, self.copies = self._samples.concurrent, self._samples.copies
         self._background = options.background if self._samples.leaves_out else None
-        if self._background in {"white", "black"} and needs_statistics(self.dtype, options):
-            raise UsageError(
-                f"--background {self._background}: what {tiff.path} leaves out would count in its quantiles; give "
-                "--lower-thres-intensity and --upper-thres-intensity, or --background transparent"
-            )
+        self.paints = self._background in {"white", "black"}
         self.masked = self._nodata is not None or self._background == "transparent"
         self.layout = Layout(scheme.colours, scheme.alpha is not None or self.masked)
 
@@ -111,6 +107,23 @@ class TiffPlane:
         pixels[left_out, : self.layout.colours] = white if self._background == "white" else black
         pixels[left_out, self.layout.colours :] = full(self.dtype)
         return pixels
+
+
+class Masked:
+    """A plane that holds data only where another one of its size is not 0."""
+
+    masked, stored = True, False
+
+    def __init__(self, plane: TiffPlane, mask: TiffPlane) -> None:
+        self._plane, self._mask = plane, mask
+        self.height, self.width, self.block = plane.height, plane.width, plane.block
+        self.layout, self.dtype, self.tint = plane.layout.with_alpha, plane.dtype, plane.tint
+        self.concurrent, self.copies = plane.concurrent and mask.concurrent, plane.copies + 1
+        self.paints = plane.paints
+
+    def read(self, window: Window) -> Pixels:
+        """The pixels, transparent where the mask is 0."""
+        return hidden(self._plane.read(window), self._mask.read(window)[..., 0] == 0)
 
 
 def _samples(tiff: Tiff, ref: PlaneRef, page: TiffPage, options: PixelOptions, fill: float | None) -> Samples:

@@ -12,7 +12,7 @@ from affine import Affine
 from cartloader_image.action_params import RasterParams
 from cartloader_image.crs import WEB_MERCATOR, crs_name, is_in_degrees, map_frame
 from cartloader_image.errors import BoundsError, MetadataError, UsageError
-from cartloader_image.images import world_files
+from cartloader_image.images.beside import aux_file, world_files
 from cartloader_image.images.source import Source
 from cartloader_image.params import OrientationOptions, PlacementOptions
 from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
@@ -211,8 +211,7 @@ def check_world_files(path: Path) -> None:
 
 def _georeference_files(path: Path) -> str:
     """What says where an image lies: the image itself, or the files beside it."""
-    aux = path.parent / f"{path.name}.aux.xml"
-    beside = [file.name for file in (*world_files(path), *([aux] if aux.is_file() else []))]
+    beside = [file.name for file in (*world_files(path), aux_file(path)) if file]
     return f"its georeference ({', '.join(beside)})" if beside else "its own georeference"
 
 

@@ -20,6 +20,7 @@ from affine import Affine
 
 from cartloader_image.crs import crs_text, is_web_mercator, map_frame, short_name
 from cartloader_image.errors import BoundsError, InputError
+from cartloader_image.images.beside import aux_file
 from cartloader_image.layout import Layout
 from cartloader_image.placing.placement import Placement
 from cartloader_image.rasters.store import TileStore, stored_bytes
@@ -182,7 +183,8 @@ def _stamp_crs(path: Path, crs: str) -> None:
     map_frame(crs, f"--srs {crs}:")
     with rasterio.open(path, "r+") as dataset:
         dataset.crs = rasterio.crs.CRS.from_user_input(crs)
-    path.with_name(f"{path.name}.aux.xml").unlink(missing_ok=True)  # where GDAL puts what has no keys
+    if aux := aux_file(path):  # where GDAL puts what has no keys
+        aux.unlink()
     with rasterio.open(path) as dataset:
         if dataset.crs is None:
             raise BoundsError(

@@ -17,9 +17,10 @@ import numpy as np
 
 from cartloader_image.action_params import Ome2PngParams, RasterParams
 from cartloader_image.errors import UsageError
-from cartloader_image.images import inputs, neighbours
+from cartloader_image.images.beside import inputs, neighbours
 from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source, open_source
+from cartloader_image.intensity import needs_statistics
 from cartloader_image.layout import Layout, full
 from cartloader_image.placing.placement import Placement, place
 from cartloader_image.recipe.outputs import refuse_to_overwrite
@@ -73,6 +74,7 @@ def opened(params: RasterParams) -> Iterator[OpenImage]:
         png = isinstance(params, Ome2PngParams) and params.png
         refuse_to_overwrite(inputs(params), params.out.raster_files(png=png))
         _check_layout(source.plane, params)
+        _check_background(source, params)
         image = OpenImage(source, place(source, params), params, state)
         token = _held.set(image)
         try:
@@ -117,3 +119,12 @@ def _check_layout(plane: Plane, params: RasterParams) -> None:
         raise UsageError(f"--colorize is for mono images; {params.in_img} is {found}; leave --colorize out")
     if params.alpha and layout.colours != 1:
         raise UsageError(f"--alpha {params.alpha} is for mono images; {params.in_img} is {found}; leave --alpha out")
+
+
+def _check_background(source: Source, params: RasterParams) -> None:
+    """Refuse to paint what a file leaves out where it would count in the plane's statistics."""
+    if source.paints and needs_statistics(source.plane.dtype, params):
+        raise UsageError(
+            f"--background {params.background}: what {params.in_img} leaves out would count in its quantiles; give "
+            "--lower-thres-intensity and --upper-thres-intensity, or --background transparent"
+        )

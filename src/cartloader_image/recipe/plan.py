@@ -26,7 +26,8 @@ from cartloader_image.engines import gdal
 from cartloader_image.engines.common import plan as plan_tiles
 from cartloader_image.engines.toolbox import toolbox
 from cartloader_image.errors import BoundsError, DiskError, InputError, UsageError
-from cartloader_image.images import inputs, is_tiff
+from cartloader_image.images.beside import inputs
+from cartloader_image.images.kinds import is_tiff
 from cartloader_image.intensity import rescaled
 from cartloader_image.options import option
 from cartloader_image.params import PlaneOptions

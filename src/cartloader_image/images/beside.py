@@ -1,0 +1,66 @@
+"""The files beside an image that say more of it: its size, its place, or which of its pixels mean anything."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from cartloader_image.action_params import RasterParams
+from cartloader_image.errors import InputError
+from cartloader_image.images.kinds import is_tiff
+from cartloader_image.images.tiff import metadata_file
+
+
+def inputs(params: RasterParams) -> list[Path]:
+    """The files that the first action reads: the image, those of options, and those beside it that say more of it."""
+    named = [value for _, value in params if isinstance(value, Path)]
+    return [*named, *companions(params.in_img)]
+
+
+def companions(path: Path) -> list[Path]:
+    """The files beside an image that its size, place or meaning may be read from."""
+    others = neighbours(path)
+    with suppress(InputError):  # its reader tells best what is wrong with it
+        if is_tiff(path) and (told := metadata_file(path)) and told not in others:
+            others.append(told)
+    return others
+
+
+def neighbours(path: Path) -> list[Path]:
+    """Those of the companions that are known by their names."""
+    others = [aux_file(path), mask_file(path)]
+    with suppress(OSError, ValueError):  # a directory that may be entered, but not listed
+        others += [file for file in sorted(path.parent.glob("*.companion.ome")) if _is_file(file)]
+    return [*world_files(path), *filter(None, others)]
+
+
+def world_files(path: Path) -> list[Path]:
+    """The world files that stand beside an image: ``.tfw``, ``.tifw`` or ``.wld`` for a ``.tif``, or in capitals."""
+    suffix = path.suffix or "."
+    names = {f"{suffix[:2]}{suffix[-1]}w", f"{suffix}w", ".wld"}
+    names |= {name.lower() for name in names} | {name.upper() for name in names}
+    return [beside for name in sorted(names) if _is_file(beside := path.parent / (path.stem + name))]
+
+
+def aux_file(path: Path) -> Path | None:
+    """The file in which GDAL keeps what a picture has no room for, such as its spatial reference."""
+    return _with_more(path, ".aux.xml")
+
+
+def mask_file(path: Path) -> Path | None:
+    """The file in which GDAL keeps the mask of a picture."""
+    return _with_more(path, ".msk")
+
+
+def _with_more(path: Path, suffix: str) -> Path | None:
+    """The file whose name is that of another one and a suffix; None where there is none."""
+    beside = path.parent / f"{path.name}{suffix}"
+    return beside if _is_file(beside) else None
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that is too long, or may not be looked at, is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
