@@ -295,7 +295,7 @@ cutting = st.fixed_dictionaries(
 def parsed(command: type[ActionCommand], model: type[Options], params: Any) -> Options:
     given = Parser("x", "x", "x", command, model).read(arguments(params))
     own = {name: given.pop(name) for name in command.model_fields if name in given}
-    return command.model_validate(own).params(**given)
+    return model.model_validate(given | command.model_validate(own).params())
 
 
 @given(placing, plane, cutting)

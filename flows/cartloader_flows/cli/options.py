@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
+from cartloader_image.action_params import OutputPrefix
 from cartloader_image.errors import UsageError
 from cartloader_image.options import Options, exclusive, in_group
 from cartloader_image.params import FanOutOptions, ImportOptions, SharedOptions
@@ -102,13 +102,9 @@ class ActionCommand(Options):
     debug: bool = Field(False, **in_group("run"))
     """Show tracebacks and verbose logs."""
 
-    def params(self, **given: Any) -> Options:
-        """The action's parameters, from those that are its own on the command line."""
-        return Png2PmtilesParams(out=self._out, **given)
-
-    @property
-    def _out(self) -> OutputPrefix:
-        return OutputPrefix(out_dir=self.out_dir, img_id=self.img_id)
+    def params(self) -> dict[str, Any]:
+        """What the action is told beside its options."""
+        return {"out": OutputPrefix(out_dir=self.out_dir, img_id=self.img_id)}
 
 
 class PictureCommand(ActionCommand):
@@ -117,9 +113,9 @@ class PictureCommand(ActionCommand):
     in_img: FilePath = Field(**in_group("in/out"))
     """Image to read. Required."""
 
-    def params(self, **given: Any) -> Options:
-        """The action's parameters, from those that are its own on the command line."""
-        return GeoreferenceParams(in_img=self.in_img, out=self._out, **given)
+    def params(self) -> dict[str, Any]:
+        """What the action is told beside its options."""
+        return super().params() | {"in_img": self.in_img}
 
 
 class PlaneCommand(PictureCommand):
@@ -128,9 +124,9 @@ class PlaneCommand(PictureCommand):
     geotiff_only: bool = Field(False, **in_group("ome2png"))
     """Write just the GeoTIFF: no PNG, bounds or colour mode."""
 
-    def params(self, **given: Any) -> Options:
-        """The action's parameters, from those that are its own on the command line."""
-        return Ome2PngParams(in_img=self.in_img, out=self._out, png=not self.geotiff_only, **given)
+    def params(self) -> dict[str, Any]:
+        """What the action is told beside its options."""
+        return super().params() | {"png": not self.geotiff_only}
 
 
 class ServerCommand(Options):
