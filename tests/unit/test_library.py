@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import doctest
 import io
+import re
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,6 +39,17 @@ def test_the_examples_are_true(module: str) -> None:
     tried = doctest.testmod(import_module(name), raise_on_error=False)
     assert tried.attempted
     assert not tried.failed
+
+
+def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"<!-- test: python -->\n```python\n(.*?)```", text, re.DOTALL)
+    cl.write_sample("morphology.ome.tif", size=1024)
+    seen: dict[str, Any] = {}
+    exec(example, seen)
+    assert "0.2125 µm per pixel, 2 planes: 0 (DAPI), 1 (membrane)" in capsys.readouterr().out
+    assert seen["pixels"].shape == (480, 800, 4)
+    assert seen["pixels"][..., 3].all()
 
 
 def test_every_public_function_has_an_example() -> None:
