@@ -17,6 +17,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cartloader_image.version import __version__
+
 if TYPE_CHECKING:
     from cartloader_image.archive import Archive, open_archive
     from cartloader_image.errors import (
@@ -38,10 +40,6 @@ if TYPE_CHECKING:
     from cartloader_image.results import ImageResult
     from cartloader_image.values import Bounds
 
-ALGORITHM = 2
-"""Goes up when the same input and options make other files within one version: earlier results then do not count."""
-__version__ = "0.1.0"
-
 __all__ = [
     "Archive",
     "ArchiveError",
@@ -59,6 +57,7 @@ __all__ = [
     "StoppedError",
     "ToolError",
     "UsageError",
+    "__version__",
     "import_image",
     "inspect",
     "open_archive",

@@ -23,7 +23,6 @@ from prefect.results import ResultStore
 from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH
 from prefect.transactions import IsolationLevel
 
-from cartloader_image import ALGORITHM, __version__
 from cartloader_image.action_params import OutputPrefix, Png2PmtilesParams, RasterParams
 from cartloader_image.engines.toolbox import toolbox
 from cartloader_image.errors import StoppedError
@@ -31,6 +30,7 @@ from cartloader_image.images.beside import inputs
 from cartloader_image.params import TOOLS
 from cartloader_image.report import Report, quiet, waiting
 from cartloader_image.results import Made
+from cartloader_image.version import ALGORITHM, __version__
 from cartloader_tasks.digests import DigestMemory
 from cartloader_tasks.reports import is_stopping, watcher_report
 

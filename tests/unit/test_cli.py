@@ -25,10 +25,10 @@ from cartloader_flows.cli.display import StoppedError
 from cartloader_flows.cli.main import main
 from cartloader_flows.cli.options import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.cli.parser import GROUPS, Parser
-from cartloader_image import __version__
 from cartloader_image.options import Options, option
 from cartloader_image.params import ImportOptions
 from cartloader_image.recipe import actions
+from cartloader_image.version import __version__
 
 FILES = ["--in-img", "a.tif", "--img-id", "a", "--out-dir", "out"]
 

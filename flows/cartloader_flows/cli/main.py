@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from cartloader_flows.cli.parser import Parser
-from cartloader_image import __version__
 from cartloader_image.errors import StoppedError, UsageError, sentence
+from cartloader_image.version import __version__
 
 EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 COMMANDS = {

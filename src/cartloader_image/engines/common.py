@@ -8,7 +8,6 @@ from typing import Any
 
 from affine import Affine
 
-from cartloader_image import __version__
 from cartloader_image.action_params import Png2PmtilesParams
 from cartloader_image.crs import crs_name
 from cartloader_image.errors import BoundsError, UsageError
@@ -18,6 +17,7 @@ from cartloader_image.tiles.box import map_box
 from cartloader_image.tiles.encode import FORMATS
 from cartloader_image.tiles.grid import Pyramid, plan_pyramid, resolution
 from cartloader_image.tiles.levels import resamples
+from cartloader_image.version import __version__
 
 
 @dataclass(frozen=True)

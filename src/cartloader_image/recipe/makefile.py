@@ -12,12 +12,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from cartloader_image import __version__
 from cartloader_image.action_params import Ome2PngParams, OutputPrefix, Png2PmtilesParams, RasterParams
 from cartloader_image.errors import UsageError
 from cartloader_image.options import option
 from cartloader_image.recipe.plan import AnyStep, ImportPlan
 from cartloader_image.system.files import locked, publish
+from cartloader_image.version import __version__
 
 _HEAD = """\
 # {img_id}, as cartloader {version} imports it. From any directory, with GNU make 4.2 or newer:
