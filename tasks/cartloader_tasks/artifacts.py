@@ -218,4 +218,4 @@ def _shares(stage: Stage) -> tuple[float, float]:
     """How much of an image is done before a stage and after it: the raster counts for 40 %, its tiles for the rest."""
     if stage.makes_raster:
         return 0, 0.4
-    return 0 if stage is Stage.ON_THE_CLUSTER else 0.4, 0.95
+    return (0 if stage is Stage.ON_THE_CLUSTER else 0.4), 0.95
