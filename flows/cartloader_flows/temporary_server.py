@@ -9,10 +9,7 @@ from concurrent.futures import Future
 
 from prefect.settings import PREFECT_API_URL
 
-_STARTING = (
-    "starting a temporary Prefect server, which takes about 15 s; start one that stays with `cartloader server "
-    "start` and set PREFECT_API_URL=http://127.0.0.1:4200/api, or go without Prefect by --direct"
-)
+_STARTING = "starting a temporary Prefect server (15 s); to keep one: cartloader server start"
 
 
 def ensure_server() -> None:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from cartloader_flows.cli.runs import PREFECT_SETTINGS, QUIET_SETTINGS
+from cartloader_flows.cli.connection import PREFECT_SETTINGS, QUIET_SETTINGS
 
 # Prefect reads its environment once, when it is imported.
 _home = TemporaryDirectory(prefix="prefect-home-")

@@ -118,13 +118,23 @@ def test_ten_commands_lead_to_a_nightly_batch(house: House) -> None:
 
 
 def test_the_server_stays_and_says_so(house: House) -> None:
-    status = house.cartloader("server", "status", "--port", house.port)
-    assert (status.returncode, status.stdout) == (0, f"Prefect server  {house.address}  answers\n")
-    assert house.cartloader("server", "start", "--port", house.port).returncode == 0
+    for port in ([], ["--port", house.port]):
+        status = house.cartloader("server", "status", *port)
+        assert (status.returncode, status.stdout) == (0, f"Prefect server  {house.address}  answers\n")
+        started = house.cartloader("server", "start", *port)
+        assert started.returncode == 0
+        assert f"PREFECT_API_URL={house.address}/api\n" in started.stdout
     other = house.cartloader("server", "start", "--port", str(free_port()))
     assert other.returncode == 2
     assert "a Prefect server runs already" in other.stderr
     assert not house.ask("admin/settings")["server"]["analytics_enabled"]
+
+
+def test_an_import_finds_the_server(house: House) -> None:
+    argv = ["--png2pmtiles", "--page", "0", "--in-img", f"{house.data}/sample.ome.tif", "--img-id", "found"]
+    run = house.cartloader("import_image", *argv, "--out-dir", f"{house.data}/found")
+    assert (run.returncode, run.stderr.splitlines()[0]) == (0, f"Prefect server  {house.address}")
+    assert house.ask("flow_runs/filter", flow_runs={"name": {"any_": ["found"]}})[0]["state"]["type"] == "COMPLETED"
 
 
 def test_deployments_are_as_the_docs_say(house: House) -> None:
@@ -160,7 +170,7 @@ def shoot(page: Page, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def run(house: House) -> dict[str, Any]:
-    ended = {"state": {"type": {"any_": ["COMPLETED"]}}}
+    ended = {"state": {"type": {"any_": ["COMPLETED"]}}, "name": {"any_": ["images.yaml"]}}
     (found,) = house.ask("flow_runs/filter", flow_runs=ended)
     return dict(found)
 

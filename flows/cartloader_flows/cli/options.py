@@ -134,8 +134,8 @@ class ServerCommand(Options):
 
     do: Literal["start", "status", "stop"] = Field(**_positional("{start,status,stop}"))
     """start it in the background and wait until it answers; tell whether it does; stop it."""
-    port: int = Field(4200, ge=1, le=65535)
-    """Port of the server and its UI, on 127.0.0.1."""
+    port: int | None = Field(None, ge=1, le=65535)
+    """Port of the server and its UI, on 127.0.0.1; unless given, that of the server that runs, or 4200."""
 
 
 class SampleCommand(Options):

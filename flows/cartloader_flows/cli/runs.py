@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,19 +14,6 @@ from cartloader_image.params import FanOutOptions, ImportOptions, SharedOptions
 from cartloader_image.recipe.mapping import Mapped
 from cartloader_image.report import Report
 from cartloader_image.results import CatalogResult, RunResult
-
-PREFECT_SETTINGS = {
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-    # A new database takes half a minute on a slow machine; Prefect would give up after 20 s.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-}
-"""Set before Prefect is imported, unless the user's environment says otherwise."""
-QUIET_SETTINGS = {
-    # What Prefect logs goes to its server; the terminal belongs to the bars and the summary.
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-}
 
 
 def run_directly(asked: Mapped, n_jobs: int, report: Callable[[str], Report]) -> RunResult:
@@ -70,14 +56,17 @@ def check_recordable(command: ImportCommand, options: SharedOptions) -> None:
 
 
 def run_flow(command: ImportCommand, options: SharedOptions, report: Callable[[str], Report]) -> RunResult:
-    """Run the flow that the command line asks for, on the configured Prefect server or a temporary one.
+    """Run the flow that the command line asks for, on the configured Prefect server, the user's own or a temporary one.
 
     Raises:
         RunError: an image or a catalog failed.
         ToolError: Prefect or its server fails.
     """
-    for name, value in (PREFECT_SETTINGS | ({} if command.debug else QUIET_SETTINGS)).items():
-        os.environ.setdefault(name, value)
+    from cartloader_flows.cli.connection import configure, use_own_server  # noqa: PLC0415  (httpx; see below)
+
+    configure(debug=command.debug)
+    if command.task_runner != "dask":  # the cluster's machines could not reach it by the address that it has here
+        use_own_server()
     from httpx import HTTPError  # noqa: PLC0415  (Prefect takes 2 s, which only a flow should pay)
     from prefect.exceptions import PrefectException  # noqa: PLC0415
 
