@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from cartloader_image.errors import UsageError
 from cartloader_image.options import Complete, Options, exclusive, in_group
+from cartloader_image.tile_formats import TILE_FORMATS
 from cartloader_image.values import (
     Colour,
     DaskAddress,
@@ -235,22 +236,23 @@ class TileOptions(BackgroundOptions):
             raise ValueError(f"--min-zoom {self.min_zoom} must not be above --max-zoom {self.max_zoom}")
         if not self.cuts_tiles:
             return
-        if self.chosen_engine == "gdal" and self.tile_format.startswith("webp"):
+        form = TILE_FORMATS[self.tile_format]
+        if self.chosen_engine == "gdal" and form.gdal is None:
             raise ValueError(
                 f"--tile-format {self.tile_format}: the tools of --engine gdal write png or jpeg; choose one of them, "
                 "or --engine native"
             )
-        if self.tile_format == "jpeg" and self.background == "transparent":
+        if not form.transparent and self.background == "transparent":
             raise ValueError(
                 "--background transparent: JPEG tiles have no transparency beyond the picture's edge; choose white or "
                 "black, or --tile-format png or webp"
             )
-        if self.tile_format == "jpeg" and self.background == "white" and self.chosen_engine == "gdal":
+        if not form.transparent and self.background == "white" and self.chosen_engine == "gdal":
             raise ValueError(
                 "--background white: JPEG tiles of --engine gdal are black beyond the picture's edge; choose --engine "
                 "native, or --background black"
             )
-        if self.tile_quality is not None and self.tile_format in {"png", "webp"}:
+        if self.tile_quality is not None and form.quality is None:
             raise ValueError(f"--tile-quality is for webp-lossy and jpeg; --tile-format {self.tile_format} is lossless")
 
     @property

@@ -11,10 +11,11 @@ from affine import Affine
 from cartloader_image.action_params import Png2PmtilesParams
 from cartloader_image.crs import crs_name
 from cartloader_image.errors import BoundsError, UsageError
+from cartloader_image.layout import Layout
 from cartloader_image.rasters.geotiff import Placed
 from cartloader_image.results import ToolUse
+from cartloader_image.tile_formats import TILE_FORMATS
 from cartloader_image.tiles.box import map_box
-from cartloader_image.tiles.encode import FORMATS
 from cartloader_image.tiles.grid import Pyramid, plan_pyramid, resolution
 from cartloader_image.tiles.levels import resamples
 from cartloader_image.version import __version__
@@ -41,9 +42,10 @@ def plan(size: tuple[int, int], affine: Affine, crs: str, bands: int, params: Pn
         BoundsError: it does not lie on the map, or nothing of it would be seen.
         UsageError: the tile format cannot show its transparency.
     """
-    if params.tile_format == "jpeg" and bands == 4:
+    if Layout.of(bands).alpha and not TILE_FORMATS[params.tile_format].transparent:
         raise UsageError(
-            f"--tile-format jpeg: {params.out.img_id} has transparent pixels, which JPEG cannot show; use webp-lossy"
+            f"--tile-format {params.tile_format}: {params.out.img_id} has transparent pixels, which "
+            f"{params.tile_format.upper()} cannot show; use webp-lossy"
         )
     name = params.out.img_id
     box, pixel_size = map_box(size, affine, crs, name)
@@ -65,7 +67,7 @@ def metadata(placed: Placed, params: Png2PmtilesParams, notes: tuple[str, ...] =
     affine = placed.affine
     return {
         "name": params.out.img_id,
-        "format": FORMATS[params.tile_format].media,
+        "format": TILE_FORMATS[params.tile_format].extension,
         "type": "overlay",
         "tilesize": params.blocksize,
         "cartloader": {

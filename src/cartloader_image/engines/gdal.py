@@ -29,8 +29,8 @@ from cartloader_image.rasters.geotiff import Placed
 from cartloader_image.report import Report, Stage
 from cartloader_image.results import ToolUse
 from cartloader_image.system.tools import Finished, RunTool, ToolCall
+from cartloader_image.tile_formats import TILE_FORMATS, TileFormat
 from cartloader_image.tiles.archive import NOTHING_VISIBLE, extent_metadata, verify
-from cartloader_image.tiles.encode import JPEG_QUALITY
 from cartloader_image.tiles.grid import HALF_MAP, Pyramid, resolution
 
 PICTURE, PLACED, BASE, TILES, ARCHIVE = "picture.tif", "placed.tif", "base.mbtiles", "tiles.mbtiles", "picture.pmtiles"
@@ -90,7 +90,7 @@ class Recipe:
     def cut(self) -> ToolCall:
         """The finest tiles."""
         made = {
-            "TILE_FORMAT": self.params.tile_format.upper(),
+            "TILE_FORMAT": self._format.gdal,
             "ZOOM_LEVEL_STRATEGY": "UPPER",
             "RESAMPLING": self._kernel.upper(),
             "BLOCKSIZE": self.params.blocksize,
@@ -201,7 +201,11 @@ class Recipe:
 
     @property
     def _quality(self) -> int | None:
-        return (self.params.tile_quality or JPEG_QUALITY) if self.params.tile_format == "jpeg" else None
+        return self._format.quality and (self.params.tile_quality or self._format.quality)
+
+    @property
+    def _format(self) -> TileFormat:
+        return TILE_FORMATS[self.params.tile_format]
 
     def _call(self, tool: str, stage: Stage, arguments: list[str], makes: str | None = None, **more: Any) -> ToolCall:
         pixels = math.prod(self.pyramid.extent(self.pyramid.base_zoom).shape)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from pmtiles.tile import TileType
+
 from cartloader_image.action_params import Png2PmtilesParams
 from cartloader_image.engines.common import Tiled, metadata, plan
 from cartloader_image.rasters.geotiff import Placed
 from cartloader_image.report import Report, Stage
 from cartloader_image.system.files import flush
 from cartloader_image.system.parallel import cores
+from cartloader_image.tile_formats import TILE_FORMATS
 from cartloader_image.tiles.archive import ArchiveWriter, verify
-from cartloader_image.tiles.encode import FORMATS, encoding, primary_colour
+from cartloader_image.tiles.encode import encoding, primary_colour
 from cartloader_image.tiles.levels import Level, Resampled, Warped, resamples
 from cartloader_image.tiles.pyramid import Cutter
 from cartloader_image.values import Rgb
@@ -43,7 +46,7 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
                 writer.add(made)
             report.check()
             report.progress(Stage.PNG2PMTILES, done, total)
-        form = FORMATS[params.tile_format].tile_type
+        form = TileType(TILE_FORMATS[params.tile_format].tile_type)
         count = writer.finish(archive, form, pyramid.box, metadata(placed, params, pyramid.notes), cores())
     finally:
         writer.close()

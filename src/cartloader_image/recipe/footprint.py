@@ -20,6 +20,7 @@ from cartloader_image.params import PixelOptions, TileOptions
 from cartloader_image.rasters.png import BAND_BYTES, encode_png
 from cartloader_image.rasters.store import Bytes
 from cartloader_image.system.parallel import cores
+from cartloader_image.tile_formats import TILE_FORMATS
 from cartloader_image.tiles.encode import Encode, encoding, primary_colour
 from cartloader_image.tiles.grid import Pyramid
 from cartloader_image.tiles.levels import halved, resized
@@ -29,13 +30,6 @@ from cartloader_image.window import Window
 Shares = tuple[float, float]
 """Compressed bytes to raw ones, at least and at most."""
 
-_USUAL: dict[str, Shares] = {
-    "png": (0.02, 0.8),
-    "webp": (0.01, 0.65),
-    "webp-lossy": (0.003, 0.2),
-    "jpeg": (0.01, 0.35),
-}
-"""From a slide that is nearly all background to one that is full of a camera's noise; only noise itself is larger."""
 _LOOKS = 4
 """Places along each axis at which pixels are looked at."""
 _SIDE = 512
@@ -118,7 +112,7 @@ def tool_memory(size: tuple[int, int], bands: int, pyramid: Pyramid) -> int:
 
 def usual_shares(tile_format: str) -> Shares:
     """Compressed bytes to raw ones, of pictures that were not looked at."""
-    return _USUAL[tile_format]
+    return TILE_FORMATS[tile_format].shares
 
 
 class Looks:

@@ -1,38 +1,24 @@
-"""One function per tile format, from ``(rows, columns, 1 … 4) uint8`` to the bytes of a tile.
+"""The bytes of tiles: one function for each format, from ``(rows, columns, 1 … 4) uint8`` to the bytes of a tile.
 
 Bands are grey, grey + alpha, RGB, RGBA; alpha is straight, not premultiplied.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 from PIL import Image
-from pmtiles.tile import TileType
 
 from cartloader_image.layout import Layout
 from cartloader_image.rasters.png import encode_png
 from cartloader_image.rasters.store import Bytes, Shown
+from cartloader_image.tile_formats import TILE_FORMATS, TileFormat
 from cartloader_image.values import Rgb
 
 Encode = Callable[[Bytes], bytes]
-
-JPEG_QUALITY = 90
-"""Unless another one is asked for."""
-
-
-@dataclass(frozen=True)
-class TileFormat:
-    """A tile format by its name on the command line."""
-
-    tile_type: TileType
-    media: str
-    """Name in the metadata: ``png``, ``webp`` or ``jpg``."""
-    encoder: Callable[[int | None, int], Encode]
-    """Makes the encoding function for a quality and the value of what lies beyond a picture that has no alpha."""
 
 
 def _picture(pixels: Bytes) -> Image.Image:
@@ -58,46 +44,23 @@ def _in_primary(shown: Shown, encode: Encode) -> Encode:
     return coloured
 
 
-def _png(_quality: int | None, _beyond: int) -> Encode:
-    return encode_png
+def _by_pillow(form: TileFormat, quality: int | None, pixels: Bytes) -> bytes:
+    buffer = BytesIO()
+    chosen = {} if form.quality is None else {"quality": quality or form.quality}
+    _picture(pixels).save(buffer, form.encoder, **form.settings, **chosen)
+    return buffer.getvalue()
 
 
-def _webp(_quality: int | None, _beyond: int) -> Encode:
-    def encode(pixels: Bytes) -> bytes:
-        buffer = BytesIO()
-        _picture(pixels).save(buffer, "WEBP", lossless=True, method=0, quality=0, exact=True)
-        return buffer.getvalue()
+def _on_background(encode: Encode, beyond: int) -> Encode:
+    """The encoding of pictures without their alpha: ``beyond`` shines through."""
 
-    return encode
-
-
-def _webp_lossy(quality: int | None, _beyond: int) -> Encode:
-    def encode(pixels: Bytes) -> bytes:
-        buffer = BytesIO()
-        _picture(pixels).save(buffer, "WEBP", quality=quality or 80, method=0)
-        return buffer.getvalue()
-
-    return encode
-
-
-def _jpeg(quality: int | None, beyond: int) -> Encode:
-    def encode(pixels: Bytes) -> bytes:
-        if Layout.of(pixels.shape[2]).alpha:  # JPEG has none
+    def opaque(pixels: Bytes) -> bytes:
+        if Layout.of(pixels.shape[2]).alpha:
             alpha = pixels[..., -1:].astype(np.uint16)
             pixels = ((pixels[..., :-1] * alpha + beyond * (255 - alpha) + 127) // 255).astype(np.uint8)
-        buffer = BytesIO()
-        _picture(pixels).save(buffer, "JPEG", quality=quality or JPEG_QUALITY)
-        return buffer.getvalue()
+        return encode(pixels)
 
-    return encode
-
-
-FORMATS = {
-    "png": TileFormat(TileType.PNG, "png", _png),
-    "webp": TileFormat(TileType.WEBP, "webp", _webp),
-    "webp-lossy": TileFormat(TileType.WEBP, "webp", _webp_lossy),
-    "jpeg": TileFormat(TileType.JPEG, "jpg", _jpeg),
-}
+    return opaque
 
 
 def primary_colour(colour: Rgb | None) -> Shown | None:
@@ -115,5 +78,8 @@ def encoding(name: str, quality: int | None, primary: Shown | None = None, backg
 
     ``background`` is what JPEG tiles show beyond the picture: black, or white.
     """
-    encode = FORMATS[name].encoder(quality, 0 if background == "black" else 255)
+    form = TILE_FORMATS[name]
+    encode: Encode = encode_png if form.encoder == "PNG" else functools.partial(_by_pillow, form, quality)
+    if not form.transparent:
+        encode = _on_background(encode, 0 if background == "black" else 255)
     return _in_primary(primary, encode) if primary else encode
