@@ -57,7 +57,9 @@ def is_done(path: Path) -> bool:
 def verbs(printed: str) -> list[str]:
     """The actions that make runs, by what it prints of them."""
     words = [
-        line.split()[1] for line in printed.splitlines() if "/cartloader " in line and not line.startswith("test ")
+        line.split()[1]
+        for line in printed.splitlines()
+        if "/cartloader-image " in line and not line.startswith("test ")
     ]
     return ["update_catalog" if word == "import_image" else word for word in words]
 

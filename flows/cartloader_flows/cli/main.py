@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
+from cartloader_flows.cli import neighbour
 from cartloader_flows.cli.parser import Parser
 from cartloader_image.errors import StoppedError, UsageError, sentence
 from cartloader_image.version import __version__
@@ -31,8 +32,15 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 something failed, 2 wrong use, 130 interrupted."""
+    """Run the command and return its exit code: 0 done, 1 something failed, 2 wrong use, 130 interrupted.
+
+    Raises:
+        SystemExit: after ``--help`` and ``--version``, and after a command of the other package `cartloader`, whose
+            errors are its own as well.
+    """
     argv = sys.argv[1:] if argv is None else argv
+    if _names_another(argv) and (theirs := neighbour.program()):
+        neighbour.hand_over(theirs, argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an old locale has no "µ" or "…"; a finished run must not fail by it
@@ -49,8 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_WRONG_USE if isinstance(error, UsageError) else EXIT_FAILED
 
 
+def _command(word: str) -> str:
+    """A command as it is known here."""
+    return word.replace("-", "_")
+
+
+def _names_another(argv: Sequence[str]) -> bool:
+    return bool(argv) and not argv[0].startswith("-") and _command(argv[0]) not in COMMANDS
+
+
 def _dispatch(argv: Sequence[str]) -> int:
-    name = argv[0].replace("-", "_") if argv else ""
+    name = _command(argv[0]) if argv else ""
     if name in COMMANDS:
         module = import_module(f"cartloader_flows.cli.{COMMANDS[name][0]}")
         return int(getattr(module, name)(argv[1:]))
@@ -62,6 +79,8 @@ def _dispatch(argv: Sequence[str]) -> int:
     parser.epilog = "\n".join(
         ["commands (each has its own --help):", *(f"  {name:<14}{words}" for name, (_, words) in COMMANDS.items())]
     )
+    if neighbour.is_here():
+        parser.epilog += "\nother commands are those of the package cartloader, which is installed here too"
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("COMMAND", choices=COMMANDS, help=argparse.SUPPRESS)
     parser.parse_args(argv)

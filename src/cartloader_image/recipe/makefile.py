@@ -128,7 +128,7 @@ def makefile(plan: ImportPlan, path: Path) -> str:
         version=__version__,
         name=shlex.quote(str(path)),
         makefile=_shell(str(path)),
-        cartloader=_variable(Path(sys.executable).with_name("cartloader")),
+        cartloader=_variable(Path(sys.executable).with_name("cartloader-image")),
         folder=_shell(str(out.out_dir)),
         targets=" ".join(target for rule in rules for target in rule.targets),
     )
