@@ -12,33 +12,54 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cartloader_flows.cli.options import ImportCommand, PreviewCommand, SampleCommand
+from cartloader_flows.cli.main import COMMANDS
+from cartloader_flows.cli.options import (
+    ActionCommand,
+    ImportCommand,
+    PictureCommand,
+    PlaneCommand,
+    PreviewCommand,
+    SampleCommand,
+    ServerCommand,
+)
 from cartloader_flows.cli.parser import GROUPS
-from cartloader_image.options import option
+from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams
+from cartloader_image.options import Options, option
 from cartloader_image.params import ImportOptions
 
 PAGE = Path(__file__).with_name("options.md")
 
 _KINDS = {"boolean": "flag", "integer": "whole number", "number": "number", "string": "text", "path": "path"}
-_ABSENT = {"out_dir": "required", "img_id": "required with `--in-img`"}
-"""What stands for the default of an option that has none, where that is more than nothing."""
+ACTIONS = (
+    ("ome2png", "One plane of a TIFF to a placed 8-bit GeoTIFF and a PNG.", PlaneCommand, Ome2PngParams),
+    ("georeference", "A plain picture to a placed 8-bit GeoTIFF.", PictureCommand, GeoreferenceParams),
+    ("png2pmtiles", "The placed GeoTIFF `OUT_DIR/ID.geotif.tif` to map tiles.", ActionCommand, Png2PmtilesParams),
+)
 
 _INTRODUCTION = """\
-# Options
+# Options of all commands
 
 <!-- Made by docs/make_options.py; change the models in src/cartloader_image/params.py or the script, not this page. -->
+
+COMMANDS
+
+An option is a flag, or takes one value (`--page 3` or `--page=3`). A value may start with a minus sign:
+`--georef-bounds -10,-20,300,400`. Dashes and underscores are the same in the name of an option (`--in_img`,
+`--gdal-translate`) and of a command. `--help` behind a command prints its options, `cartloader --version` the version.
+
+## `cartloader import_image`
 
 ```
 cartloader import_image ACTIONS --in-img IMAGE --img-id ID --out-dir DIR
 cartloader import_image ACTIONS --in-json MAPPING --out-dir DIR
 ```
 
-`cartloader import_image --help` prints the same options. An option is a flag, or takes one value (`--page 3` or
-`--page=3`). A value may start with a minus sign: `--georef-bounds -10,-20,300,400`. Dashes and underscores are
-the same in the name of an option (`--in_img`, `--gdal-translate`) and of a command. No action runs by default; without
-one the command ends with code 2 and lists them. What the options do to pixels, bounds and files is described in
-[what is read, placed and written](formats.md) and in [how orientation works](orientation.md).
+No action runs by default; without one the command ends with code 2 and lists them. What the options do to pixels,
+bounds and files is described in [what is read, placed and written](formats.md) and in
+[how orientation works](orientation.md).
 """
+
+_SAMPLE = "Writes a sample image to try the import with: two channels of 16 bits in an OME-TIFF with its pyramid."
 
 _PREVIEW = """\
 Draws an archive's whole image as one PNG picture, as the map shows it: a raster archive (PMTiles 3) of any program,
@@ -46,17 +67,29 @@ with tiles in PNG, JPEG, WebP or AVIF. Where it tells no bounds that can be true
 takes little memory also where the archive has fine zooms only; of more than 32,768 tiles one in four, 16, … is drawn
 then."""
 
+_SERVER = """\
+A Prefect server on this machine that stays, with its UI; see [under Prefect](operating.md)."""
+
+_ACTIONS = """\
+## One action by itself
+
+A [Makefile](gdal.md#a-makefile) calls the actions one by one, and so can you. They run without Prefect, on the files of
+one image.
+"""
+
+_OF_THE_IMPORT = "Of the options of `import_image`, described above, it takes these:"
+
 _REST = """\
 What the tools do, and the Makefile, is described
 [on a page of their own](gdal.md).
 
 ## What is not done again
 
-Under Prefect, an action is spared where the content of its input, the options that matter to it, cartloader's version
-and, for `--engine gdal`, those of the tools are what they were, and each file that it made still has the content that
-it left. A file that was only touched or moved counts as the same. Prefect's home (`PREFECT_HOME`) keeps the results,
-and the digests of files that have not changed since, so that these are not read again. `--restart` does all work anew;
-`--direct` always does.
+Under Prefect, an action is spared where the content of its input, the options that matter to it, `--out-dir` and
+`--img-id`, cartloader's version and, for `--engine gdal`, those of the tools are what they were, and each file that it
+made still has the content that it left. An input that was only touched or moved counts as the same. Prefect's home
+(`PREFECT_HOME`) keeps the results, and the digests of files that have not changed since, so that these are not read
+again. `--restart` does all work anew; `--direct` always does.
 
 ## Ids
 
@@ -146,18 +179,29 @@ histology,scans/histology.png,,,,,"6690,6772,7367,7449",90
 | 1 | an image failed, a missing or unreadable file included; or the catalog could not be updated. Of many images, the \
 others are done, and a list says which failed and why |
 | 2 | wrong use: an option is unknown, has a wrong value, contradicts another one, or does not suit the image |
-| 130 | interrupted by Ctrl-C |
+| 130 | interrupted: by Ctrl-C, a closed terminal (HUP) or a request to end (TERM) |
 
 What goes wrong is said in one sentence on the standard error stream. `--debug` adds the traceback. Every output file is
-there whole or not at all. An image that fails while its tiles are made may leave its finished `<img-id>.geotif.tif`
-behind. Of several images, one whose options do not suit it counts as failed: the code is 1.
+there whole or not at all. An image that fails while its tiles are made may leave the finished files of the action
+before behind (`<img-id>.geotif.tif`, and with `--ome2png` the PNG). Of several images, one whose options do not suit it
+counts as failed: the code is 1.
 """
+
+
+OTHERS = (
+    ("server", _SERVER, ServerCommand),
+    ("sample", _SAMPLE, SampleCommand),
+    ("preview", _PREVIEW, PreviewCommand),
+)
 
 
 def page() -> str:
     """The whole page."""
-    command = ", ".join(f"`{name}`" for name in ImportCommand.model_fields)
-    parts = [_INTRODUCTION]
+    own = ", ".join(f"`{name}`" for name in ImportCommand.model_fields)
+    commands = "\n".join(
+        f"- [`cartloader {name}`](#cartloader-{name}): {words}" for name, (_, words) in COMMANDS.items()
+    )
+    parts = [_INTRODUCTION.replace("COMMANDS", commands)]
     for group, title in GROUPS.items():
         rows = [
             _row(name, field)
@@ -165,15 +209,22 @@ def page() -> str:
             for name, field in _fields(model)
             if field.get("group") == group
         ]
-        parts.append(_table(f"## {_marked(title[0].upper() + title[1:])}", rows))
-    parts.append(_REST.replace("CANNOT", command))
-    for name, model, words in (
-        ("sample", SampleCommand, "Writes a sample image to try the import with."),
-        ("preview", PreviewCommand, _PREVIEW),
-    ):
-        rows = [_row(field_name, field) for field_name, field in _fields(model)]
-        parts.append(_table(f"## `cartloader {name}`\n\n{words}", rows))
+        parts.append(_table(f"### {_marked(title[0].upper() + title[1:])}", rows))
+    parts += [_REST.replace("CANNOT", own), _ACTIONS]
+    parts += [_action(*action) for action in ACTIONS]
+    parts += [_command("##", *command) for command in OTHERS]
     return "\n".join(parts)
+
+
+def _command(level: str, name: str, words: str, model: type[Options]) -> str:
+    """A command with options of its own."""
+    return _table(f"{level} `cartloader {name}`\n\n{words}", [_row(*field) for field in _fields(model)])
+
+
+def _action(name: str, words: str, model: type[ActionCommand], params: type[Options]) -> str:
+    """The command of one action, which has most options from the import."""
+    shared = ", ".join(f"`{option(field)}`" for field in params.model_fields if field in ImportOptions.model_fields)
+    return f"{_command('###', name, words, model)}\n{_OF_THE_IMPORT} {shared}.\n"
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -186,7 +237,7 @@ def _table(heading: str, rows: list[str]) -> str:
 
 def _row(name: str, field: Mapping[str, Any]) -> str:
     spelled = field["metavar"] if field.get("positional") else option(name)
-    cells = [f"`{spelled}`", _kind(field), _default(name, field), _marked(" ".join(field["description"].split()))]
+    cells = [f"`{spelled}`", _kind(field), _default(field), _marked(" ".join(field["description"].split()))]
     return f"| {' | '.join(cells)} |"
 
 
@@ -204,14 +255,14 @@ def _kind(field: Mapping[str, Any]) -> str:
     return f"{kind}, {value['minimum']} to {value['maximum']}" if "maximum" in value else f"{kind} ≥ {value['minimum']}"
 
 
-def _default(name: str, field: Mapping[str, Any]) -> str:
-    if field.get("positional"):
+def _default(field: Mapping[str, Any]) -> str:
+    if "default" not in field:
         return "required"
-    default = field.get("default")
-    if name in _ABSENT or default is None:
-        return _ABSENT.get(name, "")
-    if default is False:
-        return "off"
+    default = field["default"]
+    if default is None or default is False:
+        return "" if default is None else "off"
+    if default == []:
+        return "required with `--in-img`"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 

@@ -7,22 +7,36 @@ import runpy
 from pathlib import Path
 
 import pytest
+from support.pages import DOCS, ROOT
 
+from cartloader_flows.cli.main import COMMANDS, main
 from cartloader_image.params import ImportOptions
 from cartloader_image.recipe.mapping import mapped_jobs
 from cartloader_image.values import Bounds
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 
 
 def test_the_page_of_options_is_made_of_the_models() -> None:
-    made = runpy.run_path(str(ROOT / "docs" / "make_options.py"))["page"]()
-    assert (ROOT / "docs" / "options.md").read_text(encoding="utf-8") == made, "run python docs/make_options.py"
+    made = runpy.run_path(str(DOCS / "make_options.py"))["page"]()
+    assert (DOCS / "options.md").read_text(encoding="utf-8") == made, "run python docs/make_options.py"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_page_of_options_has_what_each_command_takes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    told = capsys.readouterr().out
+    taken = set(re.findall(r"^  (--[a-zA-Z][\w-]+)", told[told.index("options:\n") :], re.MULTILINE)) - {"--help"}
+    text = (DOCS / "options.md").read_text(encoding="utf-8")
+    section = re.split(r"^##+ `cartloader (\w+)`$", text, flags=re.MULTILINE)
+    described = dict(zip(section[1::2], section[2::2], strict=True))[command]
+    assert taken
+    assert taken == {name for name in taken if f"`{name}`" in described}
 
 
 def test_the_mapping_on_the_page_of_options_is_one(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    text = (DOCS / "options.md").read_text(encoding="utf-8")
     [example] = re.findall(r"<!-- test: mapping -->\n```yaml\n(.*?)```", text, re.DOTALL)
     mapping = tmp_path / "images.yaml"
     mapping.write_text(example, encoding="utf-8")
