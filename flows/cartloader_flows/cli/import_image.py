@@ -26,6 +26,22 @@ if TYPE_CHECKING:
     from cartloader_image.recipe.plan import ImportPlan
 
 EXIT_FAILED, EXIT_WRONG_USE = 1, 2
+_IMPORT = r"""Turn an image into map tiles (PMTiles) that lie under spatial-omics data.
+
+examples:
+  one plane of a microscope's image, where its own metadata place it
+    cartloader import_image --ome2png --png2pmtiles --update-catalog \
+      --in-img morphology.ome.tif --page 0 --out-dir map --img-id dapi
+
+  a picture, by the bounds of its outer corners in µm
+    cartloader import_image --png2pmtiles --update-catalog \
+      --in-img histology.png --georef-bounds 6690,6772,7367,7449 \
+      --out-dir map --img-id he
+
+  many images with options of their own, two at a time
+    cartloader import_image --png2pmtiles --update-catalog \
+      --in-json images.yaml --n-jobs 2 --out-dir map
+"""
 
 
 def import_image(argv: Sequence[str]) -> int:
@@ -34,7 +50,7 @@ def import_image(argv: Sequence[str]) -> int:
         "cartloader import_image",
         "cartloader import_image ACTIONS --in-img IMAGE --img-id ID --out-dir DIR\n"
         "       cartloader import_image ACTIONS --in-json MAPPING --out-dir DIR",
-        "Turn an image into map tiles (PMTiles) that lie under spatial-omics data.",
+        _IMPORT,
         ImportCommand,
         ImportOptions,
     )
