@@ -18,16 +18,14 @@ import httpx
 import pytest
 import yaml
 from playwright.sync_api import Page, expect, sync_playwright
+from support.pages import DOCS, ROOT, examples
 from support.processes import eventually, free_port
 from support.tools import require_tools
 
 from cartloader_image.sample import write_sample
 
-ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
-COMMANDS = re.findall(
-    r"<!-- test -->\n```bash\n(.*?)```", (ROOT / "docs" / "operating.md").read_text(encoding="utf-8"), re.DOTALL
-)[0].splitlines()
+COMMANDS = examples(DOCS / "operating.md")[0].splitlines()
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,141 @@
+"""The pages for newcomers and for each instrument: their commands run as printed, and lead to where the data lie."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from support import vendors
+from support.maps import look, psnr
+from support.pages import DOCS, examples, run_example, tools
+from support.tools import require_tools
+
+from cartloader_flows.cli.main import main
+from cartloader_image.tiles.archive import read_archive
+
+RADIUS = 6378137
+Box = tuple[float, float, float, float]
+"""West, south, east, north, in µm."""
+
+
+def follow(page: str, folder: Path, make: Callable[[Path], None]) -> Path:
+    """Run all commands of a page on the files of an instrument; gives the directory of the map."""
+    if needed := tools(DOCS / page):
+        require_tools(*needed)
+    make(folder)
+    for commands in examples(DOCS / page):
+        done = run_example(commands, folder, direct=True)
+        assert done.returncode == 0, done.stderr
+    return folder / "map"
+
+
+def box(archive: Path) -> Box:
+    """Where an archive says that it lies: degrees back to µm by the formulas of the Mercator projection."""
+    west, south, east, north = map(float, read_archive(archive).metadata["bounds"].split(","))
+    x, y = (RADIUS * np.radians([west, east]), RADIUS * np.arcsinh(np.tan(np.radians([south, north]))))
+    return x[0], y[0], x[1], y[1]
+
+
+def boxes(folder: Path) -> dict[str, Box]:
+    """The archives of a map."""
+    return {path.stem: box(path) for path in folder.glob("*.pmtiles")}
+
+
+def centre_of(archive: Path, colour: tuple[int, int, int]) -> tuple[float, float]:
+    """Where on the map the pixels of about a colour have their centre, in µm."""
+    view = look(archive, int(read_archive(archive).metadata["maxzoom"]))
+    near = np.abs(view.rgba[..., :3].astype(int) - colour).max(axis=-1) < 40
+    rows, columns = np.nonzero(near & (view.rgba[..., 3] > 127))
+    half = np.pi * RADIUS
+    return (
+        (view.column + columns.mean() + 0.5) * view.resolution - half,
+        half - (view.row + rows.mean() + 0.5) * view.resolution,
+    )
+
+
+def listed(folder: Path) -> list[str]:
+    """The layers of a map's catalog."""
+    return list(yaml.safe_load((folder / "catalog.yaml").read_text())["assets"]["basemap"])
+
+
+def test_first_map(tmp_path: Path) -> None:
+    made = follow("first-map.md", tmp_path, lambda _: None)
+    assert boxes(made) == {name: pytest.approx((0, 0, 217.6, 217.6), abs=0.01) for name in ("dapi", "membrane")}
+    assert listed(made) == ["dapi", "membrane"]
+    assert (made / "dapi.mk").exists()
+    nuclei = Image.open(tmp_path / "dapi.png").convert("RGB").resize((400, 400), Image.Resampling.BOX)
+    with Image.open(DOCS / "first-map.png") as shown:
+        assert psnr(np.asarray(nuclei), np.asarray(shown.convert("RGB"))) > 30, "run python docs/make_first_map.py"
+
+
+def test_xenium(tmp_path: Path) -> None:
+    made = follow("vendors/xenium.md", tmp_path, vendors.xenium)
+    found = boxes(made)
+    corners = vendors.ALIGNMENT @ [[0, 90, 0, 90], [0, 0, 60, 60], [1, 1, 1, 1]] * vendors.UM_XENIUM
+    assert found.pop("he") == pytest.approx((*corners[:2].min(axis=1), *corners[:2].max(axis=1)), abs=0.01)
+    whole = pytest.approx((0, 0, 200 * vendors.UM_XENIUM, 150 * vendors.UM_XENIUM), abs=0.01)
+    names = ["dapi", "nuclei", "boundary", "rna", "protein", "dapi-max"]
+    assert found == dict.fromkeys(names, whole)
+    assert listed(made) == [*names, "he"]
+    middle = vendors.ALIGNMENT @ [vendors.SPOT / 2, vendors.SPOT / 2, 1] * vendors.UM_XENIUM
+    assert centre_of(made / "he.pmtiles", (255, 0, 0)) == pytest.approx(middle[:2], abs=0.1)
+
+
+def test_merscope(tmp_path: Path) -> None:
+    made = follow("vendors/merscope.md", tmp_path, vendors.merscope)
+    (x, left), (y, top) = vendors.MOSAIC
+    expected = pytest.approx((-left / x, -top / y, (120 - left) / x, (90 - top) / y), abs=0.01)
+    assert boxes(made) == dict.fromkeys(["dapi", "nuclei", "rna", "boundary"], expected)
+
+
+def test_visium_hd(tmp_path: Path) -> None:
+    made = follow("vendors/visium-hd.md", tmp_path, vendors.visium_hd)
+    expected = pytest.approx((0, 0, 160 * vendors.UM_VISIUM, 120 * vendors.UM_VISIUM), abs=0.01)
+    assert boxes(made) == {"he": expected, "he-small": expected}
+    first = vendors.SPOT / 2 * vendors.UM_VISIUM
+    assert centre_of(made / "he.pmtiles", (255, 0, 0)) == pytest.approx((first, first), abs=0.1)
+
+
+@pytest.mark.parametrize(("x", "y"), [(1, -1), pytest.param(-1, 1, marks=pytest.mark.slow)])
+def test_cosmx(tmp_path: Path, x: int, y: int) -> None:
+    made = follow("vendors/cosmx.md", tmp_path, lambda folder: vendors.cosmx(folder, x=x, y=y))
+    left, bottom = (vendors.UM_COSMX * edge for edge in vendors.SLIDE)
+    width, height = 80 * vendors.UM_COSMX, 60 * vendors.UM_COSMX
+    assert boxes(made) == {
+        "cosmx": pytest.approx((left, bottom, left + 2 * width, bottom + 2 * height), abs=0.01),
+        "F001-dapi": pytest.approx((left, bottom, left + width, bottom + height), abs=0.01),
+    }
+    for fov, (column, row) in vendors.FOVS.items():
+        middle = left + (column + 40) * vendors.UM_COSMX, bottom + (row + 30) * vendors.UM_COSMX
+        assert centre_of(made / "cosmx.pmtiles", vendors.COLOURS[fov]) == pytest.approx(middle, abs=0.1)
+
+
+def test_slide_scanner(tmp_path: Path) -> None:
+    made = follow("vendors/slide-scanner.md", tmp_path, vendors.slide_scanner)
+    width, height = 96 * 0.499, 64 * 0.499
+    assert boxes(made) == {
+        "he": pytest.approx((0, 0, width, height), abs=0.01),
+        "export": pytest.approx((0, 0, 48, 32), abs=0.01),
+        "he-moved": pytest.approx((1200, -350.5, 1200 + width, height - 350.5), abs=0.01),
+        "he-turned": pytest.approx((1200, 300, 1216, 324), abs=0.01),
+    }
+
+
+def test_the_examples_of_the_help_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["import_image", "--help"])
+    told = capsys.readouterr().out
+    before_options = told[: told.index("options:\n")]
+    commands = re.findall(r"^    (cartloader import_image(?:.*\\\n)*.*)$", before_options, re.MULTILINE)
+    assert len(commands) == 3
+    vendors.readme(tmp_path)
+    (tmp_path / "images.yaml").write_text("{red: {path: histology.png, pixel-size: 1}}")
+    for command in commands:
+        done = run_example(command, tmp_path, direct=True)
+        assert done.returncode == 0, done.stderr
+    assert listed(tmp_path / "map") == ["dapi", "he", "red"]
