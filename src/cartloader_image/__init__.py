@@ -1,6 +1,6 @@
 """Microscope and histology images as PMTiles raster layers that lie exactly under spatial-omics data.
 
-Example:
+Examples:
     >>> import cartloader_image as cl
     >>> slide = cl.write_sample("slide.ome.tif", size=256)
     >>> print(cl.inspect(slide))

@@ -99,7 +99,7 @@ class Archive:
             ArchiveError: the archive is damaged.
             UsageError: the map has no such tile.
 
-        Example:
+        Examples:
             >>> from cartloader_image import import_image, write_sample
             >>> slide = write_sample("slide.ome.tif", size=256)
             >>> image = import_image(slide, out_dir="map", img_id="dapi", page=0)
@@ -128,7 +128,7 @@ class Archive:
             ArchiveError: the archive is damaged, or has only tiles that are far too fine.
             UsageError: the bounds have no area.
 
-        Example:
+        Examples:
             >>> from cartloader_image import import_image, write_sample
             >>> slide = write_sample("slide.ome.tif", size=256)
             >>> image = import_image(slide, out_dir="map", img_id="dapi", page=0)
@@ -197,7 +197,7 @@ def open_archive(path: str | os.PathLike[str]) -> Archive:
     Raises:
         ArchiveError: it cannot be read, or is no PMTiles archive of version 3.
 
-    Example:
+    Examples:
         >>> from cartloader_image import import_image, write_sample
         >>> slide = write_sample("slide.ome.tif", size=256)
         >>> image = import_image(slide, out_dir="map", img_id="dapi", page=0)

@@ -80,7 +80,7 @@ def inspect(path: str | PathLike[str]) -> Inspection:
         InputError: it cannot be read.
         MetadataError: its metadata are broken.
 
-    Example:
+    Examples:
         >>> from cartloader_image import write_sample
         >>> found = inspect(write_sample("slide.ome.tif", size=256))
         >>> found.series[0].channels, found.series[0].pixel_size

@@ -22,7 +22,7 @@ class Layout(NamedTuple):
     def of(cls, bands: int) -> Self:
         """The layout with so many bands: each count from 1 to 4 is that of one layout.
 
-        Example:
+        Examples:
             >>> Layout.of(4)
             Layout(colours=3, alpha=True)
         """

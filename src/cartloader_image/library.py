@@ -45,7 +45,7 @@ def import_image(
     Raises:
         CartloaderError: the image, the options or the disk are at fault; one sentence says what would be right.
 
-    Example:
+    Examples:
         >>> slide = write_sample("slide.ome.tif", size=256)
         >>> image = import_image(slide, out_dir="map", img_id="dapi", page=0, update_catalog=True)
         >>> [file.name for file in image.tiles.files]
@@ -82,7 +82,7 @@ def preview(archive: StrPath, out: StrPath | None = None, *, size: int = 1024) -
     Raises:
         ArchiveError: the archive cannot be read, has no tiles, or has tiles that are no pictures.
 
-    Example:
+    Examples:
         >>> slide = write_sample("slide.ome.tif", size=256)
         >>> image = import_image(slide, out_dir="map", img_id="dapi", page=0)
         >>> preview(image.tiles.path, "dapi.png", size=100).size
@@ -103,7 +103,7 @@ def write_sample(path: StrPath, *, size: int = 2048) -> Path:
     Returns:
         The path.
 
-    Example:
+    Examples:
         >>> write_sample("slide.ome.tif", size=256).name
         'slide.ome.tif'
     """

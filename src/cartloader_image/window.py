@@ -28,7 +28,7 @@ class Window(NamedTuple):
     def cell(cls, row: int, column: int, rows: int, columns: int | None = None) -> Self:
         """One block of a grid of ``rows × columns`` pixels, or of squares, by its place in the grid.
 
-        Example:
+        Examples:
             >>> Window.cell(1, 2, 10)
             Window(row0=10, row1=20, column0=20, column1=30)
         """
@@ -72,7 +72,7 @@ class Window(NamedTuple):
     def cells(self, rows: int, columns: int | None = None) -> Window:
         """The blocks of a grid that it touches, by their places in the grid (see `cell`).
 
-        Example:
+        Examples:
             >>> Window(5, 20, 0, 11).cells(10)
             Window(row0=0, row1=2, column0=0, column1=2)
         """
