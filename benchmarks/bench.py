@@ -80,7 +80,7 @@ def _prepared(image: Path, options: list[str], folder: Path) -> Job:
         options=options,
         picture=folder / "picture.transform.png",
         bounds=(folder / "picture.transform.bounds.csv").read_text().strip().split(","),
-        zooms=range(header["min_zoom"], header["max_zoom"] + 1),
+        zooms=range(header.min_zoom, header.max_zoom + 1),
         bands={"mono": 1, "rgb": 3, "rgba": 4}[(folder / "picture.transform.color.csv").read_text().strip()],
     )
 

@@ -21,8 +21,9 @@ from pmtiles.tile import zxy_to_tileid
 from cartloader_image.drawing import data_uri, render_preview, tile_size
 from cartloader_image.errors import ArchiveError, UsageError
 from cartloader_image.tiles.grid import HALF_MAP
+from cartloader_image.tiles.header import Header
 from cartloader_image.tiles.place import place_of
-from cartloader_image.tiles.reader import FINEST, Header, reading
+from cartloader_image.tiles.reader import FINEST, reading
 from cartloader_image.values import Bounds
 
 Box = tuple[float, float, float, float]

@@ -30,8 +30,8 @@ for zoom in range(12, 5, -1):
 assert writer.finish(folder / "a.pmtiles", TileType.PNG, MapBox(-9, -9, 9, 9), {"name": "large"}) == count
 writer.close()
 archive = read_archive(folder / "a.pmtiles")
-assert archive.header["addressed_tiles_count"] == count > 2_000_000
-assert archive.header["leaf_directory_length"] > 0
+assert archive.header.addressed_tiles_count == count > 2_000_000
+assert archive.header.leaf_directory_length > 0
 for tile_id in (zxy_to_tileid(12, 0, 0) + 777, zxy_to_tileid(7, 0, 0) + 13):
     assert read_tile(folder / "a.pmtiles", archive, tile_id).startswith(b"tile %d" % tile_id)
 flat_id = zxy_to_tileid(12, 0, 0) // 1000 * 1000 + 5005

@@ -68,7 +68,7 @@ def test_the_finest_zoom_is_gdals_cubic_on_the_exact_grid(tmp_path: Path, place:
     archive = import_picture(
         tmp_path / "picture.png", tmp_path / "out", georef_bounds=f"{ulx},{uly},{ulx + 1300 * dx},{lry}"
     )
-    view = look(archive, read_archive(archive).header["max_zoom"])
+    view = look(archive, read_archive(archive).header.max_zoom)
     affine = Affine(dx, 0, ulx, 0, dy if y_down else -dy, uly)
     expected = warped(picture, affine, view, Resampling.cubic)
     shown = view.rgba[..., :bands]
@@ -116,7 +116,7 @@ def test_another_spatial_reference_is_reprojected(tmp_path: Path) -> None:
     affine = Affine(0.5, 0, 500100, 0, -0.5, 5300250)
     right, bottom = affine @ (420, 300)
     archive = import_picture(path, tmp_path / "out", georef_bounds=f"500100,5300250,{right},{bottom}", srs="EPSG:32633")
-    view = look(archive, read_archive(archive).header["max_zoom"])
+    view = look(archive, read_archive(archive).header.max_zoom)
     grid = Affine(view.resolution, 0, view.column * view.resolution - HALF_MAP, 0, -view.resolution,
                   HALF_MAP - view.row * view.resolution)  # fmt: skip
     expected = np.zeros((3, *view.rgba.shape[:2]), np.uint8)
@@ -147,9 +147,9 @@ def test_nothing_moves_at_any_zoom(tmp_path: Path, y_down: bool, alpha: bool) ->
     lry = uly + rows * dx * (1 if y_down else -1)
     archive = import_picture(path, tmp_path / "out", georef_bounds=f"{ulx},{uly},{ulx + columns * dx},{lry}")
     header = read_archive(archive).header
-    assert header["max_zoom"] - header["min_zoom"] >= 3
+    assert header.max_zoom - header.min_zoom >= 3
     true = np.array([ulx + spot[1] * dx, uly + spot[0] * dx * (1 if y_down else -1)])
-    for zoom in range(header["min_zoom"], header["max_zoom"] + 1):
+    for zoom in range(header.min_zoom, header.max_zoom + 1):
         view = look(archive, zoom)
         light = view.rgba[..., 0].astype(float)
         level_y, level_x = ndimage.center_of_mass(light)

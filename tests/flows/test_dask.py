@@ -92,7 +92,7 @@ def test_a_worker_that_is_killed_loses_nothing(
     assert told.splitlines()[-1].count("+ basemap") == 8
     assert finished(mapping) == [f"i{number}" for number in range(8)]
     assert list(yaml.safe_load((out / "catalog.yaml").read_text())["assets"]["basemap"]) == finished(mapping)
-    assert len({read_head(path)[0]["addressed_tiles_count"] for path in out.glob("*.pmtiles")}) == 1
+    assert len({read_head(path)[0].addressed_tiles_count for path in out.glob("*.pmtiles")}) == 1
     assert not (out / ".cartloader").exists()
 
     again = cartloader(mapping, address, server)

@@ -14,6 +14,7 @@ from cartloader_image.errors import CatalogError
 from cartloader_image.report import Report, quiet, waiting
 from cartloader_image.results import CatalogResult
 from cartloader_image.system.files import locked, publish
+from cartloader_image.tiles.header import HEADER_BYTES, MAGIC, Header
 
 _MOST = 64 << 20
 """Bytes of a catalog; what is larger is another file by mistake."""
@@ -68,13 +69,10 @@ def check_archive(path: Path) -> None:
     if not path.is_file():
         raise CatalogError(f"{path}: there is no such archive to list; make it with --png2pmtiles")
     with path.open("rb") as file:
-        start = file.read(127)
-    if start[:8] != b"PMTiles\x03":
+        start = file.read(HEADER_BYTES)
+    if start[:8] != MAGIC:
         raise CatalogError(f"{path}: not a PMTiles archive of version 3; make it anew with --png2pmtiles")
-    # Offset and length of each of the four sections follow the version.
-    numbers = [int.from_bytes(start[place : place + 8], "little") for place in range(8, 72, 8)]
-    end = max(offset + length for offset, length in zip(numbers[::2], numbers[1::2], strict=True))
-    if len(start) < 127 or end > path.stat().st_size:
+    if len(start) < HEADER_BYTES or Header.parse(start).end > path.stat().st_size:
         raise CatalogError(f"{path}: is cut off; make it anew with --png2pmtiles")
 
 

@@ -25,7 +25,6 @@ from pmtiles.tile import (
     HeaderDict,
     TileType,
     deserialize_directory,
-    deserialize_header,
     serialize_header,
     tileid_to_zxy,
 )
@@ -36,10 +35,10 @@ from cartloader_image.system.files import read_all, write_all
 from cartloader_image.system.parallel import in_order
 from cartloader_image.tiles.directory import Entries, first_equal
 from cartloader_image.tiles.grid import MapBox, lon_lat
+from cartloader_image.tiles.header import HEADER_BYTES, Header
 from cartloader_image.tiles.pyramid import Tile
 
-_HEADER_BYTES = 127
-_ROOT_BYTES = 16384 - _HEADER_BYTES
+_ROOT_BYTES = 16384 - HEADER_BYTES
 """Header and root directory lie within the first 16 kB, which readers fetch at once."""
 _DIGEST = 16
 _COPY_BYTES = 16 << 20
@@ -100,7 +99,7 @@ class ArchiveWriter:
         root, leaves, _ = optimize_directories(entries, _ROOT_BYTES)  # type: ignore[no-untyped-call]
         told = json.dumps(metadata | extent_metadata(header["min_zoom"], header["max_zoom"], box)).encode()
         sections = {"root": root, "metadata": gzip.compress(told, mtime=0), "leaf_directory": leaves}
-        end = _HEADER_BYTES
+        end = HEADER_BYTES
         for name, section in sections.items():
             header[f"{name}_offset"], header[f"{name}_length"] = end, len(section)
             end += len(section)
@@ -219,7 +218,7 @@ def _copy(source: BinaryIO, start: int, size: int, target: BinaryIO, place: int)
 class Archive:
     """What an archive says of itself, read back."""
 
-    header: dict[str, Any]
+    header: Header
     metadata: dict[str, Any]
     entries: Entries
 
@@ -233,13 +232,13 @@ def read_archive(path: Path) -> Archive:
     header, metadata = read_head(path)
     try:
         with path.open("rb") as file:
-            entries = Entries.of(_entries(file, header, header["root_offset"], header["root_length"]))
+            entries = Entries.of(_entries(file, header, header.root_offset, header.root_length))
     except Exception as error:
         raise ArchiveError(f"{path}: is no PMTiles v3 archive that can be read ({error})") from error
     return Archive(header, metadata, entries)
 
 
-def read_head(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_head(path: Path) -> tuple[Header, dict[str, Any]]:
     """Header and metadata of an archive, without its directories, which may be long.
 
     Raises:
@@ -247,8 +246,8 @@ def read_head(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     try:
         with path.open("rb") as file:
-            header = cast("dict[str, Any]", deserialize_header(file.read(_HEADER_BYTES)))
-            told = _section(file, header["metadata_offset"], header["metadata_length"])
+            header = Header.parse(file.read(HEADER_BYTES))
+            told = _section(file, header.metadata_offset, header.metadata_length)
             return header, json.loads(gzip.decompress(told))
     except Exception as error:
         raise ArchiveError(f"{path}: is no PMTiles v3 archive that can be read ({error})") from error
@@ -259,12 +258,12 @@ def _section(file: BinaryIO, offset: int, length: int) -> bytes:
     return file.read(length)
 
 
-def _entries(file: BinaryIO, header: dict[str, Any], offset: int, length: int) -> Iterator[Entry]:
+def _entries(file: BinaryIO, header: Header, offset: int, length: int) -> Iterator[Entry]:
     for entry in deserialize_directory(_section(file, offset, length)):
         if entry.run_length:
             yield entry
         else:
-            yield from _entries(file, header, header["leaf_directory_offset"] + entry.offset, entry.length)
+            yield from _entries(file, header, header.leaf_directory_offset + entry.offset, entry.length)
 
 
 def verify(path: Path, tiles: int, threads: int = 1) -> None:
@@ -280,12 +279,12 @@ def verify(path: Path, tiles: int, threads: int = 1) -> None:
         if expected != found:
             raise ArchiveError(f"{path}: {what} should be {expected}, found {found}")
 
-    expect("its size", header["tile_data_offset"] + header["tile_data_length"], path.stat().st_size)
+    expect("its size", header.tile_data_offset + header.tile_data_length, path.stat().st_size)
     expect("the number of tiles", tiles, int(entries.runs.sum()))
-    expect("the number of tiles in its header", tiles, header["addressed_tiles_count"])
-    expect("the number of entries", len(entries), header["tile_entries_count"])
-    expect("the finest zoom", tileid_to_zxy(entries[-1].tile_id)[0], header["max_zoom"])
-    expect("the coarsest zoom", tileid_to_zxy(entries[0].tile_id)[0], header["min_zoom"])
+    expect("the number of tiles in its header", tiles, header.addressed_tiles_count)
+    expect("the number of entries", len(entries), header.tile_entries_count)
+    expect("the finest zoom", tileid_to_zxy(entries[-1].tile_id)[0], header.max_zoom)
+    expect("the coarsest zoom", tileid_to_zxy(entries[0].tile_id)[0], header.min_zoom)
     last = entries.ids + entries.runs - 1
     for index in np.flatnonzero(entries.ids[1:] <= last[:-1])[:1]:
         raise ArchiveError(f"{path}: tile {entries.ids[index + 1]} comes after tile {last[index]}")
@@ -298,10 +297,10 @@ def verify(path: Path, tiles: int, threads: int = 1) -> None:
             f"expected at most {before[index]}"
         )
     sample = entries[:: max(len(entries) // DECODED_TILES, 1)]
-    for _ in in_order(lambda entry: _decode(path, header["tile_data_offset"] + entry.offset, entry), sample, threads):
+    for _ in in_order(lambda entry: _decode(path, header.tile_data_offset + entry.offset, entry), sample, threads):
         pass
-    expect("the length of its tiles", int(ends[-1]), header["tile_data_length"])
-    expect("the number of different tiles", int((entries.offsets == before).sum()), header["tile_contents_count"])
+    expect("the length of its tiles", int(ends[-1]), header.tile_data_length)
+    expect("the number of different tiles", int((entries.offsets == before).sum()), header.tile_contents_count)
 
 
 def _decode(path: Path, start: int, entry: Entry) -> None:
@@ -320,4 +319,4 @@ def read_tile(path: Path, archive: Archive, tile_id: int) -> bytes | None:
         return None
     entry = archive.entries[index]
     with path.open("rb") as file:
-        return _section(file, archive.header["tile_data_offset"] + entry.offset, entry.length)
+        return _section(file, archive.header.tile_data_offset + entry.offset, entry.length)

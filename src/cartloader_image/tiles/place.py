@@ -96,11 +96,11 @@ def place_of(archive: ArchiveReader, zooms: list[int]) -> Box:
     Bounds that were never set are zero, or the whole world. Our own are true, also where tiles are left out because
     nothing is visible there.
     """
-    metadata, header = archive.metadata, archive.header
+    metadata = archive.metadata
     told = _box_of(metadata.get("bounds"))
     if told and "cartloader" in metadata:
         return told
-    told = told or _box_of([value / 1e7 for value in (header.west, header.south, header.east, header.north)])
+    told = told or _box_of(archive.header.bounds)
     tiles = next((box for zoom in reversed(zooms) if (box := _tiles_box(archive, zoom))), Box(0, 0, 1, 1))
     return told.within(tiles) if told and not told.within(tiles).is_empty else tiles
 

@@ -7,60 +7,28 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import imagecodecs
 import numpy as np
 
 from cartloader_image.errors import ArchiveError
 from cartloader_image.tiles.directory import Entries, parse_directory
+from cartloader_image.tiles.header import HEADER_BYTES, Header
 
 FINEST = 31
 """The finest zoom whose tile ids are whole numbers of 63 bits."""
-_LAYOUT = struct.Struct("<7sB11Q6B4iB2i")
 _NONE, _GZIP, _BROTLI, _ZSTD = 1, 2, 3, 4
 _MOST = 256 << 20
 """Bytes that a directory, the metadata or a tile may have; more is damage or a bomb."""
 _DEPTH = 4
 """Leaf directories below each other; the specification wants two at most."""
-
-
-class Header(NamedTuple):
-    """The fixed part of an archive, in its order; offsets and lengths in bytes, degrees times 10**7."""
-
-    magic: bytes
-    version: int
-    root_offset: int
-    root_length: int
-    metadata_offset: int
-    metadata_length: int
-    leaf_offset: int
-    leaf_length: int
-    data_offset: int
-    data_length: int
-    addressed: int
-    entries: int
-    contents: int
-    clustered: int
-    internal_compression: int
-    tile_compression: int
-    tile_type: int
-    min_zoom: int
-    max_zoom: int
-    west: int
-    south: int
-    east: int
-    north: int
-    center_zoom: int
-    center_longitude: int
-    center_latitude: int
 
 
 def first_id(zoom: int) -> int:
@@ -129,7 +97,7 @@ class ArchiveReader:
             if not depth:
                 raise ArchiveError(f"{self.path}: is damaged: its leaf directories lie more than {_DEPTH} deep")
             leaf = entries[int(index)]
-            below = self._directory(self.header.leaf_offset + leaf.offset, leaf.length)
+            below = self._directory(self.header.leaf_directory_offset + leaf.offset, leaf.length)
             # A leaf that speaks of more than its share, or of itself, is not followed there.
             yield from self._pieces(below, max(first, leaf.tile_id), min(end, int(ends[index])), depth - 1)
 
@@ -139,7 +107,7 @@ class ArchiveReader:
         Raises:
             ArchiveError: the archive is cut off, or damaged there.
         """
-        data = self._read(self.header.data_offset + offset, length)
+        data = self._read(self.header.tile_data_offset + offset, length)
         # Pictures are compressed already, and some writers say gzip all the same.
         packed = _GZIP if data[:2] == b"\x1f\x8b" else self.header.tile_compression
         return self._unpacked(data, packed) if packed in {_BROTLI, _ZSTD} or data[:2] == b"\x1f\x8b" else data
@@ -200,14 +168,11 @@ def reading(path: Path) -> Iterator[ArchiveReader]:
         raise ArchiveError(f"{path}: cannot be read ({why}); a PMTiles archive is needed") from None
     try:
         try:
-            start = os.pread(descriptor, _LAYOUT.size, 0)
+            header = Header.parse(os.pread(descriptor, HEADER_BYTES, 0))
         except OSError as error:
             raise ArchiveError(f"{path}: cannot be read ({error.strerror}); a PMTiles archive is needed") from None
-        if start[:7] != b"PMTiles":
-            raise ArchiveError(f"{path}: is no PMTiles archive; `pmtiles convert` makes one of MBTiles")
-        if len(start) < _LAYOUT.size or start[7] != 3:
-            version = f"of version {start[7]}" if start[7:] else "cut off"
-            raise ArchiveError(f"{path}: is a PMTiles archive {version}; one of version 3 is needed")
-        yield ArchiveReader(path, descriptor, Header(*_LAYOUT.unpack(start)))
+        except ValueError as error:
+            raise ArchiveError(f"{path}: {error}") from None
+        yield ArchiveReader(path, descriptor, header)
     finally:
         os.close(descriptor)
