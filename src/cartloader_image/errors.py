@@ -88,6 +88,11 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         raise InputError(f"{path}: is no {kind} that can be read ({' '.join(str(error).split())})") from error
 
 
+def shortened(text: str, most: int = 80) -> str:
+    """A text of a file as a sentence quotes it, of so many characters at most: it may be as long as the file."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A part of a sentence that names the known word nearest to one that is not, with a blank before; empty if none is.
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 import yaml
 from yaml import CollectionNode, MappingNode, Node, ScalarNode
 
-from cartloader_image.errors import CatalogError
+from cartloader_image.errors import CatalogError, shortened
 
 _STRING, _NULL, _MAPPING = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "null", "map"))
 
@@ -105,7 +105,9 @@ def _parse(text: str) -> Node | None:
         for key in (key for key, _ in mapping.value if isinstance(key, ScalarNode)):
             line = key.start_mark.line + 1
             if (first := lines.setdefault((key.tag, key.value), line)) != line:
-                raise CatalogError(f"the key {_short(key.value)} is there twice, in lines {first} and {line}; keep one")
+                raise CatalogError(
+                    f"the key {shortened(key.value)} is there twice, in lines {first} and {line}; keep one"
+                )
     return root
 
 
@@ -188,14 +190,10 @@ def _column(mapping: MappingNode) -> int:
 
 def _kind(node: Node | None) -> str:
     if isinstance(node, ScalarNode):
-        return f"the text {_short(node.value)!r}"
+        return f"the text {shortened(node.value)!r}"
     if isinstance(node, MappingNode):
         return "a mapping" if node.value else "braces around a comment"
     return "a list"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _replacement(text: str, node: ScalarNode, value: str, *, flow: bool) -> _Edit:

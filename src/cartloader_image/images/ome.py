@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import tifffile
 from defusedxml import DefusedXmlException, ElementTree, EntitiesForbidden
 
-from cartloader_image.errors import MetadataError
+from cartloader_image.errors import MetadataError, shortened
 from cartloader_image.images.kinds import TIFF
 from cartloader_image.images.ome_planes import Block, OmePlane, ShapeOf, Share, attribute, in_turn, same_name
 
@@ -34,8 +34,6 @@ MICROMETRES = {
 """µm per length unit of the OME data model; micro and ångström signs by both of their code points."""
 
 
-_SHOWN = 80
-"""Characters of a text of the file that a sentence quotes at most."""
 _MARKS = "\ufeff\xef\xbb\xbf"
 """A byte order mark, as a character and as the bytes of UTF-8 read as Latin-1."""
 
@@ -93,10 +91,10 @@ def read_ome(xml: str, path: Path, pages: int, shape_of: ShapeOf) -> Ome:
     if (name := _metadata_name(root)) is not None:
         companion = _beside(path, name)
         if companion is None:
-            return Ome(lost=name[:_SHOWN] or "another file")
+            return Ome(lost=shortened(name) or "another file")
         root = _parse(_companion_text(companion), companion)
         if _metadata_name(root) is not None:
-            return Ome(lost=name[:_SHOWN])
+            return Ome(lost=shortened(name))
     return _Reader(path, own_id, pages, shape_of).read(root)
 
 
@@ -232,7 +230,7 @@ class _Reader:
         order = pixels.get("DimensionOrder", "XYCZT")
         if sorted(order) != sorted("XYCZT") or order[:2] != "XY":
             raise MetadataError(
-                f'{self.path}: its OME-XML has DimensionOrder="{order[:_SHOWN]}", which is no order of XYZCT'
+                f'{self.path}: its OME-XML has DimensionOrder="{shortened(order)}", which is no order of XYZCT'
             )
         sizes = {axis: self._number(pixels, f"Size{axis}", 1, least=1) for axis in "XYZCT"}
         told = [self._number(channel, "SamplesPerPixel", 1, least=1) for channel in _children(pixels, "Channel")]
@@ -273,7 +271,7 @@ class _Reader:
             pixel_size=pixel_size,
             pixel_size_problem=problem,
             positions=dict(self._positions(pixels)) if known else {},
-            elsewhere={names[c]: file[:_SHOWN] for c, file in share.elsewhere(there).items() if c < len(names)},
+            elsewhere={names[c]: shortened(file) for c, file in share.elsewhere(there).items() if c < len(names)},
         )
 
     def _positions(self, pixels: Element) -> Iterator[tuple[tuple[int, int, int], tuple[float, float] | str]]:
@@ -290,7 +288,7 @@ class _Reader:
             return default
         if not re.fullmatch(r"\s*\+?[0-9]{1,18}\s*", text) or int(text) < least:
             raise MetadataError(
-                f'{self.path}: its OME-XML has {name}="{text[:_SHOWN]}", which is no whole number of at least {least}'
+                f'{self.path}: its OME-XML has {name}="{shortened(text)}", which is no whole number of at least {least}'
             )
         return int(text)
 
@@ -301,11 +299,11 @@ def _length(element: Element, name: str, default: str = "µm") -> tuple[float | 
     if text is None:
         return None, f"{name} is missing"
     if unit not in MICROMETRES:
-        return None, f"{name} is in {unit[:_SHOWN]}, which is no unit of length"
+        return None, f"{name} is in {shortened(unit)}, which is no unit of length"
     try:
         value = float(text) * MICROMETRES[unit]
     except ValueError:
-        return None, f"{name} is {text[:_SHOWN]!r}, which is no number"
+        return None, f"{name} is {shortened(text)!r}, which is no number"
     return (value, "") if math.isfinite(value) else (None, f"{name} is {text}")
 
 

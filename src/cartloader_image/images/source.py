@@ -11,7 +11,7 @@ from affine import Affine
 from tifffile import TiffPage
 
 from cartloader_image.action_params import Ome2PngParams, RasterParams
-from cartloader_image.errors import InputError, UsageError
+from cartloader_image.errors import InputError, UsageError, shortened
 from cartloader_image.images.beside import aux_file, world_files
 from cartloader_image.images.calibration import detectable
 from cartloader_image.images.kinds import is_tiff
@@ -26,8 +26,6 @@ from cartloader_image.params import PlaneOptions
 
 _GEOTIFF_TAGS = {33550, 33922, 34264}
 _GEO_KEYS = 34735
-_SHOWN = 80
-"""Characters of an item of a list that a sentence shows at most."""
 _RASTER_TYPE = 1025
 """The key that says whether pixels are areas; alone, it speaks of no spatial reference (GeoTIFF 1.1)."""
 
@@ -109,7 +107,7 @@ def _tiff_source(tiff: Tiff, params: RasterParams) -> Source:
         raise InputError(f"{params.in_img}: is a TIFF, which the georeference action does not take; ome2png does")
     if params.series >= len(tiff.series):
         numbers = [f"{number}" for number in range(len(tiff.series))]
-        raise _out_of_range(tiff, "--series", params.series, "series", _shortened(numbers))
+        raise _out_of_range(tiff, "--series", params.series, "series", _joined(numbers))
     series = tiff.series[params.series]
     chosen = choose_planes(tiff, series, params)
     levels = min(len(ref.levels) for ref in chosen)
@@ -204,7 +202,7 @@ def choose_planes(tiff: Tiff, series: Series, options: PlaneOptions) -> list[Pla
     if options.z is not None:
         there = {plane.z: f"{plane.z}" for plane in planes.values()}
         if options.z not in there:
-            raise _out_of_range(tiff, "--z", options.z, "z", _shortened(list(there.values())))
+            raise _out_of_range(tiff, "--z", options.z, "z", _joined(list(there.values())))
         planes = {number: plane for number, plane in planes.items() if plane.z == options.z}
     if len(planes) == 1 or (options.z_project and len({(plane.c, plane.t) for plane in planes.values()}) == 1):
         return list(planes.values())
@@ -225,7 +223,7 @@ def _channel_index(tiff: Tiff, series: Series, wanted: str) -> int:
         return named[0]
     if wanted.isdecimal() and int(wanted) in names:
         return int(wanted)
-    listed = _shortened([f"{index} ({name})" if name else f"{index}" for index, name in names.items()])
+    listed = _joined([f"{index} ({name})" if name else f"{index}" for index, name in names.items()])
     found = "names several channels" if named else "is no channel"
     elsewhere = series.ome.elsewhere if series.ome else {}
     siblings = [f"; {name} is in {file}" for name, file in elsewhere.items() if name.casefold() == wanted.casefold()]
@@ -235,12 +233,12 @@ def _channel_index(tiff: Tiff, series: Series, wanted: str) -> int:
 
 def _listed(planes: dict[int, PlaneRef]) -> str:
     """``0 (z=0, DAPI), 1 (z=1, DAPI)``: planes by ``--page``."""
-    return _shortened([f"{number} ({plane.label})" if plane.label else f"{number}" for number, plane in planes.items()])
+    return _joined([f"{number} ({plane.label})" if plane.label else f"{number}" for number, plane in planes.items()])
 
 
-def _shortened(texts: list[str]) -> str:
+def _joined(texts: list[str]) -> str:
     """A list, cut in the middle where it is long, and its items at their ends."""
-    texts = [text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…" for text in texts]
+    texts = list(map(shortened, texts))
     return ", ".join(texts) if len(texts) <= 6 else f"{', '.join(texts[:2])} … {texts[-1]}"
 
 

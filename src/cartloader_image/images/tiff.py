@@ -20,7 +20,7 @@ import numpy as np
 import tifffile
 from tifffile import TiffPage
 
-from cartloader_image.errors import CartloaderError, InputError, reading
+from cartloader_image.errors import CartloaderError, InputError, reading, shortened
 from cartloader_image.images.ome import Ome, OmeImage, is_ome, named_in, read_ome
 from cartloader_image.images.ome_levels import further_levels
 from cartloader_image.images.ome_planes import PageShape
@@ -32,8 +32,6 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _REDUCED, _MASK = 1, 4
 """Bits of NewSubfileType."""
-_SHOWN = 120
-"""Characters of a plane's label at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +164,7 @@ def _ome_series(path: Path, file: tifffile.TiffFile, ome: Ome) -> Iterator[Serie
                     parts = [f"z={plane.z}"] if image.depth > 1 else []
                     parts += [f"t={plane.t}"] if in_time else []
                     parts += [names[c] or (f"channel {c}" if len(names) > 1 else "")]
-                    label = ", ".join(filter(None, parts))[:_SHOWN]
+                    label = shortened(", ".join(filter(None, parts)), 120)
                 planes.append(PlaneRef(label, find, 0, sample, plane.z, c, plane.t))
         yield Series(tuple(planes), names, image)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cartloader_image.errors import InputError
+from cartloader_image.errors import InputError, shortened
 from cartloader_image.values import Bounds, number
 
 _ROUNDING = 1e-9
@@ -70,11 +70,13 @@ def bounds_from_vizgen(path: Path, height: int, width: int) -> Bounds:
     rows = [row for row in rows if row]
     if [len(row) for row in rows] != [3, 3, 3]:
         found = f"{len(rows)} rows of {', '.join(str(len(row)) for row in rows)} values" if rows else "nothing"
-        raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers, found {_cut(found)}")
+        raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers, found {shortened(found)}")
     try:
         matrix = np.array([[number(value) for value in row] for row in rows])
     except ValueError as error:
-        raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers ({_cut(str(error))})") from None
+        raise InputError(
+            f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers ({shortened(str(error))})"
+        ) from None
     if not np.isfinite(matrix).all():
         raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of finite numbers, found {matrix.tolist()}")
     (a, shear_x, b), (shear_y, d, e), (tilt_x, tilt_y, one) = matrix.tolist()
@@ -85,11 +87,6 @@ def bounds_from_vizgen(path: Path, height: int, width: int) -> Bounds:
     if max(map(abs, astray)) > _ROUNDING * (1 + 1e-6):
         raise InputError(f"{path}: the matrix turns or shears the image, of which only scale and shift are supported")
     return Bounds((0 - b) / a, (0 - e) / d, (width - b) / a, (height - e) / d)
-
-
-def _cut(text: str) -> str:
-    """The start of a text that may be as long as a file."""
-    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def _text(path: Path, name: str, lines_starting_with: str = "") -> str:

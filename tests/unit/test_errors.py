@@ -1,0 +1,16 @@
+"""What sentences are made of."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cartloader_image.errors import shortened
+
+
+@given(st.text(), st.integers(1, 20))
+def test_a_text_is_quoted_whole_or_up_to_a_length(text: str, most: int) -> None:
+    found = shortened(text, most)
+    assert len(found) <= most
+    assert found == text or (len(text) > most and found[-1] == "…" and text.startswith(found[:-1]))
+    assert len(found) == min(len(text), most)
