@@ -1,0 +1,74 @@
+"""What the code imports is declared, with bounds, and pinned within them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+OURS = {"cartloader_image", "cartloader_tasks", "cartloader_flows", "support"}
+HELD_BACK = {"fastapi", "sqlalchemy"}
+"""Not imported here: newer ones break the server of Prefect, which lets them in."""
+
+
+def requirements(*extras: str) -> list[Requirement]:
+    """What is declared: for the program itself, and for these extras with those that they name."""
+    lines = [*PROJECT["dependencies"], *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
+    read = [Requirement(line) for line in lines]
+    further = {more for each in read if each.name == PROJECT["name"] for more in requirements(*each.extras)}
+    return sorted({each for each in read if each.name != PROJECT["name"]} | further, key=str)
+
+
+def imported(folder: Path) -> dict[str, Path]:
+    """The first part of each name that is imported, at the head of a module or in a function, and a file that does."""
+    found: dict[str, Path] = {}
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names: Iterable[str] = ()
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            found |= {name.partition(".")[0]: path for name in names}
+    known = OURS | sys.stdlib_module_names | {path.stem for path in folder.glob("*.py")}
+    return {name: path for name, path in found.items() if name not in known}
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [("src", ()), ("tasks", ()), ("flows", ("dask",)), ("tests", ("test",)), ("docs", ()), ("benchmarks", ("bench",))],
+)
+def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:
+    declared = {canonicalize_name(requirement.name) for requirement in requirements(*extras)}
+    homes = packages_distributions()
+    names = imported(ROOT / folder)
+    assert names or folder == "docs"
+    for name, path in names.items():
+        homes_of = {canonicalize_name(home) for home in homes.get(name, [name])}
+        assert homes_of & declared, f"{path} imports {name}, of {homes_of}"
+
+
+def test_what_is_declared_is_imported() -> None:
+    homes = packages_distributions()
+    names = {name for folder in ("src", "tasks", "flows") for name in imported(ROOT / folder)}
+    used = {canonicalize_name(home) for name in names for home in homes.get(name, [name])}
+    assert {canonicalize_name(requirement.name) for requirement in requirements()} - used == HELD_BACK
+
+
+@pytest.mark.parametrize("requirement", requirements("bench", "dev"), ids=str)
+def test_it_has_bounds_and_a_pin_within_them(requirement: Requirement) -> None:
+    assert {">=", "<"} <= {bound.operator for bound in requirement.specifier}
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(re.fullmatch(r"(\S+)==(\S+)", line).groups() for line in lines if not line.startswith("#"))
+    version = {canonicalize_name(name): pin for name, pin in pins.items()}[canonicalize_name(requirement.name)]
+    assert version in requirement.specifier
