@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,12 +24,10 @@ from cartloader_image.images.nodata import NONE, aux_text, has_no_data, nodata_v
 from cartloader_image.images.photometric import ramp_of
 from cartloader_image.images.plane import COPIES, hidden
 from cartloader_image.layout import Layout, Pixels
+from cartloader_image.logs import silenced
 from cartloader_image.params import PixelOptions
 from cartloader_image.values import Rgb
 from cartloader_image.window import Window
-
-# GDAL's own log goes nowhere: what matters comes as an exception.
-logging.getLogger("rasterio").setLevel(logging.CRITICAL)
 
 STRIP_ROWS = 256
 _GDAL_OPTIONS = {
@@ -51,7 +48,7 @@ def open_dataset(path: Path, inside: str | None = None) -> Iterator[DatasetReade
     """
     import warnings  # noqa: PLC0415  (used here alone)
 
-    with rasterio.Env(**_GDAL_OPTIONS), warnings.catch_warnings():
+    with silenced(), rasterio.Env(**_GDAL_OPTIONS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(inside or path)

@@ -6,7 +6,6 @@ siblings of a multi-file set do not matter.
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -26,9 +25,7 @@ from cartloader_image.images.ome_levels import further_levels
 from cartloader_image.images.ome_planes import PageShape
 from cartloader_image.images.pages import check_chain, mended, page_at, size_of
 from cartloader_image.images.photometric import scheme_of
-
-# tifffile logs what it finds odd; a user gets our sentence, or a picture.
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+from cartloader_image.logs import silenced
 
 _REDUCED, _MASK = 1, 4
 """Bits of NewSubfileType."""
@@ -107,6 +104,7 @@ class Tiff:
         return None
 
 
+@silenced()
 def metadata_file(path: Path) -> Path | None:
     """The file beside a TIFF that it names for its OME metadata, if that is there; None also for a damaged TIFF."""
     with suppress(CartloaderError), reading(path, "TIFF"), tifffile.TiffFile(path, is_ome=False) as file:
@@ -123,7 +121,7 @@ def open_tiff(path: Path) -> Iterator[Tiff]:
         InputError: it cannot be opened or holds no picture.
         MetadataError: its OME-XML is broken.
     """
-    with ExitStack() as stack:
+    with silenced(), ExitStack() as stack:
         with reading(path, "TIFF"):
             file = stack.enter_context(tifffile.TiffFile(path, is_ome=False))
             check_chain(path, file)

@@ -22,6 +22,7 @@ from cartloader_image.crs import crs_text, is_web_mercator, map_frame, short_nam
 from cartloader_image.errors import BoundsError, InputError
 from cartloader_image.images.beside import aux_file
 from cartloader_image.layout import Layout
+from cartloader_image.logs import silenced
 from cartloader_image.placing.placement import Placement
 from cartloader_image.rasters.store import TileStore, stored_bytes
 
@@ -135,10 +136,11 @@ def open_geotiff(path: Path) -> Iterator[Placed]:
         InputError: it is missing, or is not such a file.
     """
     try:
-        store, tags = _open_store(path, os.O_RDONLY)
+        with silenced():
+            store, tags = _open_store(path, os.O_RDONLY)
     except Exception as error:  # whatever tifffile meets in a damaged file
         raise _not_ours(path, error) from error
-    with store:
+    with silenced(), store:
         try:
             origin = json.loads(tags[_IMAGE_DESCRIPTION])["cartloader"]
             if tags.get(_GEO_KEYS) == _WEB_MERCATOR_KEYS:
