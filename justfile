@@ -1,0 +1,32 @@
+# One command for each thing that is done here; `just` by itself lists them. All but the first need .venv.
+
+set positional-arguments
+
+_list:
+    @just --list --unsorted
+
+# make .venv with all that the other commands need
+install:
+    python3 -m venv .venv
+    .venv/bin/pip install -q -c constraints.txt -e '.[dev,bench]'
+
+# style, types, floors
+check:
+    .ci/check
+
+# the tests; what follows goes to pytest
+test *arguments:
+    .venv/bin/python -m pytest "$@"
+
+# the tests that take longer
+slow *arguments:
+    .venv/bin/python -m pytest -m slow "$@"
+
+# speed beside the peers; what follows goes to benchmarks/bench.py
+bench *arguments:
+    .venv/bin/python benchmarks/bench.py "$@"
+
+# what the docs take from the program
+docs:
+    .venv/bin/python docs/make_options.py
+    .venv/bin/python docs/make_orientation.py
