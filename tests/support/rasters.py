@@ -73,6 +73,14 @@ def noise(shape: Sequence[int], dtype: Any = np.uint8, seed: int = 0) -> NDArray
     return random.integers(info.min, info.max, shape, kind, endpoint=True)
 
 
+def as_rgba(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Grey, grey + alpha, RGB or RGBA of 8 bits as RGBA."""
+    count = pixels.shape[2]
+    colours = np.broadcast_to(pixels[..., : 3 if count > 2 else 1], (*pixels.shape[:2], 3))
+    alpha = pixels[..., -1:] if count in {2, 4} else np.full_like(pixels[..., :1], 255)
+    return np.concatenate([colours, alpha], axis=2)
+
+
 def smooth(rows: int, columns: int, bands: int) -> NDArray[np.uint8]:
     """A picture that lossy codecs keep nearly as it is."""
     y, x = np.mgrid[0:rows, 0:columns]
