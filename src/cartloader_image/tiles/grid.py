@@ -84,7 +84,8 @@ class Pyramid:
         size = resolution(self.base_zoom, self.tile)
         rows = [(HALF_MAP - y) / size for y in (self.box.top, self.box.bottom)]
         columns = [(HALF_MAP + x) / size for x in (self.box.left, self.box.right)]
-        return Window(*_pixels(*rows), *_pixels(*columns)).cells(1 << self.base_zoom - zoom)
+        count = self.tile << self.base_zoom
+        return Window(*_pixels(*rows, count), *_pixels(*columns, count)).cells(1 << self.base_zoom - zoom)
 
     def tile_range(self, zoom: int) -> Window:
         """Rows (y) and columns (x) of the tiles that hold a level pixel of the picture."""
@@ -95,11 +96,16 @@ class Pyramid:
         return sum(math.prod(self.tile_range(zoom).shape) for zoom in self.zooms)
 
 
-def _pixels(first: float, last: float) -> tuple[int, int]:
-    """First level pixel of an axis, and the one behind the last, for a picture from edge to edge in level pixels."""
+def _pixels(first: float, last: float, count: int) -> tuple[int, int]:
+    """First level pixel of an axis, and the one behind the last, for a picture from edge to edge in level pixels.
+
+    The axis has ``count``; a picture may reach beyond it by what rounding does to the edges of the map.
+    """
     start, stop = math.ceil(first - 0.5 - ENOUGH), math.ceil(last - 0.5 - ENOUGH)
-    middle = math.floor((first + last) / 2)
-    return (start, stop) if start < stop else (middle, middle + 1)
+    if start >= stop:
+        start = math.floor((first + last) / 2)
+    start = min(max(start, 0), count - 1)
+    return start, min(max(stop, start + 1), count)
 
 
 def plan_pyramid(

@@ -179,6 +179,20 @@ def test_each_zoom_holds_the_next_one_and_lies_on_the_map(picture: Picture, tile
             assert (column0, column1) == (finer.column0 // 2, (finer.column1 - 1) // 2 + 1)
 
 
+@given(st.floats(-0.02, 0.02), st.floats(-0.02, 0.02), st.booleans(), st.booleans(), st.floats(1e-4, 1), TILES)
+def test_a_picture_a_hair_beyond_the_map_is_tiled_on_it(
+    across: float, up: float, right: bool, bottom: bool, pixel: float, tile: int
+) -> None:
+    """As far as the map's edge may be rounded, however small the pixels are beside that."""
+    left = (HALF_MAP + across - 9 * pixel) if right else (-HALF_MAP + across)
+    top = (-HALF_MAP + up + 9 * pixel) if bottom else (HALF_MAP + up)
+    pyramid = Picture(pixel, 9, 9, left, top).plan(tile)
+    for zoom in pyramid.zooms:
+        row0, row1, column0, column1 = pyramid.extent(zoom)
+        assert 0 <= row0 < row1 <= tile * 2**zoom
+        assert 0 <= column0 < column1 <= tile * 2**zoom
+
+
 @given(pictures(longest=3_000), TILES, st.integers(0, 24))
 def test_tiles_are_counted_as_they_are_found_from_the_finest_to_the_coarsest(
     picture: Picture, tile: int, coarsest: int
