@@ -82,10 +82,11 @@ class Pyramid:
         A picture that holds none has the one that its own centre lies in.
         """
         size = resolution(self.base_zoom, self.tile)
-        rows = [(HALF_MAP - y) / size for y in (self.box.top, self.box.bottom)]
-        columns = [(HALF_MAP + x) / size for x in (self.box.left, self.box.right)]
+        top, bottom = ((HALF_MAP - y) / size for y in (self.box.top, self.box.bottom))
+        left, right = ((HALF_MAP + x) / size for x in (self.box.left, self.box.right))
         count = self.tile << self.base_zoom
-        return Window(*_pixels(*rows, count), *_pixels(*columns, count)).cells(1 << self.base_zoom - zoom)
+        pixels = Window(*_pixels(top, bottom, count), *_pixels(left, right, count))
+        return pixels.cells(1 << self.base_zoom - zoom)
 
     def tile_range(self, zoom: int) -> Window:
         """Rows (y) and columns (x) of the tiles that hold a level pixel of the picture."""
