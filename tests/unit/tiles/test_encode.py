@@ -14,7 +14,8 @@ from pmtiles.tile import TileType
 from support.archives import encoded
 from support.rasters import as_rgba, noise, smooth
 
-from cartloader_image.tiles.encode import FORMATS, encoding, primary_colour
+from cartloader_image.tile_formats import TILE_FORMATS
+from cartloader_image.tiles.encode import encoding, primary_colour
 
 Pixels = NDArray[np.uint8]
 sides, bands = st.integers(1, 40), st.integers(1, 4)
@@ -25,11 +26,11 @@ def rgba(data: bytes) -> Pixels:
     return np.asarray(Image.open(BytesIO(data)).convert("RGBA"))
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", TILE_FORMATS)
 def test_a_format_is_what_the_header_and_the_metadata_say(name: str) -> None:
     data = encoding(name, None)(smooth(64, 64, 3))
     kind = {"PNG": (TileType.PNG, "png"), "WEBP": (TileType.WEBP, "webp"), "JPEG": (TileType.JPEG, "jpg")}
-    assert (FORMATS[name].tile_type, FORMATS[name].media) == kind[str(Image.open(BytesIO(data)).format)]
+    assert (TILE_FORMATS[name].tile_type, TILE_FORMATS[name].extension) == kind[str(Image.open(BytesIO(data)).format)]
 
 
 @pytest.mark.parametrize("name", ["png", "webp"])
