@@ -109,7 +109,7 @@ def test_each_zoom_has_the_entries_that_the_reader_of_the_package_finds(tmp_path
         expected = {zxy_to_tileid(*place): data for place, data in all_tiles(MmapSource(file))}
     assert len(expected) == len(tiles)
     with reading(path) as archive:
-        assert archive.header.leaf_length > 0
+        assert archive.header.leaf_directory_length > 0
         assert [*archive.zooms()] == [*range(finest + 1)]
         found = {}
         for zoom in range(finest + 1):

@@ -16,6 +16,7 @@ from support.rasters import as_rgba, noise, smooth
 
 from cartloader_image.tile_formats import TILE_FORMATS
 from cartloader_image.tiles.encode import encoding, primary_colour
+from cartloader_image.values import Rgb
 
 Pixels = NDArray[np.uint8]
 sides, bands = st.integers(1, 40), st.integers(1, 4)
@@ -30,7 +31,9 @@ def rgba(data: bytes) -> Pixels:
 def test_a_format_is_what_the_header_and_the_metadata_say(name: str) -> None:
     data = encoding(name, None)(smooth(64, 64, 3))
     kind = {"PNG": (TileType.PNG, "png"), "WEBP": (TileType.WEBP, "webp"), "JPEG": (TileType.JPEG, "jpg")}
-    assert (TILE_FORMATS[name].tile_type, TILE_FORMATS[name].extension) == kind[str(Image.open(BytesIO(data)).format)]
+    assert (TileType(TILE_FORMATS[name].tile_type), TILE_FORMATS[name].extension) == kind[
+        str(Image.open(BytesIO(data)).format)
+    ]
 
 
 @pytest.mark.parametrize("name", ["png", "webp"])
@@ -86,5 +89,5 @@ def test_a_primary_colour_shows_one_and_the_same_picture_in_all_of_its_bands(col
     ramp = np.arange(256)[:, None] * np.frombuffer(colour, np.uint8) // 255
     lit = ramp.any(axis=0)
     alike = lit.any() and (np.ptp(ramp[:, lit], axis=1) == 0).all()
-    assert primary_colour(f"#{colour.hex()}") == (tuple(lit.tolist()) if alike else None)
+    assert primary_colour(Rgb(*colour)) == (tuple(lit.tolist()) if alike else None)
     assert primary_colour(None) is None

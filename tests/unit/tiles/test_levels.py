@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from support.rasters import noise
 
-from cartloader_image.images.plane import Window
 from cartloader_image.rasters.store import TileStore
 from cartloader_image.tiles.levels import Kept, halved, premultiplied, resized, straight
+from cartloader_image.window import Window
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -144,5 +144,7 @@ def test_a_zoom_goes_on_beyond_its_edge(
     path = tmp_path_factory.mktemp("zoom") / "zoom"
     with TileStore.create(path, row + rows, column + columns, count, 16) as store:
         store.write(row, column, picture)
-        level = Kept(store, (0, 0), Window(row, row + rows, column, column + columns))
+        level = Kept(
+            store, Window(0, row + rows, 0, column + columns), Window(row, row + rows, column, column + columns)
+        )
         np.testing.assert_array_equal(level.read(window), around[row0:row1, column0:column1])

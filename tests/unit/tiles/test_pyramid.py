@@ -14,10 +14,11 @@ from pmtiles.tile import zxy_to_tileid
 from support.maps import HALF_MAP
 from support.rasters import as_rgba, noise
 
-from cartloader_image.images.plane import Window
+from cartloader_image.layout import Layout
 from cartloader_image.tiles.grid import MapBox, Pyramid, plan_pyramid
 from cartloader_image.tiles.levels import premultiplied, straight
 from cartloader_image.tiles.pyramid import CHUNK_PIXELS, Cutter, kept_pixels, passes
+from cartloader_image.window import Window
 
 Pixels = NDArray[np.uint8]
 TILE, BASE = 256, 12
@@ -38,14 +39,14 @@ class InMemory:
     """A zoom that goes on beyond its edge as all do."""
 
     def __init__(self, picture: Pixels) -> None:
-        self.picture, self.bands = picture, picture.shape[2]
+        self.picture, self.layout = picture, Layout.of(picture.shape[2])
 
     def read(self, window: Window) -> Pixels:
         first = MIDDLE - BEFORE
         rows, columns = np.arange(window.row0, window.row1) - first, np.arange(window.column0, window.column1) - first
         height, width = self.picture.shape[:2]
         pixels = self.picture[np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))]
-        if self.bands in {2, 4}:
+        if self.layout.alpha:
             pixels[(rows < 0) | (rows >= height)] = 0
             pixels[:, (columns < 0) | (columns >= width)] = 0
         return pixels
