@@ -1,28 +1,19 @@
-"""The one place that starts a process: an external tool, listened to, watched, and never left behind.
+"""Calls of external tools: each is watched while it works, and judged by how it ends and what it said.
 
-A tool runs in a process group of its own, which ends with the call, however that ends. Some failures are transient;
-`RETRIES` says how often and when a call that failed in such a way is worth another attempt.
+Some failures are transient; `RETRIES` says how often and when a call that failed so is worth another attempt.
 """
 
 from __future__ import annotations
 
-import codecs
-import ctypes
-import errno
 import os
 import re
-import selectors
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import uniform
@@ -33,16 +24,8 @@ from pydantic import BaseModel, ConfigDict
 from cartloader_image.errors import ToolError, UsageError
 from cartloader_image.report import Report, Stage, quiet
 from cartloader_image.results import ToolUse
+from cartloader_image.system.process import TICK, Lines, listen, running
 
-_PRCTL = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG = 1
-_TICK = 0.1
-"""Seconds between two looks at a tool that says nothing."""
-_GRACE = 3.0
-"""Seconds between the request to end (TERM) and the end (KILL)."""
-_LAST_LINES = 20
-_KEPT_LINES = 100_000
-"""Lines of output that are kept; what a tool is asked for is shorter by far."""
 _COPY_BYTES = 16 << 20
 _NO_ROOM = 1_000_000
 """Free bytes below which a disk is full: a tool stops at the first piece that does not fit."""
@@ -53,12 +36,9 @@ _BUSY = re.compile(
     r"disk i/o error|input/output error|cannot allocate memory|too many open files",
     re.IGNORECASE,
 )
-_BUSY_ERRNOS = {errno.EAGAIN, errno.EBUSY, errno.EIO, errno.EMFILE, errno.ENOMEM, errno.ESTALE, errno.ETXTBSY}
 _FULL = re.compile(r"no space left on device|database or disk is full|disk quota exceeded", re.IGNORECASE)
 _ERROR_LINE = re.compile(r"ERROR \d+: (?!PROJ)")
 """How GDAL's tools report what they do not always end with an exit code for; PROJ's complaints need not matter."""
-_PERCENT = re.compile(r"(\d{1,3})(?=%|\.| - done)")
-"""The progress of GDAL (``0...10...20``) and of go-pmtiles (``35% |``)."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +157,7 @@ def run_with_retries(call: ToolCall, report: Report = quiet) -> Finished:
         until = time.monotonic() + delay * uniform(1, 1 + RETRIES.jitter)  # noqa: S311  (no secret)
         while time.monotonic() < until:
             report.check()
-            time.sleep(_TICK)
+            time.sleep(TICK)
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -220,12 +200,12 @@ def _attend(call: ToolCall, report: Report, stop: threading.Event, attempt: int)
         check()
         report.progress(call.stage, percent, 100)
 
-    output, errors = _Lines(call.tool, quiet if call.answers else report), _Lines(call.tool, report)
+    output, errors = Lines(call.tool, quiet if call.answers else report), Lines(call.tool, report)
     report.progress(call.stage, 0, 100)
     _prepare(call, check)
     report.detail(f"$ {shlex.join(call.command)}")
-    with _process(call) as process:
-        memory = _listen(process, output, errors, tick)
+    with running(call.command, call.folder) as process:
+        memory = listen(process, output, errors, tick)
     if process.returncode or any(map(_ERROR_LINE.match, errors.lines)):
         _fail(call, process.returncode, errors if errors.lines else output, attempt)
     use = ToolUse(tool=call.tool, stage=call.title, seconds=round(time.monotonic() - start, 3), memory=memory)
@@ -248,33 +228,7 @@ def _prepare(call: ToolCall, check: Callable[[], None]) -> None:
                 check()
 
 
-def _listen(process: subprocess.Popen[bytes], output: _Lines, errors: _Lines, tick: Callable[[int], None]) -> int:
-    """Take down what a tool says until it has ended; returns the bytes that it held at most."""
-    memory = 0
-    with selectors.DefaultSelector() as pipes:
-        for pipe, lines in ((process.stdout, output), (process.stderr, errors)):
-            assert pipe is not None
-            pipes.register(pipe, selectors.EVENT_READ, lines)
-
-        def read(seconds: float) -> bool:
-            ready = pipes.select(seconds)
-            for key, _ in ready:
-                if not key.data.read(key.fd):
-                    pipes.unregister(key.fileobj)
-            return bool(ready)
-
-        while not _has_ended(process):
-            read(_TICK)
-            memory = max(memory, _peak_memory(process.pid))
-            tick(min(max(output.percent, errors.percent), 99))
-        while read(0):
-            pass
-    output.close()
-    errors.close()
-    return memory
-
-
-def _fail(call: ToolCall, code: int, heard: _Lines, attempt: int) -> NoReturn:
+def _fail(call: ToolCall, code: int, heard: Lines, attempt: int) -> NoReturn:
     """Say why a tool failed, and whether that is transient.
 
     Raises:
@@ -304,117 +258,3 @@ def _fail(call: ToolCall, code: int, heard: _Lines, attempt: int) -> NoReturn:
 
 def _times(attempt: int) -> str:
     return f", {attempt} times" if attempt > 1 else ""
-
-
-class _Lines:
-    """The text of a pipe as it comes: its lines, and the progress that is told in between."""
-
-    def __init__(self, tool: str, report: Report) -> None:
-        self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        self.percent = 0
-        """The progress that was told last."""
-        self._tool, self._report = tool, report
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._rest = ""
-
-    def read(self, descriptor: int) -> bool:
-        """Take what is there; False at the end."""
-        chunk = os.read(descriptor, 1 << 16)
-        pieces = (self._rest + self._decoder.decode(chunk)).splitlines(keepends=True)
-        self._rest = pieces.pop() if pieces and not pieces[-1].endswith(("\n", "\r")) else ""
-        for piece in pieces:
-            if piece.endswith("\n"):  # what ends with a carriage return is written over: a progress bar
-                self._take(piece.strip())
-        if told := _PERCENT.findall(self._rest[-200:]):
-            self.percent = int(told[-1])
-        return bool(chunk)
-
-    def close(self) -> None:
-        """The last line may lack its end."""
-        self._take(self._rest.strip())
-
-    def last(self) -> list[str]:
-        """The last lines, for an error."""
-        return [*self.lines][-_LAST_LINES:]
-
-    def _take(self, line: str) -> None:
-        if line:
-            self.lines.append(line)
-            self._report.detail(f"{self._tool}: {line}")
-
-
-def _die_with_us() -> None:
-    """Let the tool be killed when the thread that attends to it ends, as in a process that is killed itself.
-
-    A worker of Prefect that is stopped kills its runs, which then cannot end their tools.
-    """
-    if _PRCTL:
-        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-@contextmanager
-def _process(call: ToolCall) -> Iterator[subprocess.Popen[bytes]]:
-    """The tool at work; afterwards nothing of its process group is left.
-
-    Raises:
-        ToolError: it cannot be started.
-    """
-    try:
-        process = subprocess.Popen(  # noqa: S603  (a list of arguments: no shell reads them)
-            call.command,
-            cwd=call.folder,
-            # What is looked for in a tool's words is English.
-            env=os.environ | {"LC_ALL": "C.UTF-8"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,
-            preexec_fn=_die_with_us,  # noqa: PLW1509  (one system call)
-        )
-    except OSError as error:
-        lost = error.errno == errno.ENOENT and call.program.exists()
-        raise ToolError(
-            f"{call.program}: cannot be run ({'its interpreter is missing' if lost else error.strerror})",
-            transient=error.errno in _BUSY_ERRNOS,
-            command=call.command,
-        ) from error
-    with process:
-        try:
-            yield process
-        finally:
-            _end(process)
-
-
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether the tool has ended; it stays a zombie, so that the number of its group remains its own."""
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the tool and everything that it started."""
-    try:
-        if not _has_ended(process):
-            os.killpg(process.pid, signal.SIGTERM)
-        until = time.monotonic() + _GRACE
-        while not _has_ended(process) and time.monotonic() < until:
-            time.sleep(_TICK / 10)
-    finally:
-        with suppress(ProcessLookupError, PermissionError):  # macOS: of a group of zombies
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _peak_memory(pid: int) -> int:
-    """Bytes that a process or one of its children held at most, 0 where the system does not tell.
-
-    The peak in the resource usage of a child begins with that of its parent.
-    """
-    peak = 0
-    with suppress(OSError, ValueError):
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-        if found := re.search(r"VmHWM:\s*(\d+) kB", status):
-            peak = int(found[1]) * 1024
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
-            peak = max(peak, _peak_memory(int(child)))
-    return peak
