@@ -25,8 +25,8 @@ from support.pictures import TWELVE, Case, write_picture
 from support.tools import require_tools
 
 from cartloader_image.action_params import OutputPrefix, Png2PmtilesParams
-from cartloader_image.engines import gdal
 from cartloader_image.engines.common import plan
+from cartloader_image.engines.gdal_calls import Recipe
 from cartloader_image.engines.toolbox import Toolbox, toolbox
 from cartloader_image.errors import ArchiveError, InputError, ToolError, UsageError
 from cartloader_image.params import TOOLS
@@ -261,7 +261,7 @@ def test_overviews_go_on_beyond_two_million_pixels_a_side() -> None:
     affine = Affine(0.2, 0, 0, 0, 0.2, 0)
     pyramid = plan(size, affine, "EPSG:3857", 1, params)
     tools = Toolbox(*(Path(f"/usr/bin/{name}") for name in TOOLS), versions={})
-    recipe = gdal.Recipe(tools, params, size, affine, "EPSG:3857", pyramid, Path("/x"))
+    recipe = Recipe(tools, params, size, affine, "EPSG:3857", pyramid, Path("/x"))
     factors = [int(word) for word in recipe.calls()[2].arguments if word.isdigit()]
     assert factors == [2**n for n in range(1, len(factors) + 1)]
     side = 2_600_000 * 0.2 / (2 * HALF_MAP / 512 / 2**pyramid.base_zoom)

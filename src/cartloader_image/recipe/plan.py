@@ -22,8 +22,8 @@ from cartloader_image.action_params import (
     subset,
 )
 from cartloader_image.catalog.update import check_archive
-from cartloader_image.engines import gdal
 from cartloader_image.engines.common import plan as plan_tiles
+from cartloader_image.engines.gdal_calls import Recipe
 from cartloader_image.engines.toolbox import toolbox
 from cartloader_image.errors import BoundsError, DiskError, InputError, UsageError
 from cartloader_image.images.beside import inputs
@@ -252,7 +252,7 @@ def _tiling(
     if cut.chosen_engine == "gdal":
         # A missing tool is told before the picture is decoded.
         tools = toolbox(cut)
-        recipe = gdal.Recipe(tools, cut, size, placement.affine, placement.crs, pyramid, job.out.out_dir)
+        recipe = Recipe(tools, cut, size, placement.affine, placement.crs, pyramid, job.out.out_dir)
         copy = pixel_bytes(*size, bands)
         return _Tiling(
             step=_tiles_step(cut, ((job.out.path(".pmtiles.mbtiles"), archive), *files), tuple(recipe.calls())),
