@@ -20,8 +20,8 @@ from rasterio.io import DatasetReader, MemoryFile
 from cartloader_image.crs import LOCAL, crs_text
 from cartloader_image.errors import InputError, reading
 from cartloader_image.images.chunks import Jpeg, Png
+from cartloader_image.images.colours import ramp_of
 from cartloader_image.images.nodata import NONE, aux_text, has_no_data, nodata_value
-from cartloader_image.images.photometric import ramp_of
 from cartloader_image.images.plane import COPIES, hidden
 from cartloader_image.layout import Layout, Pixels
 from cartloader_image.logs import silenced
