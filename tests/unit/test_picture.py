@@ -19,6 +19,7 @@ from support.rasters import noise, read_image, read_whole, smooth, with_source
 from cartloader_image.action_params import Ome2PngParams, OutputPrefix
 from cartloader_image.errors import CartloaderError, InputError, UsageError
 from cartloader_image.images.source import Source, open_source
+from cartloader_image.values import Rgb
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 BANDS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
@@ -298,7 +299,7 @@ def test_a_ramp_with_transparent_entries_is_a_grey_plane_with_alpha(tmp_path: Pa
     read = read_image(path)
     np.testing.assert_array_equal(read[..., 0], index[..., 0])
     np.testing.assert_array_equal(read[..., 1], np.array([0, 128] + [255] * 254)[index[..., 0]])
-    assert with_source(path, lambda source: source.plane.tint) == "#ff7f00"
+    assert with_source(path, lambda source: source.plane.tint) == Rgb(255, 127, 0)
 
 
 def test_a_mended_picture_keeps_the_mask_beside_it(tmp_path: Path) -> None:
