@@ -79,7 +79,9 @@ def test_it_has_every_page_and_no_script_of_ours(site: Path) -> None:
     built = {page.parent.relative_to(site).as_posix() for page in pages(site) if page.name == "index.html"}
     assert built == expected | {".", "changelog", "contributing"}
     assert not list(site.rglob("*.py"))
-    assert "cartloader_image.params.ImportOptions" in (site / "api" / "index.html").read_text(encoding="utf-8")
+    api = (site / "api" / "index.html").read_text(encoding="utf-8")
+    for name in ("cartloader_image.import_image", "cartloader_image.params.ImportOptions"):
+        assert f'id="{name}"' in api
     assert (site / "deployments" / "compose.yaml").read_bytes() == (ROOT / "deployments" / "compose.yaml").read_bytes()
 
 
