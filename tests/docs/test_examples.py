@@ -63,6 +63,7 @@ def listed(folder: Path) -> list[str]:
     return list(yaml.safe_load((folder / "catalog.yaml").read_text())["assets"]["basemap"])
 
 
+@pytest.mark.slow
 def test_first_map(tmp_path: Path) -> None:
     made = follow("first-map.md", tmp_path, lambda _: None)
     assert boxes(made) == {name: pytest.approx((0, 0, 217.6, 217.6), abs=0.01) for name in ("dapi", "membrane")}
