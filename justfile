@@ -10,7 +10,7 @@ install:
     python3 -m venv .venv
     .venv/bin/pip install -q -c constraints.txt -e '.[dev,bench]'
 
-# style, types, floors
+# style, types, floors, the site of the docs
 check:
     .ci/check
 
@@ -30,3 +30,8 @@ bench *arguments:
 docs:
     .venv/bin/python docs/make_options.py
     .venv/bin/python docs/make_orientation.py
+    .venv/bin/python docs/make_first_map.py
+
+# the docs as a site, in build/site
+site:
+    NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
