@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.maps import write_ome
+from support.rasters import Raster
 from support.tools import all_ended, calls_of, require_tools, stand_in, working_in
 
 from cartloader_image.action_params import OutputPrefix, Png2PmtilesParams
@@ -249,11 +249,10 @@ def test_delays_grow() -> None:
 
 
 @pytest.fixture
-def placed(tmp_path: Path) -> OutputPrefix:
+def placed(raster: Raster, tmp_path: Path) -> OutputPrefix:
     """The GeoTIFF of an import."""
     require_tools()
-    y, x = np.mgrid[0:700, 0:900]
-    slide = write_ome(tmp_path / "slide.ome.tif", (127 + 60 * np.sin(x / 11) + 60 * np.cos(y / 13)).astype(np.uint8))
+    slide = raster("slide.ome.tif", 700, 900, dtype=np.uint8)
     out = OutputPrefix(out_dir=tmp_path / "map", img_id="a")
     argv = ["import_image", "--direct", "--png2pmtiles", "--in-img", slide, "--out-dir", out.out_dir, "--img-id", "a"]
     subprocess.run([CARTLOADER, *argv], check=True, capture_output=True)

@@ -17,8 +17,8 @@ from PIL import Image
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import FlowRunSort
-from support.maps import psnr, write_ome
-from support.rasters import noise, smooth
+from support.maps import psnr
+from support.rasters import noise
 
 from cartloader_flows.import_image import import_image
 from cartloader_flows.import_images import import_images
@@ -30,11 +30,6 @@ from cartloader_image.tiles.archive import read_head
 from cartloader_tasks.artifacts import image_progress, run_progress
 
 ALL = ImportOptions(ome2png=True, png2pmtiles=True, update_catalog=True)
-
-
-@pytest.fixture
-def slide(tmp_path: Path) -> Path:
-    return write_ome(tmp_path / "slide.ome.tif", smooth(300, 400, 1), 0.2)
 
 
 def artifacts(server: str) -> dict[str, Any]:
@@ -60,8 +55,8 @@ def test_an_image_has_its_page(server: str, slide: Path, tmp_path: Path) -> None
     assert psnr(np.asarray(preview.convert("RGBA"))[seen], np.asarray(expected)[seen]) > 30
     assert np.asarray(histogram.convert("L")).min() < 100
     assert len(page) < 500_000
-    assert "| size | 400 × 300 pixels |" in page
-    assert "| µm per pixel | 0.2 × 0.2 |" in page
+    assert "| size | 80 × 60 pixels |" in page
+    assert "| µm per pixel | 0.25 × 0.25 |" in page
     assert "shown" not in page.splitlines()[0]
     asset = json.loads(page.partition("```json\n")[2].partition("```")[0])
     assert asset == {"Dapi_1": str(tmp_path / "map" / "Dapi_1.pmtiles")}

@@ -12,10 +12,8 @@ from contextlib import suppress
 from contextvars import copy_context
 from pathlib import Path
 
-import numpy as np
 import pytest
-from support.maps import write_ome
-from support.rasters import smooth
+from support.rasters import Raster
 from support.reports import Told
 from support.tools import require_tools, stand_in
 
@@ -31,11 +29,6 @@ from cartloader_tasks.reports import stopping_together
 pytestmark = pytest.mark.usefixtures("server")
 
 ALL = {"ome2png": True, "png2pmtiles": True}
-
-
-@pytest.fixture
-def slide(tmp_path: Path) -> Path:
-    return write_ome(tmp_path / "slide.ome.tif", smooth(120, 160, 1), 0.2)
 
 
 def cached(slide: Path, out: Path, **options: object) -> tuple[bool, bool]:
@@ -135,9 +128,8 @@ print(image.raster.cached, image.tiles.cached)
 """
 
 
-def test_two_runs_at_once_do_the_work_once(server: str, tmp_path: Path) -> None:
-    slide = write_ome(tmp_path / "slide.ome.tif", np.tile(smooth(700, 900, 1), (4, 4)), 0.2)
-    argv = [sys.executable, "-c", IMPORT, slide, tmp_path / "map"]
+def test_two_runs_at_once_do_the_work_once(server: str, raster: Raster, tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", IMPORT, raster("slide.ome.tif", 2800, 3600), tmp_path / "map"]
     both = [
         subprocess.Popen(argv, env=os.environ | {"PREFECT_API_URL": server}, stdout=subprocess.PIPE, text=True)
         for _ in range(2)

@@ -10,9 +10,8 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from support.maps import write_ome
 from support.processes import eventually, process
-from support.rasters import smooth
+from support.rasters import write_raster
 from support.runs import PREFECT, run, states
 from support.tools import calls_of, living, require_tools, stand_in
 
@@ -32,7 +31,7 @@ class Batch:
         self.out = folder / "map"
         script = f'case "$*" in *MBTILES*) [ $n -gt 2 ] && exec sleep {self.mark};; esac'
         self.tool = stand_in(folder, "gdal_translate", script)
-        write_ome(folder / "slide.ome.tif", smooth(120, 160, 1), 0.2)
+        write_raster(folder / "slide.ome.tif")
         (folder / "many.yaml").write_text("".join(f"{name}: slide.ome.tif\n" for name in "abc"))
         options = {"png2pmtiles": True, "update_catalog": True, "gdal_translate": str(self.tool)}
         self.asked = {"in_json": str(folder / "many.yaml"), "out_dir": str(self.out), "options": options, "n_jobs": 2}

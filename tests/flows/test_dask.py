@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.maps import write_ome
 from support.processes import answers, eventually, free_port, process
-from support.rasters import smooth
+from support.rasters import write_raster
 
 from cartloader_image.tiles.archive import read_head
 
@@ -49,7 +48,7 @@ def mapping(tmp_path: Path) -> Path:
     """Eight images of a second or so each."""
     images = tmp_path / "images"
     images.mkdir()
-    write_ome(images / "0.ome.tif", smooth(3000, 3000, 1), 0.2)
+    write_raster(images / "0.ome.tif", 3000, 3000)
     for number in range(1, 8):
         shutil.copy(images / "0.ome.tif", images / f"{number}.ome.tif")
     (images / "many.yaml").write_text("".join(f"i{number}: {number}.ome.tif\n" for number in range(8)))

@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
-from support.maps import write_ome
-from support.rasters import smooth
+from support.rasters import Raster
 from support.runs import run, states
 
 pytestmark = pytest.mark.slow
 
 
-def test_an_image_twice(worker: dict[str, str], tmp_path: Path) -> None:
-    slide = write_ome(tmp_path / "slide.ome.tif", smooth(120, 160, 1), 0.2)
+def test_an_image_twice(worker: dict[str, str], slide: Path, tmp_path: Path) -> None:
     asked = {"in_img": slide, "img_id": "a", "out_dir": tmp_path / "map", "options": {"png2pmtiles": True}}
     first = run(worker, "import-image/import-image", **asked)
     assert states(first) == {"ome2png a": "Completed", "png2pmtiles a": "Completed"}
@@ -25,17 +23,17 @@ def test_an_image_twice(worker: dict[str, str], tmp_path: Path) -> None:
     assert second.total_run_time.total_seconds() < 5
 
 
-def test_a_mapping_of_which_one_image_changes(worker: dict[str, str], tmp_path: Path) -> None:
+def test_a_mapping_of_which_one_image_changes(worker: dict[str, str], raster: Raster, tmp_path: Path) -> None:
     for name in "ab":
-        write_ome(tmp_path / f"{name}.ome.tif", smooth(120, 160, 1), 0.2)
+        raster(f"{name}.ome.tif")
     (tmp_path / "many.yaml").write_text("a: a.ome.tif\nb: b.ome.tif\nc: c.ome.tif\n")
     options = {"png2pmtiles": True, "update_catalog": True}
     asked = {"in_json": tmp_path / "many.yaml", "out_dir": tmp_path / "map", "options": options, "n_jobs": 2}
     first = run(worker, "import-images/import-images", **asked)
     assert first.state
     assert (first.state.name, first.state.message) == ("Failed", "1 of 3 images failed: c")
-    write_ome(tmp_path / "b.ome.tif", smooth(120, 161, 1), 0.2)
-    write_ome(tmp_path / "c.ome.tif", smooth(120, 162, 1), 0.2)
+    raster("b.ome.tif", 60, 81)
+    raster("c.ome.tif", 60, 82)
     second = run(worker, "import-images/import-images", **asked)
     told = states(second)
     assert {name: state for name, state in told.items() if " " in name and "catalog" not in name} == {

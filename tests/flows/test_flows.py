@@ -12,14 +12,12 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, LogFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
-from support.maps import write_ome
 from support.processes import eventually
 
 from cartloader_flows.cli.main import main
@@ -54,11 +52,6 @@ class Seen(Quiet):
                 seen.stages.add((img_id, stage))
 
         return OfImage()
-
-
-@pytest.fixture
-def slide(tmp_path: Path) -> Path:
-    return write_ome(tmp_path / "slide.ome.tif", np.arange(60 * 80, dtype=np.uint16).reshape(60, 80))
 
 
 @pytest.fixture

@@ -14,8 +14,6 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import FlowRunFilter
-from support.maps import write_ome
-from support.rasters import smooth
 from support.tools import require_tools, stand_in
 
 from cartloader_tasks.limits import HEAVY
@@ -35,9 +33,8 @@ def at_a_time(spans: list[tuple[float, float]]) -> int:
     return most
 
 
-def test_forty_runs_at_once(worker: dict[str, str], tmp_path: Path) -> None:
+def test_forty_runs_at_once(worker: dict[str, str], slide: Path, tmp_path: Path) -> None:
     require_tools()
-    image = write_ome(tmp_path / "slide.ome.tif", smooth(120, 160, 1), 0.2)
     # The images are cut by a tool that tells when it is at work.
     log = tmp_path / "spans.txt"
     note = f'begin=$(date +%s.%N); sleep 0.5; "$real" "$@"; code=$?; echo "$begin $(date +%s.%N)" >> {log}; exit $code'
@@ -47,7 +44,7 @@ def test_forty_runs_at_once(worker: dict[str, str], tmp_path: Path) -> None:
         client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=HEAVY, limit=2))
         try:
             deployment = client.read_deployment_by_name("import-image/import-image").id
-            asked = {"in_img": str(image), "out_dir": str(tmp_path / "map"), "options": options}
+            asked = {"in_img": str(slide), "out_dir": str(tmp_path / "map"), "options": options}
             runs = [
                 client.create_flow_run_from_deployment(deployment, parameters=asked | {"img_id": f"i{number:02}"}).id
                 for number in range(RUNS)
@@ -74,9 +71,8 @@ def test_forty_runs_at_once(worker: dict[str, str], tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "map").iterdir() if path.name.startswith(".")} == set()
 
 
-def test_a_run_that_waits_for_a_slot_can_be_stopped(server: str, tmp_path: Path) -> None:
-    image = write_ome(tmp_path / "slide.ome.tif", smooth(120, 160, 1), 0.2)
-    argv = ["import_image", "--png2pmtiles", "--in-img", image, "--img-id", "a", "--out-dir", tmp_path / "map"]
+def test_a_run_that_waits_for_a_slot_can_be_stopped(server: str, slide: Path, tmp_path: Path) -> None:
+    argv = ["import_image", "--png2pmtiles", "--in-img", slide, "--img-id", "a", "--out-dir", tmp_path / "map"]
     command = [Path(sys.executable).with_name("cartloader"), *argv]
     environment = os.environ | {"PREFECT_API_URL": server}
     with get_client(sync_client=True) as client:

@@ -17,9 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from support.maps import write_ome
 from support.processes import eventually, free_port, process
-from support.rasters import smooth
 from support.tools import require_tools
 
 DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
@@ -52,7 +50,7 @@ def postgres(folder: Path, port: int) -> Iterator[Path]:
         yield programs
 
 
-def test_the_server_of_the_compose_file_on_postgresql(tmp_path: Path) -> None:
+def test_the_server_of_the_compose_file_on_postgresql(slide: Path, tmp_path: Path) -> None:
     port, database = free_port(), free_port()
     text = (DEPLOYMENTS / "compose.yaml").read_text()
     text = re.sub(r"\$\{POSTGRES_PASSWORD\b.*?\}", "secret", text).replace("@database:5432", f"@127.0.0.1:{database}")
@@ -76,9 +74,8 @@ def test_the_server_of_the_compose_file_on_postgresql(tmp_path: Path) -> None:
             subprocess.run(
                 services["deployments"]["command"], cwd=DEPLOYMENTS, env=environment("deployments"), check=True
             )
-        image = write_ome(tmp_path / "slide.ome.tif", smooth(120, 160, 1), 0.2)
         asked = (
-            f'{{"in_img": "{image}", "img_id": "a", "out_dir": "{tmp_path}/map", "options": {{"png2pmtiles": true}}}}'
+            f'{{"in_img": "{slide}", "img_id": "a", "out_dir": "{tmp_path}/map", "options": {{"png2pmtiles": true}}}}'
         )
         with process(*services["worker"]["command"], env=environment("worker")):
             argv = ["prefect", "deployment", "run", "import-image/import-image", "--watch", "--params", asked]

@@ -15,8 +15,6 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, LogFilter
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.client.schemas.sorting import FlowRunSort
-from support.maps import write_ome
-from support.rasters import smooth
 from support.tools import all_ended, calls_of, living, require_tools, stand_in
 
 from cartloader_flows.import_image import import_image
@@ -30,11 +28,6 @@ from cartloader_tasks.tools import tool_call
 @pytest.fixture(autouse=True)
 def _tools() -> None:
     require_tools()
-
-
-@pytest.fixture
-def slide(tmp_path: Path) -> Path:
-    return write_ome(tmp_path / "slide.ome.tif", smooth(200, 300, 1), 0.2)
 
 
 @pytest.fixture

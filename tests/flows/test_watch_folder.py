@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
-from support.maps import write_ome
-from support.rasters import smooth
+from support.rasters import write_raster
 
 from cartloader_flows.watch_folder import watch_folder
 from cartloader_image.params import ImportOptions
@@ -22,7 +21,7 @@ ALL = ImportOptions(png2pmtiles=True, update_catalog=True)
 
 
 def image(path: Path, age: float) -> None:
-    write_ome(path, smooth(80, 60, 1), 0.2)
+    write_raster(path)
     os.utime(path, (time.time() - age, time.time() - age))
 
 

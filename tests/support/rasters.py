@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix
 from cartloader_image.images.kinds import is_tiff
@@ -16,8 +17,12 @@ from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source, open_source
 from cartloader_image.layout import Layout, Pixels
 from cartloader_image.window import Window, windows
+from support.maps import write_ome
 
 NAMESPACE = 'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
+
+Raster = Callable[..., Path]
+"""Writes a raster of a name into the test's own directory, as `write_raster` does: the fixture ``raster``."""
 
 
 def params_for(path: Path, **options: Any) -> GeoreferenceParams:
@@ -87,6 +92,30 @@ def smooth(rows: int, columns: int, bands: int) -> NDArray[np.uint8]:
     planes = [128 + 100 * np.sin(x / 17 + band) * np.cos(y / 23 - band) for band in range(bands)]
     picture: NDArray[np.uint8] = np.stack(planes, axis=-1).astype(np.uint8)
     return picture[..., 0] if bands == 1 else picture
+
+
+def write_raster(
+    path: Path,
+    rows: int = 60,
+    columns: int = 80,
+    *,
+    bands: int = 1,
+    dtype: Any = np.uint16,
+    pixel_size: float = 0.25,
+    **more: Any,
+) -> Path:
+    """A smooth picture over the whole range of an integer type, in the format of the path's suffix.
+
+    Of an OME-TIFF, ``pixel_size`` is in µm. What else is given (compression, tile, quality …) goes to the writer.
+    """
+    pixels = smooth(rows, columns, bands).astype(dtype) * (np.iinfo(dtype).max // 255)
+    if path.name.endswith(".ome.tif"):
+        return write_ome(path, pixels, pixel_size, **more)
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, pixels, photometric="minisblack" if bands == 1 else "rgb", **more)
+    else:
+        Image.fromarray(pixels).save(path, **more)
+    return path
 
 
 def write_pages(path: Path, pages: Iterable[NDArray[Any]], description: str | bytes | None = None, **more: Any) -> Path:

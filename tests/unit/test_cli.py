@@ -1,33 +1,20 @@
-"""The command line: how it is read, what it refuses, what it prints and how it ends."""
+"""The command line: how it is read, what it refuses, and its help."""
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import tifffile
-import yaml
-from support.maps import write_ome
-from support.processes import eventually
-from support.rasters import noise
 
-from cartloader_flows.cli.display import StoppedError
 from cartloader_flows.cli.main import main
 from cartloader_flows.cli.options import ImportCommand, PreviewCommand, SampleCommand
 from cartloader_flows.cli.parser import GROUPS, Parser
 from cartloader_image.options import Options, option
 from cartloader_image.params import ImportOptions
-from cartloader_image.recipe import actions
 from cartloader_image.version import __version__
 
 FILES = ["--in-img", "a.tif", "--img-id", "a", "--out-dir", "out"]
@@ -35,13 +22,6 @@ FILES = ["--in-img", "a.tif", "--img-id", "a", "--out-dir", "out"]
 
 def read(*argv: str) -> dict[str, Any]:
     return Parser("x", "x", "x", ImportCommand, ImportOptions).read(argv)
-
-
-@pytest.fixture
-def slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small OME-TIFF in the working directory."""
-    monkeypatch.chdir(tmp_path)
-    return write_ome(Path("slide.ome.tif"), np.arange(60 * 80, dtype=np.uint16).reshape(60, 80))
 
 
 @pytest.mark.parametrize("model", [ImportOptions, ImportCommand, SampleCommand, PreviewCommand])
@@ -182,12 +162,6 @@ def test_a_missing_file_is_one_sentence_and_exit_1(
     assert not out
 
 
-def test_the_out_dir_is_no_file(slide: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["import_image", "--png2pmtiles", "--in-img", str(slide), "--img-id", "a", "--out-dir", str(slide)]
-    assert main(argv) == 2
-    assert "slide.ome.tif is no directory; give one" in capsys.readouterr().err
-
-
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
@@ -243,171 +217,3 @@ def test_the_help_of_the_command_itself_needs_no_models() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "import_image" in run.stdout
     assert run.stderr == "False\n"
-
-
-def test_a_direct_import_never_imports_prefect_and_survives_an_old_locale(slide: Path) -> None:
-    argv = ["import_image", "--direct", "--png2pmtiles", "--in-img", str(slide), "--img-id", "a", "--out-dir", "map"]
-    code = (
-        f"import sys; from cartloader_flows.cli.main import main; assert main({argv}) == 0\n"
-        "avoided = {'prefect', 'cartloader_tasks', 'httpx', 'rich'}\n"
-        "print([name for name in sys.modules if name.split('.')[0] in avoided])"
-    )
-    env = os.environ | {"PYTHONIOENCODING": "ascii"}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
-    assert run.stdout.endswith("[]\n")
-    assert Path("map/a.pmtiles").stat().st_size
-
-
-def test_a_direct_import_ends_with_a_summary(slide: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["import_image", "--direct", "--ome2png", "--png2pmtiles", "--update-catalog"]
-    assert main([*argv, "--in-img", str(slide), "--img-id", "dapi", "--out-dir", "map"]) == 0
-    out, err = capsys.readouterr()
-    lines = out.splitlines()
-    assert re.fullmatch(r"dapi  slide\.ome\.tif  80 × 60 uint16, .*", lines[0])
-    assert lines[1].startswith("  shown 0 … ")
-    assert re.fullmatch(r"  map/dapi\.pmtiles  [\d,.]+ \w+, z\d+–\d+, \d+ tiles, verified", lines[2])
-    assert lines[3].startswith("  map/dapi.geotif.tif, dapi.transform.png, ")
-    assert lines[3].endswith("dapi.json, dapi_assets.json")
-    assert re.fullmatch(r"  done in [\d.]+ s \(ome2png [\d.]+ s, png2pmtiles [\d.]+ s\)", lines[4])
-    assert lines[5:] == ["catalog  map/catalog.yaml  + basemap dapi"]
-    stages = re.findall(r"^dapi  (\w+)  [\d.]+ s$", err, re.MULTILINE)
-    assert len(stages) == len(err.splitlines()) == len(set(stages))
-    assert {"ome2png", "png2pmtiles"} <= set(stages)
-
-
-@pytest.mark.parametrize("n_jobs", ["1", "3"])
-def test_one_image_fails_the_others_are_done(slide: Path, n_jobs: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("many.yaml").write_text(f"a: {slide}\nb: none.tif\nc: {{path: {slide}, page: 7}}\nd: {slide}\n")
-    argv = ["import_image", "--direct", "--png2pmtiles", "--update-catalog", "--n-jobs", n_jobs]
-    assert main([*argv, "--in-json", "many.yaml", "--out-dir", "map"]) == 1
-    out, err = capsys.readouterr()
-    assert [line for line in out.splitlines() if not line.startswith(" ")][
-        2
-    ] == "catalog  map/catalog.yaml  + basemap a, + basemap d"
-    assert err.splitlines()[-3] == "2 of 4 images failed: b, c"
-    assert err.splitlines()[-2].startswith("b  none.tif: cannot be read")
-    assert err.splitlines()[-1].startswith("c  slide.ome.tif: --page 7 is out of range")
-    assert yaml.safe_load(Path("map/catalog.yaml").read_text())["assets"]["basemap"] == {
-        "a": "a.pmtiles",
-        "d": "d.pmtiles",
-    }
-
-
-def import_slide(slide: Path, *argv: str) -> int:
-    return main(
-        [
-            "import_image",
-            "--direct",
-            "--png2pmtiles",
-            "--in-img",
-            str(slide),
-            "--img-id",
-            "a",
-            "--out-dir",
-            "map",
-            *argv,
-        ]
-    )
-
-
-def test_wrong_use_that_only_the_image_tells_is_exit_2(slide: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert import_slide(slide, "--page", "7") == 2
-    assert "--page 7 is out of range" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "sentence"),
-    [
-        (OSError(errno.ENOSPC, "No space left on device", "map/a.tmp"), 1, "map/a.tmp: No space left on device"),
-        (OSError(errno.ENOSPC, "No space left on device"), 1, "a: No space left on device"),
-        (OSError("cannot identify\nthis"), 1, "a: cannot identify this"),
-        (MemoryError(), 1, "a: the memory is not enough; import fewer images at a time (--n-jobs)"),
-        (
-            ZeroDivisionError("by\nzero"),
-            1,
-            "ZeroDivisionError: by zero; this is a bug of cartloader: --debug shows where",
-        ),
-        (KeyboardInterrupt(), 130, "interrupted"),
-        (StoppedError("interrupted"), 130, "interrupted"),
-    ],
-)
-def test_what_goes_wrong_is_one_line(
-    slide: Path,
-    error: BaseException,
-    code: int,
-    sentence: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def fail(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(actions, "ome2png", fail)
-    assert import_slide(slide) == code
-    err = capsys.readouterr().err
-    assert err.startswith(sentence)
-    assert err.count("\n") == 1
-    if code == 1:
-        assert import_slide(slide, "--debug") == 1
-        assert "Traceback" in capsys.readouterr().err
-
-
-def test_prefect_records_no_path_that_is_no_text(slide: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["import_image", "--png2pmtiles", "--img-id", "a", "--out-dir", "map", "--in-img"]
-    odd = slide.rename(os.fsdecode(b"l\xff.ome.tif"))
-    assert main([*argv, str(odd)]) == 2
-    assert r"--in-img l\udcff.ome.tif: is not in UTF-8, which Prefect's records need" in capsys.readouterr().err
-    assert main([*argv, str(odd), "--direct"]) == 0
-
-
-def test_ctrl_c_stops_the_images_in_other_threads(
-    slide: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ended = []
-    pressed = iter([signal.SIGINT])
-
-    def endless(_params: object, report: Any) -> None:
-        try:
-            while True:
-                report.check()
-                for number in pressed:  # once, by whichever image comes first
-                    os.kill(os.getpid(), number)
-                time.sleep(0.01)
-        finally:
-            ended.append(threading.current_thread())
-
-    monkeypatch.setattr(actions, "ome2png", endless)
-    Path("many.yaml").write_text(f"a: {slide}\nb: {slide}\nc: {slide}\n")
-    argv = ["import_image", "--direct", "--png2pmtiles", "--in-json", "many.yaml", "--out-dir", "map", "--n-jobs", "2"]
-    assert main(argv) == 130
-    assert capsys.readouterr().err == "interrupted\n"
-    assert eventually(lambda: bool(ended))
-    assert len(ended) <= 2
-    assert threading.main_thread() not in ended
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_a_sample_can_be_imported_and_looked_at(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["sample", "s.ome.tif", "--size", "256"]) == 0
-    assert import_slide(Path("s.ome.tif"), "--page", "0") == 0
-    assert main(["preview", "map/a.pmtiles", "a.png", "--size", "100"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "a.png"
-    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_notes_are_said_at_once_in_the_summary_and_beforehand(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", noise((60, 80, 5)), photometric="rgb", planarconfig="contig")
-    argv = ["import_image", "--direct", "--png2pmtiles", "--in-img", str(tmp_path / "a.tif"), "--img-id", "a"]
-    argv += ["--out-dir", str(tmp_path / "map"), "--pixel-size", "0.5"]
-    note = "its 2 further samples of a pixel, which the file does not call alpha, are left out"
-    assert main([*argv, "--dry-run"]) == 0
-    assert f"  note            {note}" in capsys.readouterr().out
-    assert main(argv) == 0
-    said = capsys.readouterr()
-    assert f"a  {note}" in said.err
-    assert f"  note: {note}" in said.out

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from support.maps import write_ome
 
 from cartloader_flows.cli.main import main
 from cartloader_image.action_params import Ome2PngParams, Png2PmtilesParams
@@ -64,8 +62,7 @@ def test_no_option_of_an_action_that_runs_is_without_effect() -> None:
 
 
 @pytest.mark.parametrize("mode", ["--direct", "--dry-run"])
-def test_the_run_goes_on(tmp_path: Path, mode: str, capsys: pytest.CaptureFixture[str]) -> None:
-    slide = write_ome(tmp_path / "a.ome.tif", np.arange(60 * 80, dtype=np.uint16).reshape(60, 80))
+def test_the_run_goes_on(slide: Path, tmp_path: Path, mode: str, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["import_image", mode, "--ome2png", "--in-img", str(slide), "--img-id", "a", "--out-dir", str(tmp_path)]
     assert main([*argv, "--blocksize", "256", "--tile-quality", "5", "--n-jobs", "3"]) == 0
     out, err = capsys.readouterr()

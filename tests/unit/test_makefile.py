@@ -13,9 +13,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
-from support.maps import write_ome
-from support.rasters import noise
+from support.rasters import Raster
 from support.tools import require_tools
 
 from cartloader_flows.cli.main import main
@@ -36,11 +34,6 @@ IMPORT = ["--ome2png", "--png2pmtiles", "--update-catalog"]
 @pytest.fixture(autouse=True)
 def _make() -> None:
     require_tools("make")
-
-
-@pytest.fixture
-def slide(tmp_path: Path) -> Path:
-    return write_ome(tmp_path / "slide.ome.tif", noise((60, 80), np.uint16))
 
 
 def make(path: Path, *words: str) -> str:
@@ -89,15 +82,15 @@ def test_make_writes_the_same_bytes(slide: Path, tmp_path: Path, engine: str) ->
     assert len(made) == (8 if engine == "native" else 9)
 
 
-def test_a_picture_by_bounds_and_an_existing_archive(tmp_path: Path) -> None:
-    Image.fromarray(noise((60, 80, 3))).save(tmp_path / "a.png")
+def test_a_picture_by_bounds_and_an_existing_archive(raster: Raster, tmp_path: Path) -> None:
+    picture = raster("a.png", bands=3, dtype=np.uint8)
     bounds = tmp_path / "bounds.tsv"
     bounds.write_text("-1\t-2\t39\t28\n")
-    path = dry_run(tmp_path / "a.png", tmp_path / "map", "--georef-bounds-tsv", str(bounds), actions=["--png2pmtiles"])
+    path = dry_run(picture, tmp_path / "map", "--georef-bounds-tsv", str(bounds), actions=["--png2pmtiles"])
     assert verbs(make(path)) == ["georeference", "png2pmtiles"]
     os.utime(bounds)
     assert verbs(make(path)) == ["georeference", "png2pmtiles"]
-    catalog = dry_run(tmp_path / "a.png", tmp_path / "map", actions=["--update-catalog"])
+    catalog = dry_run(picture, tmp_path / "map", actions=["--update-catalog"])
     assert verbs(make(catalog)) == ["update_catalog"]
     assert "a: a.pmtiles" in (tmp_path / "map" / "catalog.yaml").read_text()
 
@@ -141,13 +134,13 @@ def odd_folders() -> list[str]:
     return [*whole, *(f"{character} x" for character in ODD if character not in " .")]
 
 
-def test_any_path(tmp_path: Path) -> None:
+def test_any_path(raster: Raster, tmp_path: Path) -> None:
     """Each odd name for the directories of the input and of the output, and in the name of the input."""
-    write_ome(tmp_path / "slide.ome.tif", noise((6, 8)))
+    small = raster("slide.ome.tif", 6, 8)
     for number, name in enumerate(odd_folders()):
         slide = tmp_path / str(number) / name / f"s{name}.tif"
         slide.parent.mkdir(parents=True)
-        shutil.copy(tmp_path / "slide.ome.tif", slide)
+        shutil.copy(small, slide)
         options = ImportOptions(png2pmtiles=True)
         job = single_job(slide, "a", slide.parent / "map", options)
         path = slide.parent / f"m{name}.mk"

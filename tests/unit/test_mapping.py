@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support.maps import write_ome
 
 from cartloader_flows.cli.main import main
 from cartloader_image.errors import UsageError
@@ -186,10 +185,12 @@ def test_a_path_that_cannot_be_is_the_failure_of_its_image(
     assert ImageJob.model_validate_json(job.model_dump_json()) == job, "it survives JSON, as Prefect has it"
 
 
-def test_a_name_that_is_no_text_is_for_runs_without_prefect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_is_no_text_is_for_runs_without_prefect(
+    slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / os.fsdecode(b"\xff")
     folder.mkdir()
-    slide = write_ome(folder / "a.ome.tif", np.arange(60 * 80, dtype=np.uint16).reshape(60, 80))
+    slide = slide.rename(folder / "a.ome.tif")
     argv = [
         "import_image",
         "--png2pmtiles",
@@ -234,8 +235,9 @@ def test_images_that_cannot_be_looked_at_are_there_to_fail(tmp_path: Path) -> No
     assert found == settled_images(jobs, 0)
 
 
-def test_archives_that_are_there_enter_the_catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    slide = write_ome(tmp_path / "a.ome.tif", np.arange(60 * 80, dtype=np.uint16).reshape(60, 80))
+def test_archives_that_are_there_enter_the_catalog(
+    slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "map"
     argv = ["import_image", "--direct", "--out-dir", str(out)]
     assert main([*argv, "--png2pmtiles", "--in-img", str(slide), "--img-id", "there"]) == 0

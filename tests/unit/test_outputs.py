@@ -5,10 +5,8 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
-from support.maps import write_ome
 
 from cartloader_flows.cli.main import main
 from cartloader_image.errors import UsageError
@@ -19,11 +17,6 @@ from cartloader_image.recipe.outputs import check_files, files_of
 
 EVERYTHING = ["--ome2png", "--png2pmtiles", "--update-catalog"]
 ALL = ImportOptions(ome2png=True, png2pmtiles=True, update_catalog=True)
-
-
-@pytest.fixture
-def slide(tmp_path: Path) -> Path:
-    return write_ome(tmp_path / "slide.ome.tif", np.arange(60 * 80, dtype=np.uint16).reshape(60, 80))
 
 
 def state(folder: Path) -> dict[str, bytes]:
