@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.maps import HALF_MAP
 
-from cartloader_image.images.plane import Window
 from cartloader_image.tiles.coverage import Coverage
 from cartloader_image.tiles.grid import MapBox, Pyramid
+from cartloader_image.window import Window
 
 BASE, TILE = 12, 256
 UNIT = 2 * HALF_MAP / (TILE << BASE)
