@@ -25,6 +25,7 @@ from cartloader_image.tiles.header import Header
 from cartloader_image.tiles.place import place_of
 from cartloader_image.tiles.reader import FINEST, reading
 from cartloader_image.values import Bounds
+from cartloader_image.window import Window
 
 Box = tuple[float, float, float, float]
 _MOST_TILES = 4096
@@ -148,9 +149,11 @@ class Archive:
         unit = self._resolution(zoom)
         xs = sorted((x + HALF_MAP) / unit for x in (asked.ulx, asked.lrx))
         ys = sorted((HALF_MAP - y) / unit for y in (asked.uly, asked.lry))
-        picture = self._joined(zoom, (xs[0], ys[0], xs[1], ys[1])).resize(
-            (width, height), Image.Resampling.BICUBIC, self._within((xs[0], ys[0], xs[1], ys[1]))
-        )
+        # The tiles that it touches, with one pixel around it.
+        touched = Window(*map(math.floor, (ys[0], ys[1] + 1, xs[0], xs[1] + 1))).grown(1).cells(self.tile_size)
+        left, top = touched.column0 * self.tile_size, touched.row0 * self.tile_size
+        box = (xs[0] - left, ys[0] - top, xs[1] - left, ys[1] - top)
+        picture = self._joined(zoom, touched).resize((width, height), Image.Resampling.BICUBIC, box)
         pixels = np.asarray(picture)
         return pixels[:: 1 if asked.lry < asked.uly else -1, :: 1 if asked.ulx < asked.lrx else -1]
 
@@ -158,30 +161,21 @@ class Archive:
         """Map units per pixel."""
         return 2 * HALF_MAP / self.tile_size / 2.0**zoom
 
-    def _joined(self, zoom: int, box: Box) -> Image.Image:
-        """The tiles that a box in pixels of the zoom touches, with one pixel around it, as one picture."""
-        side = self.tile_size
-        first = [math.floor((edge - 1) / side) for edge in box[:2]]
-        last = [math.floor((edge + 1) / side) for edge in box[2:]]
-        columns, rows = (range(low, high + 1) for low, high in zip(first, last, strict=True))
-        if len(columns) * len(rows) > _MOST_TILES:
+    def _joined(self, zoom: int, tiles: Window) -> Image.Image:
+        """Some tiles of a zoom as one picture."""
+        side, count = self.tile_size, math.prod(tiles.shape)
+        if count > _MOST_TILES:
             raise ArchiveError(
-                f"{self.path}: {len(columns) * len(rows):,} tiles of zoom {zoom} lie there, which is more than "
-                f"{_MOST_TILES:,}; read a smaller piece, or draw the whole with `preview`"
+                f"{self.path}: {count:,} tiles of zoom {zoom} lie there, which is more than {_MOST_TILES:,}; read a "
+                "smaller piece, or draw the whole with `preview`"
             )
-        picture = Image.new("RGBA", (len(columns) * side, len(rows) * side))
-        for row in rows:
-            for column in columns:
-                inside = 0 <= column < 1 << zoom and 0 <= row < 1 << zoom
-                if data := self.tile(zoom, column, row) if inside else None:
-                    with Image.open(BytesIO(data)) as tile:
-                        picture.paste(tile.convert("RGBA"), ((column - columns[0]) * side, (row - rows[0]) * side))
+        picture = Image.new("RGBA", (tiles.shape[1] * side, tiles.shape[0] * side))
+        for row, column in tiles.intersect(Window.of(1 << zoom, 1 << zoom)).places():
+            if data := self.tile(zoom, column, row):
+                place = Window.cell(row - tiles.row0, column - tiles.column0, side)
+                with Image.open(BytesIO(data)) as tile:
+                    picture.paste(tile.convert("RGBA"), (place.column0, place.row0))
         return picture
-
-    def _within(self, box: Box) -> Box:
-        """A box in pixels of a zoom, in those of what `_joined` makes of it."""
-        left, top = (math.floor((edge - 1) / self.tile_size) * self.tile_size for edge in box[:2])
-        return box[0] - left, box[1] - top, box[2] - left, box[3] - top
 
     def __repr__(self) -> str:
         corners = ",".join(f"{round(edge, 3) + 0:.12g}" for edge in astuple(self.bounds))

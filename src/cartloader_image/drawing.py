@@ -21,8 +21,9 @@ from pmtiles.tile import tileid_to_zxy
 from cartloader_image.errors import ArchiveError, UsageError
 from cartloader_image.system.files import locked, publish
 from cartloader_image.system.parallel import cores, in_order
-from cartloader_image.tiles.place import Box, Square, plan_drawing
+from cartloader_image.tiles.place import Square, plan_drawing
 from cartloader_image.tiles.reader import ArchiveReader, reading
+from cartloader_image.window import Window
 
 _VECTOR = {1: "MVT", 6: "MLT"}
 _LARGEST_TILE = 8192
@@ -50,8 +51,8 @@ def render_preview(path: Path, size: int = 1024) -> Picture:
         zooms = list(archive.zooms())
         if not zooms:
             raise ArchiveError(f"{path}: has no tiles")
-        box, squares = plan_drawing(archive, zooms, tile_size(archive, zooms[0]), size)
-        return _Drawing(archive, box, squares).drawn(size)
+        window, squares = plan_drawing(archive, zooms, tile_size(archive, zooms[0]), size)
+        return _Drawing(archive, window, squares).drawn(size)
 
 
 def write_preview(path: Path, out: Path, size: int = 1024) -> Picture:
@@ -108,14 +109,14 @@ def _name(tile_id: int) -> str:
 class _Drawing:
     """Puts a picture together, some rows at a time."""
 
-    def __init__(self, archive: ArchiveReader, box: Box, squares: list[Square]) -> None:
-        self._archive, self._box, self._squares = archive, box, squares
+    def __init__(self, archive: ArchiveReader, window: Window, squares: list[Square]) -> None:
+        self._archive, self._window, self._squares = archive, window, squares
         self._kept: OrderedDict[tuple[int, int, int], Picture] = OrderedDict()
         self._lock = threading.Lock()
 
     def drawn(self, size: int) -> Picture:
         """The picture, scaled down so that no side is longer than ``size``."""
-        width, height = int(self._box.right - self._box.left), int(self._box.bottom - self._box.top)
+        height, width = self._window.shape
         scale = min(size / max(width, height), 1)
         final = Image.new("RGBA", (max(round(width * scale), 1), max(round(height * scale), 1)))
         step = height / final.height
@@ -123,7 +124,7 @@ class _Drawing:
             end = min(row + _BAND, final.height)
             top = max(math.floor(row * step) - _MARGIN, 0)
             bottom = min(math.ceil(end * step) + _MARGIN, height)
-            band = self._band(width, top, bottom)
+            band = self._band(top, bottom)
             if scale < 1:
                 part = (0, row * step - top, width, end * step - top)
                 band = band.resize((final.width, end - row), Image.Resampling.LANCZOS, part)
@@ -132,31 +133,32 @@ class _Drawing:
             final.paste(band, (0, row))
         return final
 
-    def _band(self, width: int, top: int, bottom: int) -> Picture:
+    def _band(self, top: int, bottom: int) -> Picture:
         """The rows from ``top`` up to ``bottom`` before they are scaled."""
-        left, upper = int(self._box.left), int(self._box.top) + top
-        seen = Box(left, upper, left + width, upper + bottom - top)
-        band = Image.new("RGBA", (width, bottom - top))
-        squares = [square for square in self._squares if square.box.meets(seen)]
+        first = self._window.row0
+        seen = self._window._replace(row0=first + top, row1=first + bottom)
+        band = Image.new("RGBA", seen.shape[::-1])
+        squares = [square for square in self._squares if not square.window.intersect(seen).is_empty]
         for square, picture in zip(squares, in_order(self._picture, squares, cores()), strict=True):
-            band.paste(picture, (int(square.box.left) - left, int(square.box.top) - upper))
+            place = square.window.relative_to(seen)
+            band.paste(picture, (place.column0, place.row0))
         return band
 
     def _picture(self, square: Square) -> Picture:
         """A square as it is drawn; safe from any thread."""
-        size = int(square.box.right - square.box.left), int(square.box.bottom - square.box.top)
-        key = square.offset, *size
+        height, width = square.window.shape
+        key = square.offset, width, height
         if (kept := self._kept.get(key)) is not None:
             return kept
         picture = _open(self._archive, square.tile_id, square.offset, square.length)
         try:
             if picture.mode.startswith("I"):  # 16 bits, of which a map shows the upper half
                 picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-            picture = picture.convert("RGBA").resize(size, Image.Resampling.BOX)
+            picture = picture.convert("RGBA").resize((width, height), Image.Resampling.BOX)
         except Exception as error:
             raise _broken(self._archive, square.tile_id, error) from error
         with self._lock:
             self._kept[key] = picture
-            while len(self._kept) > max(_KEPT // (4 * size[0] * size[1]), 1):
+            while len(self._kept) > max(_KEPT // (4 * width * height), 1):
                 self._kept.popitem(last=False)
         return picture

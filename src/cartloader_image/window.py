@@ -41,6 +41,11 @@ class Window(NamedTuple):
         return self.row1 - self.row0, self.column1 - self.column0
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it has no pixels."""
+        return min(self.shape) <= 0
+
+    @property
     def ranges(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """First row and the one behind the last, and the same of the columns, as rasterio takes a window."""
         return (self.row0, self.row1), (self.column0, self.column1)

@@ -40,6 +40,7 @@ def test_its_places_are_its_pixels_row_by_row(window: Window) -> None:
 def test_the_intersection_is_that_of_the_pixels(one: Window, other: Window) -> None:
     assert _pixels(one.intersect(other)) == _pixels(one) & _pixels(other)
     assert min(one.intersect(other).shape) >= 0
+    assert one.intersect(other).is_empty == (not _pixels(one) & _pixels(other))
 
 
 @given(with_pixels, with_pixels)

@@ -11,6 +11,7 @@ import numpy as np
 from cartloader_image.tiles.directory import Numbers
 from cartloader_image.tiles.grid import HALF_MAP, from_lon_lat
 from cartloader_image.tiles.reader import ArchiveReader, first_id
+from cartloader_image.window import Window
 
 _DRAWN = 1 << 15
 """Tiles that are drawn at most: half a minute of decoding."""
@@ -22,7 +23,7 @@ _POLE = 85.0511287798066
 
 @dataclass(frozen=True)
 class Box:
-    """A box in pixels, or in shares of the world from its upper-left corner."""
+    """A box in shares of the world, from its upper-left corner."""
 
     left: float
     top: float
@@ -34,11 +35,6 @@ class Box:
         """Whether nothing is in it."""
         return self.right <= self.left or self.bottom <= self.top
 
-    def meets(self, other: Box) -> bool:
-        """Whether something is in both."""
-        across = self.left < other.right and other.left < self.right
-        return across and self.top < other.bottom and other.top < self.bottom
-
     def within(self, other: Box) -> Box:
         """What is in both."""
         return Box(
@@ -48,29 +44,29 @@ class Box:
             min(self.bottom, other.bottom),
         )
 
-    def pixels(self, scale: float) -> Box:
+    def pixels(self, scale: float) -> Window:
         """Whole pixels, for a world of ``scale`` pixels a side; at least one."""
         left, top = round(self.left * scale), round(self.top * scale)
         width, height = round((self.right - self.left) * scale), round((self.bottom - self.top) * scale)
-        return Box(left, top, left + max(width, 1), top + max(height, 1))
+        return Window(top, top + max(height, 1), left, left + max(width, 1))
 
 
 @dataclass(frozen=True)
 class Square:
     """One tile, or some that lie together and are drawn from one of them."""
 
-    box: Box
+    window: Window
     """Where it is drawn."""
     tile_id: int
     offset: int
     length: int
 
 
-def plan_drawing(archive: ArchiveReader, zooms: list[int], tile: int, size: int) -> tuple[Box, list[Square]]:
-    """The picture's box in pixels at least as many as ``size``, as far as there are any, and what is drawn into it.
+def plan_drawing(archive: ArchiveReader, zooms: list[int], tile: int, size: int) -> tuple[Window, list[Square]]:
+    """The picture's window in pixels at least as many as ``size``, as far as there are any, and what is drawn into it.
 
     It is drawn from the coarsest zoom that is enough. Where that one is finer than need be, by any number of halvings,
-    the box is that of its pixels halved so often, less than twice ``size``.
+    the window is that of its pixels halved so often, less than twice ``size``.
 
     Args:
         archive: Where the tiles are.
@@ -188,8 +184,8 @@ def _squares_of(archive: ArchiveReader, zoom: int, cell: float) -> list[Square]:
             kept = _one_each(kept)
     columns, rows = column_and_row(kept[0], zoom - steps)
     side = cell * 2**steps
-    edges = np.floor(np.stack([columns, rows, columns + 1, rows + 1]) * side + 0.5).astype(np.int64)
-    return [Square(Box(*box), *tile) for box, tile in zip(edges.T.tolist(), kept[1:].T.tolist(), strict=True)]
+    edges = np.floor(np.stack([rows, rows + 1, columns, columns + 1]) * side + 0.5).astype(np.int64)
+    return [Square(Window(*window), *tile) for window, tile in zip(edges.T.tolist(), kept[1:].T.tolist(), strict=True)]
 
 
 def _one_each(kept: Numbers) -> Numbers:
