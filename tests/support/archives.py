@@ -1,4 +1,4 @@
-"""PMTiles archives as other programs write them, by the ``pmtiles`` package."""
+"""PMTiles archives as other programs write and read them, by the ``pmtiles`` package."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 from PIL import Image
+from pmtiles.reader import MmapSource, Reader, all_tiles
 from pmtiles.tile import Compression, TileType, zxy_to_tileid
 from pmtiles.writer import Writer
 
@@ -48,3 +49,16 @@ def cut(
         for y in range(0, len(picture), tile)
         for x in range(0, picture.shape[1], tile)
     }
+
+
+def tiles_of(archive: Path) -> dict[tuple[int, int, int], bytes]:
+    """All tiles of an archive by zoom, column and row."""
+    with archive.open("rb") as file:
+        return dict(all_tiles(MmapSource(file)))
+
+
+def read(archive: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and metadata of an archive."""
+    with archive.open("rb") as file:
+        reader = Reader(MmapSource(file))
+        return dict(reader.header()), dict(reader.metadata())

@@ -12,6 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 from pmtiles.tile import tileid_to_zxy
+from scipy import ndimage
 
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
 from cartloader_image.recipe import actions
@@ -31,6 +32,19 @@ def write_ome(path: Path, pixels: NDArray[Any], pixel_size: float = 0.25, **more
     }
     photometric = "rgb" if pixels.ndim == 3 else "minisblack"
     tifffile.imwrite(path, pixels, photometric=photometric, metadata=metadata, **more)
+    return path
+
+
+def blobs(rows: int, columns: int, bands: int) -> NDArray[np.uint8]:
+    """Smooth detail in every band, over the whole range."""
+    noise = np.random.default_rng(11).normal(size=(rows, columns, bands))
+    smooth = ndimage.gaussian_filter(noise, (2, 2, 0))
+    return ((smooth - smooth.min()) / np.ptp(smooth) * 255).astype(np.uint8)
+
+
+def save(path: Path, pixels: NDArray[np.uint8]) -> Path:
+    """Write a picture of ``(rows, columns, bands)`` with Pillow."""
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(path)
     return path
 
 
