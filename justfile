@@ -20,7 +20,11 @@ test *arguments:
 
 # the tests that take longer
 slow *arguments:
-    .venv/bin/python -m pytest -m slow "$@"
+    .venv/bin/python -m pytest -m 'slow and not soak' "$@"
+
+# by hand alone: forty runs at once, ten thousand damaged files, and more of their kind
+soak *arguments:
+    .venv/bin/python -m pytest -m soak "$@"
 
 # speed beside the peers; what follows goes to benchmarks/bench.py
 bench *arguments:

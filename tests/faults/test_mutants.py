@@ -59,7 +59,7 @@ def test_some_mutants(planted: list[Seed]) -> None:
     check(planted, range(QUICK), 400)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_many_mutants(planted: list[Seed]) -> None:
     check(planted, range(QUICK, QUICK + MANY), 10_000)
 

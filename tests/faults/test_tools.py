@@ -354,7 +354,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, placed: OutputPrefix,
     assert all_ended(f"sleep {mark}")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_ctrl_c_at_any_moment(placed: OutputPrefix) -> None:
     """The real tools, interrupted at moments spread over a run."""
     argv = [CARTLOADER, "png2pmtiles", "--out-dir", placed.out_dir, "--img-id", "a", "--engine", "gdal"]

@@ -173,7 +173,7 @@ IMPORTS: dict[str, tuple[int, dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(
-    "threads", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(6, marks=pytest.mark.slow)]
+    "threads", [pytest.param(1, marks=pytest.mark.soak), 2, pytest.param(6, marks=pytest.mark.soak)]
 )
 @pytest.mark.parametrize(
     "name",
