@@ -1,4 +1,4 @@
-"""What an action is told: the groups of options that matter to it, and the files that it works on.
+"""The parameters of each action: the groups of options that matter to it, and the files that it works on.
 
 A cache key made of an action's parameters changes exactly when its result may.
 """

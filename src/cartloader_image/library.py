@@ -35,7 +35,7 @@ def import_image(
         path: PNG, JPEG, TIFF or OME-TIFF.
         out_dir: Directory of the output files; created when it is missing.
         img_id: Prefix of the output files and id of the basemap.
-        report: Who is told what happens; unless given, bars in a terminal or a notebook and nobody elsewhere.
+        report: Gets progress and notes; unless given, bars in a terminal or a notebook show them, nothing elsewhere.
         options: The options of ``cartloader import_image`` by their names with underscores, as `ImportOptions` has
             them; ``png2pmtiles`` is true unless it is given.
 
@@ -61,8 +61,8 @@ def import_image(
     job = single_job(Path(path), img_id, Path(out_dir), asked)
     check_files([job])
     try:
-        with shown(img_id, report) as told:
-            result = gather([job], [lambda: import_one(job, told)], actions.update_catalog)
+        with shown(img_id, report) as display:
+            result = gather([job], [lambda: import_one(job, display)], actions.update_catalog)
     except RunError as failure:
         raise next(iter(failure.failures.values())) from None
     return result.images[0]

@@ -90,17 +90,17 @@ def waiting(report: Report, what: str = "") -> Iterator[Callable[[], None]]:
     that says for ``what``.
     """
     start: float | None = None
-    told = not what
+    noted = not what
 
     def wait() -> None:
-        nonlocal start, told
+        nonlocal start, noted
         report.check()
         if start is None:
             start = time.monotonic()
             report.progress(Stage.WAITING, 0, 1)
-        if not told and time.monotonic() > start + _NOTICED:
+        if not noted and time.monotonic() > start + _NOTICED:
             report.note(f"waits for {what}")
-            told = True
+            noted = True
 
     try:
         yield wait

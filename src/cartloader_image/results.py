@@ -17,7 +17,7 @@ class Result(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Made(Result):
+class Output(Result):
     """What an action wrote into its output directory."""
 
     files: tuple[Path, ...]
@@ -34,7 +34,7 @@ class Made(Result):
         return self.model_copy(update={"files": tuple(out_dir / file.name for file in self.files)})
 
 
-class RasterResult(Made):
+class RasterResult(Output):
     """A placed GeoTIFF and what was written beside it."""
 
     description: str
@@ -54,7 +54,7 @@ class ToolUse(Result):
     """Bytes of its largest process at its peak; 0 where the system does not tell."""
 
 
-class TilesResult(Made):
+class TilesResult(Output):
     """A verified archive, its asset JSON and, by ``--engine gdal``, the MBTiles."""
 
     min_zoom: int
@@ -100,17 +100,17 @@ class ImageResult(Result):
     @property
     def notes(self) -> tuple[str, ...]:
         """All that a person should know although the image is done."""
-        return (*self.asked, *(note for one in self.made for note in one.notes))
+        return (*self.asked, *(note for one in self.outputs for note in one.notes))
 
     @property
-    def made(self) -> list[Made]:
+    def outputs(self) -> list[Output]:
         """What its actions wrote."""
         return [one for one in (self.raster, self.tiles) if one]
 
     @property
     def cached(self) -> bool:
         """Whether its files were made before, and nothing had to be done."""
-        return bool(self.made) and all(one.cached for one in self.made)
+        return bool(self.outputs) and all(one.cached for one in self.outputs)
 
 
 class RunResult(Result):

@@ -91,9 +91,9 @@ def write_sample(path: Path, size: int = 2048, seed: int = 0) -> None:
         "Channel": {"Name": list(CHANNELS)},
     }
     with locked(path) as scratch:
-        made = scratch / path.name
+        draft = scratch / path.name
         level = np.empty((len(CHANNELS), size // 2, size // 2), np.uint16)
-        with tifffile.TiffWriter(made, ome=True) as file:
+        with tifffile.TiffWriter(draft, ome=True) as file:
             file.write(
                 _tiles(tissue, level),
                 shape=(len(CHANNELS), size, size),
@@ -108,7 +108,7 @@ def write_sample(path: Path, size: int = 2048, seed: int = 0) -> None:
             for _ in range(levels):
                 file.write(level, subfiletype=1, metadata=None, **layout)
                 level = _halved(level)
-        publish(made, path)
+        publish(draft, path)
 
 
 def _tiles(tissue: Tissue, halved: Pixels) -> Iterator[Pixels]:

@@ -18,7 +18,7 @@ from cartloader_image.recipe.job import ImageJob
 from cartloader_image.recipe.plan import AnyStep
 from cartloader_image.recipe.run import import_one
 from cartloader_image.report import Report
-from cartloader_image.results import CatalogResult, ImageResult, Made, RasterResult, TilesResult
+from cartloader_image.results import CatalogResult, ImageResult, Output, RasterResult, TilesResult
 from cartloader_tasks.artifacts import record_image
 from cartloader_tasks.caching import ByContent, with_digests
 from cartloader_tasks.limits import heavy
@@ -83,7 +83,7 @@ class ByTasks:
     restart: bool = False
     """Whether results of before do not count."""
 
-    def __call__(self, step: AnyStep, _report: Report) -> Made:
+    def __call__(self, step: AnyStep, _report: Report) -> Output:
         """The result of a task run or, where nothing has changed since, of the one that made the files."""
         task = _TASKS[type(step.params)]
         if self.restart:
@@ -91,8 +91,8 @@ class ByTasks:
         # Each result counts by itself: it is kept also where a later action of the image fails.
         with transaction(commit_mode=CommitMode.EAGER):
             state = task(step.params, return_state=True)
-        made: Made = state.result()
-        return made.placed_in(step.params.out.out_dir).model_copy(update={"cached": state.name == "Cached"})
+        result: Output = state.result()
+        return result.placed_in(step.params.out.out_dir).model_copy(update={"cached": state.name == "Cached"})
 
 
 def import_and_record(job: ImageJob) -> ImageResult:

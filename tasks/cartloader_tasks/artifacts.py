@@ -120,10 +120,10 @@ def _facts(image: ImageResult) -> dict[str, object]:
         facts["image"] = image.raster.description
     if tiles := image.tiles:
         _, metadata = read_head(tiles.path)
-        told = metadata["cartloader"]
+        origin = metadata["cartloader"]
         facts |= {
-            "size": "{:,} × {:,} pixels".format(*told["image_size"]),
-            "µm per pixel": " × ".join(f"{size:.6g}" for size in told["um_per_pixel"]),
+            "size": "{:,} × {:,} pixels".format(*origin["image_size"]),
+            "µm per pixel": " × ".join(f"{size:.6g}" for size in origin["um_per_pixel"]),
             "bounds (degrees)": metadata["bounds"],
             "zooms": f"{tiles.min_zoom}–{tiles.max_zoom}",
             "tiles": f"{tiles.tiles:,}",
@@ -131,8 +131,8 @@ def _facts(image: ImageResult) -> dict[str, object]:
             "archive": f"`{tiles.path}`",
         }
     for stage, seconds in image.seconds.items():
-        made = image.tiles if stage == "png2pmtiles" else image.raster
-        facts[stage] = "as made before" if made and made.cached else f"{seconds:.2f} s"
+        output = image.tiles if stage == "png2pmtiles" else image.raster
+        facts[stage] = "as made before" if output and output.cached else f"{seconds:.2f} s"
     if image.tiles:
         for use in image.tiles.tools:
             facts[f"{use.tool} ({use.stage})"] = f"{use.seconds:.1f} s, {use.memory / 1e6:,.0f} MB"
@@ -159,22 +159,22 @@ def _histogram(raster: RasterResult) -> Image.Image:
 
 
 class RunProgress:
-    """How far a run is: the mean of its images, told now and then from whichever thread knows."""
+    """How far a run is: the mean of its images, published now and then from whichever thread knows."""
 
     def __init__(self, images: int) -> None:
         self._done = dict[str, float]()
         self._images = max(images, 1)
         self._lock = threading.Lock()
-        self._told = time.monotonic()
+        self._published = time.monotonic()
         self._artifact = _create("progress", "progress", "How far the run is", 0.0)
 
     def image(self, img_id: str, share: float) -> None:
         """An image is done to a share from 0 to 1."""
         with self._lock:
             self._done[img_id] = max(self._done.get(img_id, 0), share)
-            if (now := time.monotonic()) < self._told + _EVERY:
+            if (now := time.monotonic()) < self._published + _EVERY:
                 return
-            self._told = now
+            self._published = now
             percent = 100 * sum(self._done.values()) / self._images
         self._tell(percent)
 
@@ -203,7 +203,7 @@ def run_progress(images: int) -> Iterator[None]:
 
 
 def image_progress(img_id: str) -> Callable[[Stage, int, int], None]:
-    """Who is told of the progress of an image's stages."""
+    """What the stages of an image report their progress to."""
     progress = _progress.get()
 
     def tell(stage: Stage, done: int, total: int) -> None:

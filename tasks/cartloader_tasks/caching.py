@@ -29,12 +29,12 @@ from cartloader_image.errors import StoppedError
 from cartloader_image.images.beside import inputs
 from cartloader_image.params import TOOLS
 from cartloader_image.report import Report, quiet, waiting
-from cartloader_image.results import Made
+from cartloader_image.results import Output
 from cartloader_image.version import ALGORITHM, __version__
 from cartloader_tasks.digests import DigestMemory
 from cartloader_tasks.reports import is_stopping, watcher_report
 
-MadeT = TypeVar("MadeT", bound=Made)
+OutputT = TypeVar("OutputT", bound=Output)
 
 _NO_MATTER = {"in_img", "out", "high_memory", "engine", "tool_timeout", *TOOLS}
 """Parameters that do not change what is written, or whose meaning enters the key in another way."""
@@ -66,7 +66,7 @@ def key_of(action: str, params: RasterParams | Png2PmtilesParams) -> str:
         CartloaderError: a tool of ``--engine gdal`` is missing.
         OSError: an input cannot be read.
     """
-    told = params.model_dump(mode="json", exclude=_NO_MATTER)
+    options = params.model_dump(mode="json", exclude=_NO_MATTER)
     parts: dict[str, Any] = {
         "action": action,
         "algorithm": [__version__, ALGORITHM],
@@ -74,24 +74,24 @@ def key_of(action: str, params: RasterParams | Png2PmtilesParams) -> str:
     }
     if isinstance(params, RasterParams):
         files = inputs(params)
-        told = {name: value for name, value in told.items() if not isinstance(getattr(params, name), Path)}
+        options = {name: value for name, value in options.items() if not isinstance(getattr(params, name), Path)}
     else:
         files = [params.out.path(".geotif.tif")]
         parts["tools"] = toolbox(params).versions if params.chosen_engine == "gdal" else None
     # What a world file is called says what it is.
     parts["inputs"] = [[file.suffix, digest(file)] for file in files]
-    return f"{action}-{xxhash.xxh3_128_hexdigest(json.dumps([parts, told], sort_keys=True).encode())}"
+    return f"{action}-{xxhash.xxh3_128_hexdigest(json.dumps([parts, options], sort_keys=True).encode())}"
 
 
-def with_digests(made: MadeT) -> MadeT:
+def with_digests(result: OutputT) -> OutputT:
     """A result that knows what its files are."""
-    return made.model_copy(update={"digests": {file.name: digest(file) for file in made.files}})
+    return result.model_copy(update={"digests": {file.name: digest(file) for file in result.files}})
 
 
-def is_intact(made: Made, out: OutputPrefix) -> bool:
+def is_intact(result: Output, out: OutputPrefix) -> bool:
     """Whether the files of a result are what they were, where they are expected now."""
     try:
-        return all(digest(out.out_dir / name) == known for name, known in made.digests.items())
+        return all(digest(out.out_dir / name) == known for name, known in result.digests.items())
     except OSError:
         return False
 
@@ -108,7 +108,7 @@ class FileLocks(LockManager):
         self._guard = threading.Lock()
 
     def tell(self, key: str, report: Report) -> None:
-        """Name who is told of a wait for this key."""
+        """Set the report that notes a wait for this key."""
         self._reports[key] = report
 
     def acquire_lock(

@@ -30,8 +30,8 @@ _TROUBLE = (httpx.HTTPError, PrefectException)
 def heavy(report: Report) -> Iterator[None]:
     """Hold one of the slots of the limit, if there is one, for the time of the context.
 
-    A task run's tag would hold one too, but spared actions would wait for it, and Prefect's own `concurrency` cannot be
-    stopped while it waits.
+    A task run's tag would hold one too, but skipped actions would wait for it, and Prefect's own `concurrency` cannot
+    be stopped while it waits.
     """
     if not _is_limited(flow_run.id):
         yield

@@ -39,7 +39,7 @@ def check_seen(image: ImageResult) -> None:
     Raises:
         InputError: one is not.
     """
-    for file in (file for one in image.made for file in one.files):
+    for file in (file for one in image.outputs for file in one.files):
         if not file.is_file():
             raise _unseen(f"{file}")
 

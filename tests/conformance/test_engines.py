@@ -43,8 +43,8 @@ def _tools() -> None:
 
 def imported(path: Path, out: Path, **options: Any) -> tuple[Path, Archive, MapView]:
     archive = import_picture(path, out, **options)
-    told = read_archive(archive)
-    return archive, told, look(archive, told.header.max_zoom, options.get("blocksize", 512))
+    content = read_archive(archive)
+    return archive, content, look(archive, content.header.max_zoom, options.get("blocksize", 512))
 
 
 def zooms(archive: Archive) -> tuple[int, int]:
@@ -109,8 +109,8 @@ def test_both_engines_show_the_same(tmp_path: Path, case: Case, y_down: bool) ->
 
 def scale(archive: Archive, view: MapView) -> float:
     """Level pixels to one of the picture."""
-    told = archive.metadata["cartloader"]["affine"]
-    return max(np.hypot(told[0], told[3]), np.hypot(told[1], told[4])) / view.resolution
+    affine = archive.metadata["cartloader"]["affine"]
+    return max(np.hypot(affine[0], affine[3]), np.hypot(affine[1], affine[4])) / view.resolution
 
 
 def around_each(alpha: NDArray[np.uint8], reach: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -148,8 +148,8 @@ def test_zooms_may_be_chosen(tmp_path: Path, wanted: tuple[int, int]) -> None:
     """Natural are z17 to z19; coarser tiles do not change where finer ones are left out."""
     path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
     options = {"min_zoom": wanted[0], "max_zoom": wanted[1]}
-    archive, told, view = imported(path, tmp_path / "chosen", engine="gdal", **options)
-    assert zooms(told) == wanted
+    archive, content, view = imported(path, tmp_path / "chosen", engine="gdal", **options)
+    assert zooms(content) == wanted
     native = imported(path, tmp_path / "native", **options)[2]
     assert np.abs(extent(view) - extent(native)).max() <= 1
     if wanted[1] < 19:
@@ -165,8 +165,8 @@ def test_a_pixel_as_large_as_a_zooms(tmp_path: Path, more: float, y_down: bool) 
     Image.fromarray(gradient(200, 300)).save(tmp_path / "a.png")
     low, high = 100, 100 + 200 * side
     bounds = f"100,{low if y_down else high!r},{100 + 300 * side!r},{high if y_down else low!r}"
-    told = imported(tmp_path / "a.png", tmp_path / "gdal", engine="gdal", georef_bounds=bounds)[1]
-    assert zooms(told) == (17, 18)
+    content = imported(tmp_path / "a.png", tmp_path / "gdal", engine="gdal", georef_bounds=bounds)[1]
+    assert zooms(content) == (17, 18)
 
 
 def test_the_archive_says_where_the_picture_is_and_how_it_was_made(tmp_path: Path) -> None:
@@ -180,8 +180,8 @@ def test_the_archive_says_where_the_picture_is_and_how_it_was_made(tmp_path: Pat
     for name in ("min_lon_e7", "min_lat_e7", "max_lon_e7", "max_lat_e7", "center_zoom", "center_lon_e7", "tile_type"):
         cut, rounded = getattr(tools.header, name), getattr(native.header, name)
         assert cut == pytest.approx(rounded, abs=1), name
-    told = subprocess.run(["gdal_translate", "--version"], capture_output=True, text=True, check=True).stdout
-    assert versions["gdal_translate"] == told.split(",")[0]
+    version = subprocess.run(["gdal_translate", "--version"], capture_output=True, text=True, check=True).stdout
+    assert versions["gdal_translate"] == version.split(",")[0]
     assert versions["pmtiles"].startswith("pmtiles ")
     mbtiles = tmp_path / "gdal" / "picture.pmtiles.mbtiles"
     with sqlite3.connect(mbtiles) as database:
@@ -199,9 +199,9 @@ def test_the_archive_says_where_the_picture_is_and_how_it_was_made(tmp_path: Pat
 )
 def test_every_kernel_runs(tmp_path: Path, kernel: str) -> None:
     path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
-    told, view = imported(path, tmp_path / "gdal", engine="gdal", resample=kernel, blocksize=256)[1:]
+    content, view = imported(path, tmp_path / "gdal", engine="gdal", resample=kernel, blocksize=256)[1:]
     plain, native = imported(path, tmp_path / "native", resample=kernel, blocksize=256)[1:]
-    assert zooms(told) == zooms(plain)
+    assert zooms(content) == zooms(plain)
     box = [edge + MARGIN * way for edge, way in zip(extent(native), (1, -1, 1, -1), strict=True)]
     # Moved by up to half a pixel of a picture that changes by 6 a pixel at most.
     assert np.abs(view.window(*box).astype(int) - native.window(*box).astype(int)).max() < 12
@@ -209,11 +209,11 @@ def test_every_kernel_runs(tmp_path: Path, kernel: str) -> None:
 
 def test_jpeg_tiles(tmp_path: Path) -> None:
     path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
-    archive, told, view = imported(path, tmp_path / "gdal", engine="gdal", tile_format="jpeg", tile_quality=95)
-    assert told.metadata["format"] == "jpg"
+    archive, content, view = imported(path, tmp_path / "gdal", engine="gdal", tile_format="jpeg", tile_quality=95)
+    assert content.metadata["format"] == "jpg"
     native = imported(path, tmp_path / "native", tile_format="jpeg", tile_quality=95)[2]
     row, column = view.row + 300, view.column + 300
-    assert zooms(told) == zooms(read_archive(archive))
+    assert zooms(content) == zooms(read_archive(archive))
     box = (row, row + 64, column, column + 64)
     assert psnr(view.window(*box)[..., :3], native.window(*box)[..., :3]) > 30
     assert view.rgba[0, 0].tolist() == [0, 0, 0, 255]  # beyond the picture's edge
@@ -223,9 +223,9 @@ def test_another_spatial_reference_is_reprojected(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
     write_ome(path, gradient(300, 400), 1.0)
     options = {"georef_bounds": "500000,4600300,500400,4600000", "srs": "EPSG:32631"}
-    told, view = imported(path, tmp_path / "gdal", engine="gdal", **options)[1:]
+    content, view = imported(path, tmp_path / "gdal", engine="gdal", **options)[1:]
     plain, native = imported(path, tmp_path / "native", **options)[1:]
-    assert zooms(told) == zooms(plain)
+    assert zooms(content) == zooms(plain)
     assert np.abs(extent(view) - extent(native)).max() <= 1
 
 
@@ -233,10 +233,10 @@ def test_another_spatial_reference_is_reprojected(tmp_path: Path) -> None:
 def test_a_long_picture_has_all_its_overviews(tmp_path: Path) -> None:
     """Its height is one pixel long before its width fits a tile, where gdaladdo by itself stops."""
     path = write_ome(tmp_path / "a.ome.tif", gradient(200, 30_000), 0.2)
-    archive, told, _ = imported(path, tmp_path / "gdal", engine="gdal")
+    archive, content, _ = imported(path, tmp_path / "gdal", engine="gdal")
     other, plain, _ = imported(path, tmp_path / "native")
-    assert zooms(told) == zooms(plain)
-    for zoom in range(*zooms(told)):
+    assert zooms(content) == zooms(plain)
+    for zoom in range(*zooms(content)):
         widths = [np.ptp(np.flatnonzero((look(one, zoom).rgba[..., 3] > 0).any(axis=0))) for one in (archive, other)]
         assert abs(widths[0] - widths[1]) <= 1
 
@@ -286,9 +286,9 @@ def test_the_marks_of_the_tiles_are_json(tmp_path: Path) -> None:
 def test_alpha_of_the_intensity_in_both_engines(tmp_path: Path) -> None:
     path = write_ome(tmp_path / "a.ome.tif", gradient(300, 400), 0.2)
     more = {"alpha": "intensity", "colorize": "red"}
-    told, view = imported(path, tmp_path / "gdal", engine="gdal", **more)[1:]
+    content, view = imported(path, tmp_path / "gdal", engine="gdal", **more)[1:]
     plain, native = imported(path, tmp_path / "native", **more)[1:]
-    assert zooms(told) == zooms(plain)
+    assert zooms(content) == zooms(plain)
     box = [edge + MARGIN * way for edge, way in zip(extent(native), (1, -1, 1, -1), strict=True)]
     found, expected = view.window(*box).astype(int), native.window(*box).astype(int)
     assert (np.abs(found[..., 3] - expected[..., 3]) <= 12).mean() > 0.99

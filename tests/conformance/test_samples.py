@@ -160,14 +160,14 @@ def test_what_cannot_be_done_is_one_sentence(tmp_path: Path, name: str, options:
 
 def test_every_file_is_either() -> None:
     """Whoever adds a sample says what becomes of it."""
-    told = {sample.name for sample in FINE} | {
+    named = {sample.name for sample in FINE} | {
         "hne/tcga-cr-7395-01a-01-ts1.svs", "png/sharp_truncated.png", "tiff/tm_zackthecat.tif",
         "ome/multifile/multifile.companion.ome", "tiff/tm_floatingpoint-32bit.tif",
         "ome/viv_avivator_multi-channel.ome.tif", "png/sharp_16-bit-grey-alpha.png",
     }  # fmt: skip
     pictures = {".tif", ".tiff", ".svs", ".png", ".jpg", ".ome"}
     there = {str(path.relative_to(SAMPLES)) for path in SAMPLES.rglob("*") if path.suffix in pictures}
-    assert there == told
+    assert there == named
 
 
 def test_signed_integers(tmp_path: Path) -> None:

@@ -65,61 +65,61 @@ def listed(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_first_map(tmp_path: Path) -> None:
-    made = follow("first-map.md", tmp_path, lambda _: None)
-    assert boxes(made) == {name: pytest.approx((0, 0, 217.6, 217.6), abs=0.01) for name in ("dapi", "membrane")}
-    assert listed(made) == ["dapi", "membrane"]
-    assert (made / "dapi.mk").exists()
+    map_folder = follow("first-map.md", tmp_path, lambda _: None)
+    assert boxes(map_folder) == {name: pytest.approx((0, 0, 217.6, 217.6), abs=0.01) for name in ("dapi", "membrane")}
+    assert listed(map_folder) == ["dapi", "membrane"]
+    assert (map_folder / "dapi.mk").exists()
     nuclei = Image.open(tmp_path / "dapi.png").convert("RGB").resize((400, 400), Image.Resampling.BOX)
     with Image.open(DOCS / "first-map.png") as shown:
         assert psnr(np.asarray(nuclei), np.asarray(shown.convert("RGB"))) > 30, "run python docs/make_first_map.py"
 
 
 def test_xenium(tmp_path: Path) -> None:
-    made = follow("vendors/xenium.md", tmp_path, vendors.xenium)
-    found = boxes(made)
+    map_folder = follow("vendors/xenium.md", tmp_path, vendors.xenium)
+    found = boxes(map_folder)
     corners = vendors.ALIGNMENT @ [[0, 90, 0, 90], [0, 0, 60, 60], [1, 1, 1, 1]] * vendors.UM_XENIUM
     assert found.pop("he") == pytest.approx((*corners[:2].min(axis=1), *corners[:2].max(axis=1)), abs=0.01)
     whole = pytest.approx((0, 0, 200 * vendors.UM_XENIUM, 150 * vendors.UM_XENIUM), abs=0.01)
     names = ["dapi", "nuclei", "boundary", "rna", "protein", "dapi-max"]
     assert found == dict.fromkeys(names, whole)
-    assert listed(made) == [*names, "he"]
+    assert listed(map_folder) == [*names, "he"]
     middle = vendors.ALIGNMENT @ [vendors.SPOT / 2, vendors.SPOT / 2, 1] * vendors.UM_XENIUM
-    assert centre_of(made / "he.pmtiles", (255, 0, 0)) == pytest.approx(middle[:2], abs=0.1)
+    assert centre_of(map_folder / "he.pmtiles", (255, 0, 0)) == pytest.approx(middle[:2], abs=0.1)
 
 
 def test_merscope(tmp_path: Path) -> None:
-    made = follow("vendors/merscope.md", tmp_path, vendors.merscope)
+    map_folder = follow("vendors/merscope.md", tmp_path, vendors.merscope)
     (x, left), (y, top) = vendors.MOSAIC
     expected = pytest.approx((-left / x, -top / y, (120 - left) / x, (90 - top) / y), abs=0.01)
-    assert boxes(made) == dict.fromkeys(["dapi", "nuclei", "rna", "boundary"], expected)
+    assert boxes(map_folder) == dict.fromkeys(["dapi", "nuclei", "rna", "boundary"], expected)
 
 
 def test_visium_hd(tmp_path: Path) -> None:
-    made = follow("vendors/visium-hd.md", tmp_path, vendors.visium_hd)
+    map_folder = follow("vendors/visium-hd.md", tmp_path, vendors.visium_hd)
     expected = pytest.approx((0, 0, 160 * vendors.UM_VISIUM, 120 * vendors.UM_VISIUM), abs=0.01)
-    assert boxes(made) == {"he": expected, "he-small": expected}
+    assert boxes(map_folder) == {"he": expected, "he-small": expected}
     first = vendors.SPOT / 2 * vendors.UM_VISIUM
-    assert centre_of(made / "he.pmtiles", (255, 0, 0)) == pytest.approx((first, first), abs=0.1)
+    assert centre_of(map_folder / "he.pmtiles", (255, 0, 0)) == pytest.approx((first, first), abs=0.1)
 
 
 @pytest.mark.parametrize(("x", "y"), [(1, -1), pytest.param(-1, 1, marks=pytest.mark.slow)])
 def test_cosmx(tmp_path: Path, x: int, y: int) -> None:
-    made = follow("vendors/cosmx.md", tmp_path, lambda folder: vendors.cosmx(folder, x=x, y=y))
+    map_folder = follow("vendors/cosmx.md", tmp_path, lambda folder: vendors.cosmx(folder, x=x, y=y))
     left, bottom = (vendors.UM_COSMX * edge for edge in vendors.SLIDE)
     width, height = 80 * vendors.UM_COSMX, 60 * vendors.UM_COSMX
-    assert boxes(made) == {
+    assert boxes(map_folder) == {
         "cosmx": pytest.approx((left, bottom, left + 2 * width, bottom + 2 * height), abs=0.01),
         "F001-dapi": pytest.approx((left, bottom, left + width, bottom + height), abs=0.01),
     }
     for fov, (column, row) in vendors.FOVS.items():
         middle = left + (column + 40) * vendors.UM_COSMX, bottom + (row + 30) * vendors.UM_COSMX
-        assert centre_of(made / "cosmx.pmtiles", vendors.COLOURS[fov]) == pytest.approx(middle, abs=0.1)
+        assert centre_of(map_folder / "cosmx.pmtiles", vendors.COLOURS[fov]) == pytest.approx(middle, abs=0.1)
 
 
 def test_slide_scanner(tmp_path: Path) -> None:
-    made = follow("vendors/slide-scanner.md", tmp_path, vendors.slide_scanner)
+    map_folder = follow("vendors/slide-scanner.md", tmp_path, vendors.slide_scanner)
     width, height = 96 * 0.499, 64 * 0.499
-    assert boxes(made) == {
+    assert boxes(map_folder) == {
         "he": pytest.approx((0, 0, width, height), abs=0.01),
         "export": pytest.approx((0, 0, 48, 32), abs=0.01),
         "he-moved": pytest.approx((1200, -350.5, 1200 + width, height - 350.5), abs=0.01),
@@ -130,8 +130,8 @@ def test_slide_scanner(tmp_path: Path) -> None:
 def test_the_examples_of_the_help_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["import_image", "--help"])
-    told = capsys.readouterr().out
-    before_options = told[: told.index("options:\n")]
+    text = capsys.readouterr().out
+    before_options = text[: text.index("options:\n")]
     commands = re.findall(r"^    (cartloader import_image(?:.*\\\n)*.*)$", before_options, re.MULTILINE)
     assert len(commands) == 3
     vendors.readme(tmp_path)

@@ -95,13 +95,13 @@ def test_notes_are_on_the_page_also_of_what_was_made_before(server: str, tmp_pat
         assert "- --catalog-yaml does nothing without --update-catalog" in page
         assert isinstance(result, RunResult)
     assert result.images[0].cached
-    told = read_head(tmp_path / "map" / "a.pmtiles")[1]["cartloader"]["notes"]
-    assert told == ["its 2 further samples of a pixel, which the file does not call alpha, are left out"]
+    notes = read_head(tmp_path / "map" / "a.pmtiles")[1]["cartloader"]["notes"]
+    assert notes == ["its 2 further samples of a pixel, which the file does not call alpha, are left out"]
 
 
 def test_a_run_comes_further_by_the_stages_of_its_images(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cartloader_tasks.artifacts._EVERY", 0)
-    told = []
+    percents = []
 
     @flow
     def run() -> None:
@@ -116,7 +116,7 @@ def test_a_run_comes_further_by_the_stages_of_its_images(server: str, monkeypatc
                 ("b", Stage.ON_THE_CLUSTER, 1, 1),
             ):
                 image_progress(img_id)(stage, done, total)
-                told.append(float(artifacts(server)["progress"]))
+                percents.append(float(artifacts(server)["progress"]))
 
     run()
-    assert told == pytest.approx([0, 10, 20, 20, 47.5, 47.5, 95])
+    assert percents == pytest.approx([0, 10, 20, 20, 47.5, 47.5, 95])

@@ -130,12 +130,12 @@ def test_a_server_that_does_not_answer_is_not_waited_for(
 
 
 @contextmanager
-def answering(told: dict[str, object]) -> Iterator[int]:
+def answering(answers: dict[str, object]) -> Iterator[int]:
     """A server that answers some paths with JSON; gives its port."""
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            answer = told.get(self.path.removeprefix("/api/"))
+            answer = answers.get(self.path.removeprefix("/api/"))
             self.send_response(401 if answer is None else 200)
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())

@@ -86,9 +86,9 @@ def test_a_worker_that_is_killed_loses_nothing(
         assert eventually(lambda: len([*out.glob(".cartloader/*.scratch")]) == 2)  # both are at work
         workers[0].kill()
         assert len(finished(mapping)) < 7
-        told, errors = run.communicate(timeout=120)
+        printed, errors = run.communicate(timeout=120)
     assert run.returncode == 0, errors
-    assert told.splitlines()[-1].count("+ basemap") == 8
+    assert printed.splitlines()[-1].count("+ basemap") == 8
     assert finished(mapping) == [f"i{number}" for number in range(8)]
     assert list(yaml.safe_load((out / "catalog.yaml").read_text())["assets"]["basemap"]) == finished(mapping)
     assert len({read_head(path)[0].addressed_tiles_count for path in out.glob("*.pmtiles")}) == 1

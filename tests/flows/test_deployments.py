@@ -35,8 +35,8 @@ def test_a_mapping_of_which_one_image_changes(worker: dict[str, str], raster: Ra
     raster("b.ome.tif", 60, 81)
     raster("c.ome.tif", 60, 82)
     second = run(worker, "import-images/import-images", **asked)
-    told = states(second)
-    assert {name: state for name, state in told.items() if " " in name and "catalog" not in name} == {
+    became = states(second)
+    assert {name: state for name, state in became.items() if " " in name and "catalog" not in name} == {
         "ome2png a": "Cached", "png2pmtiles a": "Cached", "ome2png b": "Completed", "png2pmtiles b": "Completed",
         "ome2png c": "Completed", "png2pmtiles c": "Completed",
     }  # fmt: skip

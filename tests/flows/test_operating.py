@@ -36,7 +36,7 @@ class House:
 
     address: str
     data: Path
-    told: str
+    printed: str
     environment: dict[str, str]
 
     def ask(self, path: str, **chosen: object) -> Any:
@@ -70,36 +70,36 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         "PREFECT_HOME": str(tmp_path_factory.mktemp("home")),
         "NO_COLOR": "1",
     }
-    output = data / "told.txt"
+    output = data / "output.txt"
     with (
-        output.open("wb") as told,
+        output.open("wb") as sink,
         subprocess.Popen(
             ["bash", "-c", script.replace("/data/", f"{data}/")],
             cwd=ROOT,
             env=environment,
-            stdout=told,
+            stdout=sink,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         ) as shell,
     ):
         code = shell.wait(timeout=300)
-    made = House(f"http://127.0.0.1:{port}", data, output.read_text(), environment)
+    running = House(f"http://127.0.0.1:{port}", data, output.read_text(), environment)
     try:
-        assert code == 0, made.told
-        yield made
+        assert code == 0, running.printed
+        yield running
     finally:
-        stopped = made.cartloader("server", "stop")
+        stopped = running.cartloader("server", "stop")
         with suppress(ProcessLookupError):
             os.killpg(shell.pid, SIGKILL)  # the worker
     assert (stopped.returncode, stopped.stdout) == (0, "stopped\n")
-    assert made.cartloader("server", "status", "--port", made.port).returncode == 1
-    assert made.cartloader("server", "stop").stdout == "no Prefect server runs in the background\n"
+    assert running.cartloader("server", "status", "--port", running.port).returncode == 1
+    assert running.cartloader("server", "stop").stdout == "no Prefect server runs in the background\n"
 
 
 def test_ten_commands_lead_to_a_nightly_batch(house: House) -> None:
     assert len(COMMANDS) == 10
-    assert f"Prefect server  {house.address}  ready after" in house.told
-    assert "Flow run finished successfully in 'Completed'." in house.told
+    assert f"Prefect server  {house.address}  ready after" in house.printed
+    assert "Flow run finished successfully in 'Completed'." in house.printed
     assert sorted(path.name for path in (house.data / "map").glob("*.pmtiles")) == ["dapi.pmtiles", "membrane.pmtiles"]
     catalog = yaml.safe_load((house.data / "map" / "catalog.yaml").read_text())
     assert list(catalog["assets"]["basemap"]) == ["dapi", "membrane"]

@@ -96,14 +96,14 @@ def install(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
     """Make an environment of these packages, installed in this order."""
 
     def installed(*names: str) -> Environment:
-        made = Environment(tmp_path_factory.mktemp("environment"))
-        venv.create(made.folder, symlinks=True)
-        places = {"base": str(made.folder), "platbase": str(made.folder)}
+        environment = Environment(tmp_path_factory.mktemp("environment"))
+        venv.create(environment.folder, symlinks=True)
+        places = {"base": str(environment.folder), "platbase": str(environment.folder)}
         site = Path(sysconfig.get_path("purelib", "venv", places))
         (site / "dependencies.pth").write_text("\n".join({sysconfig.get_path(kind) for kind in ("purelib", "platlib")}))
         for name in names:
-            made.install(wheels[name])
-        return made
+            environment.install(wheels[name])
+        return environment
 
     return installed
 

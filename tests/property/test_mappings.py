@@ -74,10 +74,10 @@ def culprits(rows: Rows, *, sheet: bool) -> list[str]:
     wrong += [name for name in ids if lower.count(name.lower()) > 1]
     # In an object, IMAGES holds the ids.
     wrong += [name for name, turn in rows if name == "IMAGES" and turn and not sheet]
-    made = [name for name, turn in rows if turn]
-    files = [f"{name}{suffix}".lower() for name in made for suffix in SUFFIXES]
-    wrong += [name for name in made if any(files.count(f"{name}{suffix}".lower()) > 1 for suffix in SUFFIXES)]
-    return wrong or ([] if made else ids)
+    imported = [name for name, turn in rows if turn]
+    files = [f"{name}{suffix}".lower() for name in imported for suffix in SUFFIXES]
+    wrong += [name for name in imported if any(files.count(f"{name}{suffix}".lower()) > 1 for suffix in SUFFIXES)]
+    return wrong or ([] if imported else ids)
 
 
 @settings(max_examples=60)
@@ -100,9 +100,9 @@ def test_what_is_made_has_the_ids_as_spelled_or_the_culprit_is_named(
             assert not (home / "map").exists()
             return
         assert code == 0, err.getvalue()
-        made = [name for name, turn in rows if turn]
-        expected = {f"{name}{suffix}" for name in made for suffix in SUFFIXES}
+        imported = [name for name, turn in rows if turn]
+        expected = {f"{name}{suffix}" for name in imported for suffix in SUFFIXES}
         assert {file.name for file in (home / "map").iterdir()} == expected
-        for name in made:
+        for name in imported:
             assert list(json.loads((home / "map" / f"{name}.json").read_text())) == [name]
         assert all(name in err.getvalue() for name, turn in rows if not turn)

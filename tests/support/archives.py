@@ -31,12 +31,12 @@ def write_archive(
     path: Path, tiles: Mapping[tuple[int, int, int], bytes], metadata: Mapping[str, Any] | None = None, **header: Any
 ) -> Path:
     """An archive of tiles by zoom, column and row; the header says nothing that is not given."""
-    told = {"tile_type": TileType.PNG, "tile_compression": Compression.NONE} | NOWHERE | header
+    fields = {"tile_type": TileType.PNG, "tile_compression": Compression.NONE} | NOWHERE | header
     with path.open("wb") as file:
         writer = Writer(file)
         for tile_id, data in sorted((zxy_to_tileid(*place), data) for place, data in tiles.items()):
             writer.write_tile(tile_id, data)
-        writer.finalize(told, dict(metadata or {}))
+        writer.finalize(fields, dict(metadata or {}))
     return path
 
 

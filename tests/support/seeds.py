@@ -30,8 +30,8 @@ _SMALL = 40_000
 
 def seeds(folder: Path, samples: Path) -> list[Seed]:
     """All of them, in an order that never changes; real samples last, where there are any."""
-    made = [*_of_matrix(folder), *_ome(folder), *_plain(folder), *_placed(folder), *_pictures()]
-    return made + list(_real(samples))
+    written = [*_of_matrix(folder), *_ome(folder), *_plain(folder), *_placed(folder), *_pictures()]
+    return written + list(_real(samples))
 
 
 def _of_matrix(folder: Path) -> Iterator[Seed]:
@@ -78,8 +78,8 @@ def _ome(folder: Path) -> Iterator[Seed]:
     slave = write_pages(path, [noise((6, 8))], only.replace("set.companion.ome", "b.ome.tif")).read_bytes()
     yield Seed("ome-master", {"a.ome.tif": slave, "b.ome.tif": write_pages(path, [noise((6, 8))], whole).read_bytes()})
     finest = noise((48, 64))
-    told = ome_xml(SizeX=64, SizeY=48, PhysicalSizeX=0.5, PhysicalSizeY=0.5)
-    write_pages(path, [finest, finest[::2, ::2], finest[::4, ::4]], told, tile=(16, 16))
+    xml = ome_xml(SizeX=64, SizeY=48, PhysicalSizeX=0.5, PhysicalSizeY=0.5)
+    write_pages(path, [finest, finest[::2, ::2], finest[::4, ::4]], xml, tile=(16, 16))
     yield Seed("ome-levels", {"a.ome.tif": path.read_bytes()})
 
 
@@ -91,12 +91,14 @@ def _plain(folder: Path) -> Iterator[Seed]:
     )  # fmt: skip
     yield Seed("imagej", {"a.tif": path.read_bytes()})
     slide = smooth(64, 96, 3)
-    told = "Aperio Image Library v11.2.1 \n96x64 [0,0 96x64] (16x16) JPEG/RGB Q=70|AppMag = 20|MPP = 0.4990|Left = 2.5"
+    aperio = (
+        "Aperio Image Library v11.2.1 \n96x64 [0,0 96x64] (16x16) JPEG/RGB Q=70|AppMag = 20|MPP = 0.4990|Left = 2.5"
+    )
     tiles: dict[str, Any] = {"photometric": "rgb", "tile": (16, 16), "compression": "jpeg", "metadata": None}
     with tifffile.TiffWriter(path) as file:
-        file.write(slide, description=told, **tiles)
+        file.write(slide, description=aperio, **tiles)
         file.write(slide[::4, ::4], description="Aperio thumbnail", photometric="rgb", metadata=None)
-        file.write(slide[::2, ::2], description=told, **tiles)
+        file.write(slide[::2, ::2], description=aperio, **tiles)
     yield Seed("aperio", {"a.svs": path.read_bytes()})
     write_pages(path, [noise((48, 64)), noise((24, 32)), noise((12, 16))], tile=(16, 16), compression="zlib")
     yield Seed("pages", {"a.tif": path.read_bytes()})

@@ -17,10 +17,10 @@ from cartloader_image.params import TOOLS
 def require_tools(*names: str) -> None:
     """Skip a test where a tool is missing; where ``CARTLOADER_TOOLS=required`` says that none may be, fail it."""
     if missing := [name for name in names or TOOLS if shutil.which(name) is None]:
-        told = f"{', '.join(missing)} is not installed"
+        reason = f"{', '.join(missing)} is not installed"
         if os.environ.get("CARTLOADER_TOOLS") == "required":
-            pytest.fail(told)
-        pytest.skip(told)
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 def stand_in(folder: Path, tool: str, script: str) -> Path:

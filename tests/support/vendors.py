@@ -120,10 +120,12 @@ def cosmx(folder: Path, *, x: int = 1, y: int = -1) -> None:
 def slide_scanner(folder: Path) -> None:
     """A scan with its thumbnail and a level, and a picture that somebody exported."""
     slide = stained(64, 96)
-    told = "Aperio Image Library v11.2.1 \n96x64 [0,0 96x64] (16x16) JPEG/RGB Q=70|AppMag = 20|MPP = 0.4990|Left = 2.5"
+    aperio = (
+        "Aperio Image Library v11.2.1 \n96x64 [0,0 96x64] (16x16) JPEG/RGB Q=70|AppMag = 20|MPP = 0.4990|Left = 2.5"
+    )
     tiles: dict[str, Any] = {"photometric": "rgb", "tile": (16, 16), "compression": "jpeg", "metadata": None}
     with tifffile.TiffWriter(folder / "slide.svs") as file:
-        file.write(slide, description=told, **tiles)
+        file.write(slide, description=aperio, **tiles)
         file.write(slide[::4, ::4], description="Aperio thumbnail", photometric="rgb", metadata=None)
-        file.write(slide[::2, ::2], description=told, **tiles)
+        file.write(slide[::2, ::2], description=aperio, **tiles)
     Image.fromarray(slide).save(folder / "export.png")

@@ -18,16 +18,16 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"
 
 
 def test_the_page_of_options_is_made_of_the_models() -> None:
-    made = runpy.run_path(str(DOCS / "make_options.py"))["page"]()
-    assert (DOCS / "options.md").read_text(encoding="utf-8") == made, "run python docs/make_options.py"
+    page = runpy.run_path(str(DOCS / "make_options.py"))["page"]()
+    assert (DOCS / "options.md").read_text(encoding="utf-8") == page, "run python docs/make_options.py"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_page_of_options_has_what_each_command_takes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])
-    told = capsys.readouterr().out
-    taken = set(re.findall(r"^  (--[a-zA-Z][\w-]+)", told[told.index("options:\n") :], re.MULTILINE)) - {"--help"}
+    shown = capsys.readouterr().out
+    taken = set(re.findall(r"^  (--[a-zA-Z][\w-]+)", shown[shown.index("options:\n") :], re.MULTILINE)) - {"--help"}
     text = (DOCS / "options.md").read_text(encoding="utf-8")
     section = re.split(r"^##+ `cartloader (\w+)`$", text, flags=re.MULTILINE)
     described = dict(zip(section[1::2], section[2::2], strict=True))[command]

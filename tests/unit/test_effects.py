@@ -17,7 +17,7 @@ CATALOG = {"update_catalog": True}
 FAST = "tiles are made by cartloader itself, many times as fast"
 
 
-def told(**given: Any) -> list[str]:
+def notes_on(**given: Any) -> list[str]:
     return list(notes(ImportOptions.model_validate(given)))
 
 
@@ -51,7 +51,7 @@ def told(**given: Any) -> list[str]:
     ],
 )
 def test_each_option_without_effect_is_named_as_it_is_typed(given: dict[str, Any], expected: str | None) -> None:
-    assert told(**given) == ([expected] if expected else [])
+    assert notes_on(**given) == ([expected] if expected else [])
 
 
 def test_no_option_of_an_action_that_runs_is_without_effect() -> None:

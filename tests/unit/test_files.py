@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from support.reports import Told
+from support.reports import Notes
 
 from cartloader_image.action_params import OutputPrefix
 from cartloader_image.errors import DiskError, StoppedError
@@ -62,7 +62,7 @@ def test_two_images_are_worked_on_at_once_and_neither_clears_the_other(out: Outp
 
 
 def test_the_second_run_of_an_image_says_that_it_waits_and_then_works(out: OutputPrefix) -> None:
-    report = Told()
+    report = Notes()
 
     def second() -> bool:
         with workspace(out, waiting(report, "the first")):
@@ -72,14 +72,14 @@ def test_the_second_run_of_an_image_says_that_it_waits_and_then_works(out: Outpu
     with ThreadPoolExecutor() as threads:
         with workspace(out):
             result = threads.submit(second)
-            assert report.told.wait(60)
+            assert report.noted.wait(60)
             first_ended = True
         assert result.result()
     assert report.notes == ["waits for the first"]
 
 
 def test_who_waits_can_be_stopped(out: OutputPrefix) -> None:
-    report = Told()
+    report = Notes()
 
     def second() -> None:
         with workspace(out, waiting(report, "the first")):
@@ -87,14 +87,14 @@ def test_who_waits_can_be_stopped(out: OutputPrefix) -> None:
 
     with ThreadPoolExecutor() as threads, workspace(out):
         result = threads.submit(second)
-        assert report.told.wait(60)
+        assert report.noted.wait(60)
         report.stopped.set()
         with pytest.raises(StoppedError):
             result.result(10)
 
 
 def test_a_moment_is_no_wait() -> None:
-    report = Told()
+    report = Notes()
     with waiting(report, "nobody") as waits:
         waits()
         waits()
@@ -160,20 +160,20 @@ def test_a_file_in_the_way_of_the_hidden_directory_is_an_error_and_no_endless_lo
 
 
 def test_publishing_replaces_a_file_and_hands_its_permissions_on(tmp_path: Path) -> None:
-    final, made = tmp_path / "final", tmp_path / "made"
+    final, draft = tmp_path / "final", tmp_path / "draft"
     final.write_text("old")
     final.chmod(0o640)
-    made.write_text("new")
-    publish(made, final)
+    draft.write_text("new")
+    publish(draft, final)
     assert (final.read_text(), final.stat().st_mode & 0o777) == ("new", 0o640)
-    assert not made.exists()
+    assert not draft.exists()
 
 
 def test_publishing_onto_a_directory_names_the_directory(tmp_path: Path) -> None:
     (tmp_path / "final").mkdir()
-    (tmp_path / "made").write_text("new")
+    (tmp_path / "draft").write_text("new")
     with pytest.raises(IsADirectoryError) as caught:
-        publish(tmp_path / "made", tmp_path / "final")
+        publish(tmp_path / "draft", tmp_path / "final")
     assert caught.value.filename == str(tmp_path / "final")
 
 

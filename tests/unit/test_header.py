@@ -30,13 +30,16 @@ headers = st.fixed_dictionaries({name: _values(name) for name in Header._fields}
 
 
 @given(headers)
-def test_a_header_is_read_as_the_package_writes_it(told: dict[str, Any]) -> None:
-    found = Header.parse(serialize_header(HeaderDict(version=3, **told)) + b"what follows")
-    assert found._asdict() == {name: value.value if isinstance(value, Enum) else value for name, value in told.items()}
-    degrees = [told[f"{name}_e7"] / 1e7 for name in ("min_lon", "min_lat", "max_lon", "max_lat")]
+def test_a_header_is_read_as_the_package_writes_it(fields: dict[str, Any]) -> None:
+    found = Header.parse(serialize_header(HeaderDict(version=3, **fields)) + b"what follows")
+    assert found._asdict() == {
+        name: value.value if isinstance(value, Enum) else value for name, value in fields.items()
+    }
+    degrees = [fields[f"{name}_e7"] / 1e7 for name in ("min_lon", "min_lat", "max_lon", "max_lat")]
     assert list(found.bounds) == degrees
     ends = [
-        told[f"{name}_offset"] + told[f"{name}_length"] for name in ("root", "metadata", "leaf_directory", "tile_data")
+        fields[f"{name}_offset"] + fields[f"{name}_length"]
+        for name in ("root", "metadata", "leaf_directory", "tile_data")
     ]
     assert found.end == max(ends)
 

@@ -74,12 +74,12 @@ def test_make_writes_the_same_bytes(slide: Path, tmp_path: Path, engine: str) ->
     out = tmp_path / "map"
     path = dry_run(slide, out, "--engine", engine, "--colorize", "cyan", "--rotate", "90")
     make(path, "-j", "4")
-    made = contents(out)
+    expected = contents(out)
     shutil.rmtree(out)
     argv = ["import_image", "--direct", *IMPORT, "--in-img", str(slide), "--out-dir", str(out), "--img-id", "a"]
     assert main([*argv, "--engine", engine, "--colorize", "cyan", "--rotate", "90"]) == 0
-    assert contents(out) == made
-    assert len(made) == (8 if engine == "native" else 9)
+    assert contents(out) == expected
+    assert len(expected) == (8 if engine == "native" else 9)
 
 
 def test_a_picture_by_bounds_and_an_existing_archive(raster: Raster, tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ def test_the_files_that_are_told_are_those_that_are_made(slide: Path, tmp_path: 
     argv = ["import_image", "--direct", *actions, "--in-img", str(slide), "--out-dir", str(out), "--img-id", "a"]
     assert main(argv) == 0
     options = ImportOptions.model_validate({action[2:].replace("-", "_"): True for action in actions})
-    told = {path.name for path in files_of(single_job(slide, "a", out, options))}
-    assert told | ({"catalog.yaml"} if options.update_catalog else set()) == set(state(out))
+    planned = {path.name for path in files_of(single_job(slide, "a", out, options))}
+    assert planned | ({"catalog.yaml"} if options.update_catalog else set()) == set(state(out))
 
 
 SOURCES = [

@@ -198,8 +198,8 @@ def test_thresholds_of_few_bits_are_stored_values(tmp_path: Path, bits: int, kin
             file.pages.first.tags["PhotometricInterpretation"].overwrite(3)
     out = OutputPrefix(out_dir=tmp_path / "out", img_id="x")
     given = {"lower_thres_intensity": 1, "upper_thres_intensity": 2}
-    made = actions.ome2png(Ome2PngParams(in_img=tmp_path / "a.tif", out=out, pixel_size="1", **given))
-    assert made.shown == f"1 … 2 of {2**bits - 1} (as given)"
+    raster = actions.ome2png(Ome2PngParams(in_img=tmp_path / "a.tif", out=out, pixel_size="1", **given))
+    assert raster.shown == f"1 … 2 of {2**bits - 1} (as given)"
     shown = np.asarray(Image.open(out.path(".transform.png")))
     expected = np.where(values >= 2, 255, 0)
     np.testing.assert_array_equal(shown[..., 0] if kind == "palette" else shown, expected)

@@ -203,13 +203,13 @@ def repacked(path: Path, compression: int, pack: Any, *, metadata: bytes | None 
     data = path.read_bytes()
     numbers = [int.from_bytes(data[8 + 8 * n : 16 + 8 * n], "little") for n in range(8)]
     root = pack(gzip.decompress(data[numbers[0] :][: numbers[1]]))
-    told = pack(gzip.decompress(data[numbers[2] :][: numbers[3]])) if metadata is None else metadata
+    packed = pack(gzip.decompress(data[numbers[2] :][: numbers[3]])) if metadata is None else metadata
     tiles = data[numbers[6] :]
     end = 127 + len(root)
-    numbers = [127, len(root), end, len(told), end + len(told), 0, end + len(told), len(tiles)]
+    numbers = [127, len(root), end, len(packed), end + len(packed), 0, end + len(packed), len(tiles)]
     head = data[:8] + b"".join(number.to_bytes(8, "little") for number in numbers) + data[72:97]
     other = path.with_name("other.pmtiles")
-    other.write_bytes(head + bytes([compression]) + data[98:127] + root + told + tiles)
+    other.write_bytes(head + bytes([compression]) + data[98:127] + root + packed + tiles)
     return other
 
 

@@ -68,7 +68,7 @@ def tiles(folder: Path) -> Action:
 
 
 @pytest.mark.parametrize(
-    ("made", "stages"),
+    ("prepare", "stages"),
     [
         (a_plane, {Stage.INTENSITY, Stage.OME2PNG, Stage.PNG}),
         (a_picture, {Stage.GEOREFERENCE}),
@@ -76,9 +76,9 @@ def tiles(folder: Path) -> Action:
     ],
 )
 def test_every_loop_checks_whether_it_is_stopped(
-    tmp_path: Path, made: Callable[[Path], Action], stages: set[Stage]
+    tmp_path: Path, prepare: Callable[[Path], Action], stages: set[Stage]
 ) -> None:
-    action = made(tmp_path)
+    action = prepare(tmp_path)
     there = sorted(tmp_path.glob("map/*"))
     for last in (1, 2):
         course = Course(last)

@@ -37,5 +37,5 @@ def test_a_row_says_what_its_tiles_are(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, form in TILE_FORMATS.items() if form.quality])
 def test_the_quality_of_a_row_is_the_one_that_is_taken_unasked(name: str) -> None:
     pixels = smooth(64, 64, 3)
-    made = {quality: encoding(name, quality)(pixels) for quality in (None, TILE_FORMATS[name].quality, 5)}
-    assert made[None] == made[TILE_FORMATS[name].quality] != made[5]
+    encoded = {quality: encoding(name, quality)(pixels) for quality in (None, TILE_FORMATS[name].quality, 5)}
+    assert encoded[None] == encoded[TILE_FORMATS[name].quality] != encoded[5]

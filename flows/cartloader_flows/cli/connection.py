@@ -15,7 +15,7 @@ PREFECT_SETTINGS = {
     # A new database takes half a minute on a slow machine; Prefect would give up after 20 s.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
 }
-"""What Prefect is told, unless the user's environment says otherwise."""
+"""Settings of Prefect, unless the user's environment says otherwise."""
 QUIET_SETTINGS = {
     # What Prefect logs goes to its server; the terminal belongs to the bars and the summary.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",

@@ -103,7 +103,7 @@ class ActionCommand(Options):
     """Show tracebacks and verbose logs."""
 
     def params(self) -> dict[str, Any]:
-        """What the action is told beside its options."""
+        """The parameters of the action beside its options."""
         return {"out": OutputPrefix(out_dir=self.out_dir, img_id=self.img_id)}
 
 
@@ -114,7 +114,7 @@ class PictureCommand(ActionCommand):
     """Image to read. Required."""
 
     def params(self) -> dict[str, Any]:
-        """What the action is told beside its options."""
+        """The parameters of the action beside its options."""
         return super().params() | {"in_img": self.in_img}
 
 
@@ -125,7 +125,7 @@ class PlaneCommand(PictureCommand):
     """Write just the GeoTIFF: no PNG, bounds or colour mode."""
 
     def params(self) -> dict[str, Any]:
-        """What the action is told beside its options."""
+        """The parameters of the action beside its options."""
         return super().params() | {"png": not self.geotiff_only}
 
 

@@ -41,9 +41,9 @@ def _start(port: int) -> int:
         _refuse_to_start(port)
         # The page of the UI would ask port 4200 otherwise.
         own = {"PREFECT_SERVER_UI_API_URL": f"{address(port)}/api"}
-        told = _prefect(["start", "--background", "--port", f"{port}"], own)
+        finished = _prefect(["start", "--background", "--port", f"{port}"], own)
         while not answers(port):
-            if told.returncode or not in_background() or time.monotonic() > began + _STARTING:
+            if finished.returncode or not in_background() or time.monotonic() > began + _STARTING:
                 raise ToolError(
                     f"the Prefect server does not answer at {address(port)}; `prefect server start --port {port}` "
                     "shows why"
@@ -81,9 +81,9 @@ def _stop(_port: int) -> int:
     if number is None:
         print("no Prefect server runs in the background")
         return 0
-    told = _prefect(["stop"], {})
-    if told.returncode:
-        raise ToolError(f"prefect server stop failed ({' '.join((told.stdout + told.stderr).split())})")
+    finished = _prefect(["stop"], {})
+    if finished.returncode:
+        raise ToolError(f"prefect server stop failed ({' '.join((finished.stdout + finished.stderr).split())})")
     until = time.monotonic() + _STOPPING
     while is_alive(number):
         if time.monotonic() > until:

@@ -1,4 +1,4 @@
-"""The asset JSON: how catalog tools are told of one archive."""
+"""The asset JSON, which describes one archive to catalog tools."""
 
 from __future__ import annotations
 

@@ -49,9 +49,9 @@ def update(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult
             if _bring(archive, catalog.with_name(files[img_id]), scratch)
         ]
         if new != old:
-            made = scratch / catalog.name
-            made.write_bytes(new.encode())
-            publish(made, catalog)
+            draft = scratch / catalog.name
+            draft.write_bytes(new.encode())
+            publish(draft, catalog)
     return CatalogResult(
         path=params.catalog_yaml,
         added=tuple(img_id for img_id in files if img_id not in listed),
@@ -81,9 +81,9 @@ def _bring(archive: Path, target: Path, scratch: Path) -> bool:
     there = target.is_file()
     if there and (target.samefile(archive) or filecmp.cmp(archive, target, shallow=False)):
         return False
-    made = scratch / target.name
-    shutil.copyfile(archive, made)
-    publish(made, target)
+    draft = scratch / target.name
+    shutil.copyfile(archive, draft)
+    publish(draft, target)
     return there
 
 

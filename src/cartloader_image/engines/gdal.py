@@ -38,7 +38,7 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     store = placed.store
     size = store.height, store.width
     pyramid = plan(size, placed.affine, placed.crs, store.bands, params)
-    made = Recipe(toolbox(params), params, size, placed.affine, placed.crs, pyramid, scratch)
+    recipe = Recipe(toolbox(params), params, size, placed.affine, placed.crs, pyramid, scratch)
     uses: list[ToolUse] = []
 
     def do(call: ToolCall) -> Finished:
@@ -47,27 +47,27 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
         return finished
 
     def look(name: str) -> dict[str, Any]:
-        return _read_info(do(made.look(name)), name)
+        return _read_info(do(recipe.look(name)), name)
 
     (scratch / PICTURE).symlink_to(placed.path.absolute())
-    do(made.place())
-    if made.fitted.b or made.fitted.d:
-        _turn(scratch / PLACED, made.fitted)
-    _check_placed(look(PLACED), made, store.bands)
-    do(made.cut())
+    do(recipe.place())
+    if recipe.fitted.b or recipe.fitted.d:
+        _turn(scratch / PLACED, recipe.fitted)
+    _check_placed(look(PLACED), recipe, store.bands)
+    do(recipe.cut())
     zoom = _zoom_of(look(BASE))
     (scratch / PLACED).unlink()
     notes = pyramid.notes
     if zoom > pyramid.min_zoom:
-        notes += _coarsen(made, zoom, do)
+        notes += _coarsen(recipe, zoom, do)
         if _zoom_of(look(TILES)) != zoom:
             raise ToolError(f"gdaladdo: its tiles are not at zoom {zoom} any more; is another program at work there?")
         (scratch / BASE).unlink()
     else:
         (scratch / BASE).rename(scratch / TILES)
-    tools = {"engine": "gdal", "tools": made.toolbox.versions}
-    counts = _mark(scratch / TILES, made, metadata(placed, params, notes, **tools))
-    do(made.convert())
+    tools = {"engine": "gdal", "tools": recipe.toolbox.versions}
+    counts = _mark(scratch / TILES, recipe, metadata(placed, params, notes, **tools))
+    do(recipe.convert())
     verify(scratch / ARCHIVE, sum(counts.values()))
     files = {".pmtiles": scratch / ARCHIVE, ".pmtiles.mbtiles": scratch / TILES}
     for note in notes:
@@ -75,16 +75,16 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     return Tiled(files, min(counts), max(counts), sum(counts.values()), tuple(uses), notes)
 
 
-def _coarsen(made: Recipe, zoom: int, do: Callable[[ToolCall], Finished]) -> tuple[str, ...]:
+def _coarsen(recipe: Recipe, zoom: int, do: Callable[[ToolCall], Finished]) -> tuple[str, ...]:
     """Make all zooms that are coarser than ``zoom``, in as many calls as gdaladdo needs; gives notes about it."""
-    do(made.coarsen(zoom - made.pyramid.min_zoom))
+    do(recipe.coarsen(zoom - recipe.pyramid.min_zoom))
     before = zoom + 1
-    coarsest, columns, rows = _coarsest(made.folder / TILES)
-    while made.pyramid.min_zoom < coarsest < before:
+    coarsest, columns, rows = _coarsest(recipe.folder / TILES)
+    while recipe.pyramid.min_zoom < coarsest < before:
         before = coarsest
-        do(made.coarsen_once(coarsest, columns, rows))
-        coarsest, columns, rows = _coarsest(made.folder / TILES)
-    if coarsest == made.pyramid.min_zoom:
+        do(recipe.coarsen_once(coarsest, columns, rows))
+        coarsest, columns, rows = _coarsest(recipe.folder / TILES)
+    if coarsest == recipe.pyramid.min_zoom:
         return ()
     return (f"gdaladdo finds nothing to show beyond zoom {coarsest}: the picture is too small there",)
 
@@ -105,14 +105,14 @@ def _turn(path: Path, affine: Affine) -> None:
         dataset.transform = affine
 
 
-def _check_placed(info: dict[str, Any], made: Recipe, bands: int) -> None:
+def _check_placed(info: dict[str, Any], recipe: Recipe, bands: int) -> None:
     """Hold the placed GeoTIFF against the picture."""
     x, across, over, y, down, along = info["geoTransform"]
-    wanted = np.array(made.fitted[:6]).reshape(2, 3)
+    wanted = np.array(recipe.fitted[:6]).reshape(2, 3)
     found = np.array([[across, over, x], [down, along, y]])
     pixel = np.abs(wanted[:, :2]).max()
     for what, expected, is_so in (
-        ("size", f"{made.size[1]} × {made.size[0]}", info["size"] == [made.size[1], made.size[0]]),
+        ("size", f"{recipe.size[1]} × {recipe.size[0]}", info["size"] == [recipe.size[1], recipe.size[0]]),
         ("bands", f"{bands} of bytes", [band["type"] for band in info["bands"]] == ["Byte"] * bands),
         ("place", str(wanted.tolist()), bool(np.abs(found - wanted).max() <= pixel / 1000)),
     ):
@@ -138,7 +138,7 @@ def _coarsest(path: Path) -> tuple[int, range, range]:
     return zoom, range(left, right + 1), range(low, high + 1)
 
 
-def _mark(path: Path, made: Recipe, told: dict[str, Any]) -> dict[int, int]:
+def _mark(path: Path, recipe: Recipe, archive_metadata: dict[str, Any]) -> dict[int, int]:
     """Leave out the zooms that are not asked for, and write what the archive is to say of itself.
 
     go-pmtiles takes bounds, centre and zooms of the header from the rows, the metadata from the row ``json``.
@@ -149,7 +149,7 @@ def _mark(path: Path, made: Recipe, told: dict[str, Any]) -> dict[int, int]:
     Raises:
         ArchiveError: there is no tile at all.
     """
-    pyramid = made.pyramid
+    pyramid = recipe.pyramid
     with closing(sqlite3.connect(path)) as database:
         trims = pyramid.max_zoom < pyramid.base_zoom
         if trims:
@@ -163,8 +163,8 @@ def _mark(path: Path, made: Recipe, told: dict[str, Any]) -> dict[int, int]:
         if not counts:
             raise ArchiveError(NOTHING_VISIBLE)
         extent = extent_metadata(min(counts), max(counts), pyramid.box)
-        rows = {"name": told["name"], "type": told["type"], "format": told["format"], **extent}
-        rows["json"] = json.dumps({**told, **extent})
+        rows = {name: archive_metadata[name] for name in ("name", "type", "format")} | extent
+        rows["json"] = json.dumps({**archive_metadata, **extent})
         database.execute("DELETE FROM metadata")
         database.executemany("INSERT INTO metadata VALUES (?, ?)", [(name, str(value)) for name, value in rows.items()])
         database.commit()

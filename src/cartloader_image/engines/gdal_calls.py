@@ -82,14 +82,14 @@ class Recipe:
 
     def cut(self) -> ToolCall:
         """The finest tiles."""
-        made = {
+        creation_options = {
             "TILE_FORMAT": self._format.gdal,
             "ZOOM_LEVEL_STRATEGY": "UPPER",
             "RESAMPLING": self._kernel.upper(),
             "BLOCKSIZE": self.params.blocksize,
             **({"QUALITY": self._quality} if self._quality else {}),
         }
-        options = ["-of", "MBTILES", "-ot", "Byte", *_settings("-co", made)]
+        options = ["-of", "MBTILES", "-ot", "Byte", *_settings("-co", creation_options)]
         if (outsize := self.outsize) != self.size:
             options += ["-outsize", str(outsize[1]), str(outsize[0]), "-r", self._kernel]
         return self._call("gdal_translate", Stage.TILES, [*options, PLACED, BASE], BASE)

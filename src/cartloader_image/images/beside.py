@@ -21,8 +21,8 @@ def companions(path: Path) -> list[Path]:
     """The files beside an image that its size, place or meaning may be read from."""
     others = neighbours(path)
     with suppress(InputError):  # its reader tells best what is wrong with it
-        if is_tiff(path) and (told := metadata_file(path)) and told not in others:
-            others.append(told)
+        if is_tiff(path) and (companion := metadata_file(path)) and companion not in others:
+            others.append(companion)
     return others
 
 

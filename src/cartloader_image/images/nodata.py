@@ -19,26 +19,26 @@ NONE = "none"
 """What is asked for where nothing is to count as no data."""
 
 
-def nodata_value(asked: str | None, told: object, dtype: np.dtype[Any]) -> float | int | None:
-    """The value that means no data in samples of a type: as asked for, else as the file tells; None for no such value.
+def nodata_value(chosen: str | None, declared: object, dtype: np.dtype[Any]) -> float | int | None:
+    """The value that means no data in samples of a type: as chosen, else as the file declares it; None for none.
 
     A value that the type cannot hold is that of no pixel.
 
     Raises:
-        UsageError: such a value is asked for.
+        UsageError: such a value is chosen.
     """
-    if asked == NONE:
+    if chosen == NONE:
         return None
-    if asked is not None:
-        value = _number(asked)
+    if chosen is not None:
+        value = _number(chosen)
         if not _holds(dtype, value):
-            raise UsageError(f"--nodata {asked}: is no value of {dtype} pixels; give one that they can have, or none")
+            raise UsageError(f"--nodata {chosen}: is no value of {dtype} pixels; give one that they can have, or none")
         return value
     try:
-        found = _number(str(told).strip().strip("\0"))
+        value = _number(str(declared).strip().strip("\0"))
     except ValueError:  # nothing, or nothing that is a number
         return None
-    return found if _holds(dtype, found) else None
+    return value if _holds(dtype, value) else None
 
 
 def _number(text: str) -> float | int:
@@ -65,7 +65,7 @@ def has_no_data(colours: Pixels, value: float) -> NDArray[np.bool_]:
         return np.asarray((colours == colours.dtype.type(value)).all(axis=-1))
 
 
-def told_beside(path: Path) -> str | None:
+def declared_beside(path: Path) -> str | None:
     """The value in the file that GDAL keeps beside a picture."""
     return aux_text(path, "PAMRasterBand/NoDataValue")
 
@@ -74,7 +74,7 @@ def aux_text(path: Path, element: str) -> str | None:
     """The text of an element of the file that GDAL keeps beside a picture; None where there is none."""
     aux = aux_file(path)
     try:
-        told: str | None = ElementTree.parse(aux).findtext(element) if aux else None
+        text: str | None = ElementTree.parse(aux).findtext(element) if aux else None
     except (ElementTree.ParseError, DefusedXmlException, OSError, ValueError, RecursionError):
         return None
-    return told
+    return text

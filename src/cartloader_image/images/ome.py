@@ -233,10 +233,10 @@ class _Reader:
                 f'{self.path}: its OME-XML has DimensionOrder="{shortened(order)}", which is no order of XYZCT'
             )
         sizes = {axis: self._number(pixels, f"Size{axis}", 1, least=1) for axis in "XYZCT"}
-        told = [self._number(channel, "SamplesPerPixel", 1, least=1) for channel in _children(pixels, "Channel")]
+        samples = [self._number(channel, "SamplesPerPixel", 1, least=1) for channel in _children(pixels, "Channel")]
         blocks = [self._block(element, order[2:]) for element in _children(pixels, "TiffData")]
         # One that says nothing means all planes, from the first page on, as none at all does.
-        return Share(order[2:], sizes, max(told, default=1), tuple(blocks) if {*blocks} - {Block()} else ())
+        return Share(order[2:], sizes, max(samples, default=1), tuple(blocks) if {*blocks} - {Block()} else ())
 
     def _block(self, element: Element, axes: str) -> Block:
         uuid = _child(element, "UUID")

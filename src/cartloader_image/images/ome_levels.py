@@ -27,19 +27,19 @@ def further_levels(file: tifffile.TiffFile, ome: Ome) -> list[list[list[int]]]:
     each level is an exact part of the one before.
     """
     taken = {plane.page for image in ome.images for plane in image.planes}
-    told = [_base_and_level(image.name) for image in ome.images]
-    unclear = {base for (base, _), count in Counter(told).items() if count > 1}  # nobody knows whose level is whose
+    names = [_base_and_level(image.name) for image in ome.images]
+    unclear = {base for (base, _), count in Counter(names).items() if count > 1}  # nobody knows whose level is whose
     named_so: dict[str, list[int]] = {}
-    for number, (base, _) in enumerate(told):
+    for number, (base, _) in enumerate(names):
         named_so.setdefault(base, []).append(number)
     found = []
     for number, image in enumerate(ome.images):
         pages = [plane.page for plane in image.planes]
-        base, level = told[number]
+        base, level = names[number]
         named = []
         for other in () if base in unclear else named_so[base]:
             further = ome.images[other]
-            if other > number and told[other][1] == level + 1 and len(further.planes) == len(pages):
+            if other > number and names[other][1] == level + 1 and len(further.planes) == len(pages):
                 named.append([plane.page for plane in further.planes])
                 level += 1
         firsts = range(max(pages) + 1, len(file.pages) - len(pages) + 1, len(pages))[:_DEEPEST]

@@ -69,13 +69,13 @@ class Block:
         return same_name(self.file, file)
 
 
-def same_name(told: str, name: str) -> bool:
-    """Whether a name that is told is a file's: in any case, composed or not, with or without escapes of an address."""
+def same_name(declared: str, name: str) -> bool:
+    """Whether a declared name is a file's: in any case, composed or not, with or without escapes of an address."""
 
     def plain(text: str) -> str:
         return unicodedata.normalize("NFC", text).casefold()
 
-    return plain(name) in {plain(told), plain(unquote(told))}
+    return plain(name) in {plain(declared), plain(unquote(declared))}
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,10 @@ def in_turn(shares: Sequence[Share], pages: int, shape_of: ShapeOf) -> list[Shar
         for page in range(start, min(stop, pages)):
             shape = shape_of(page)
             if (shape.width, shape.height) != (share.sizes["X"], share.sizes["Y"]):
-                told, found = f"{share.sizes['X']:,} × {share.sizes['Y']:,}", f"{shape.width:,} × {shape.height:,}"
+                declared, stored = f"{share.sizes['X']:,} × {share.sizes['Y']:,}", f"{shape.width:,} × {shape.height:,}"
                 raise ValueError(
-                    f"image {number} of its OME-XML is {told} pixels, and page {page} {found}; nothing else says which "
-                    "page is which image"
+                    f"image {number} of its OME-XML is {declared} pixels, and page {page} {stored}; nothing else says "
+                    "which page is which image"
                 )
         placed.append(Share(share.axes, share.sizes, share.samples, (), start))
         start = stop
@@ -175,7 +175,7 @@ def attribute(
         doubtful = named and bool(own_id and block.uuid) and block.uuid != own_id
         for plane, page in finder.run(image, block):
             claims.setdefault(page, []).append(_Claim(image, plane, named, doubtful))
-    settled, told = _settled(claims)
+    settled, guesses = _settled(claims)
     pages_of: list[dict[int, int]] = [{} for _ in shares]
     for page, (image, plane) in sorted(settled.items(), reverse=True):
         pages_of[image][plane] = page
@@ -183,8 +183,8 @@ def attribute(
     for image in {image for image, block in here if finder.lacks_pages(image, block)}:
         if len({plane.c for plane in planes[image]}) < finder.lengths(image)["C"]:
             planes[image] = tuple(_unknown(plane.page) for plane in planes[image])
-            told.append(_TOO_FEW)
-    return planes, (*notes, *told)
+            guesses.append(_TOO_FEW)
+    return planes, (*notes, *guesses)
 
 
 def _unknown(page: int) -> OmePlane:
@@ -289,9 +289,9 @@ class _Finder:
         """Whether the blocks of an image count the samples of colour one by one along C, as some writers do."""
         if image not in self._sample_wise:
             share, samples = self.shares[image], self._samples_in(image)
-            told = [block.first[share.axes.index("C")] for block in share.blocks]
-            beyond = max(told, default=0) >= self.lengths(image)["C"]
-            self._sample_wise[image] = samples > 1 and beyond and not any(first % samples for first in told)
+            firsts = [block.first[share.axes.index("C")] for block in share.blocks]
+            beyond = max(firsts, default=0) >= self.lengths(image)["C"]
+            self._sample_wise[image] = samples > 1 and beyond and not any(first % samples for first in firsts)
         return self._sample_wise[image]
 
     def _samples_in(self, image: int) -> int:

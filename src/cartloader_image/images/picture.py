@@ -65,12 +65,12 @@ def open_dataset(path: Path, inside: str | None = None) -> Iterator[DatasetReade
             raise InputError(f"{path}: is no picture that can be read ({' '.join(str(error).split())})") from error
 
 
-def georeference_of(dataset: DatasetReader, *, told: bool = False) -> tuple[Affine, str | None] | None:
+def georeference_of(dataset: DatasetReader, *, declared: bool = False) -> tuple[Affine, str | None] | None:
     """Pixel → map and the CRS as text, where the file or a world file beside it has them.
 
-    ``told``: it is known that the file says where it lies; else GDAL's pixel of 1 at 0,0 means that it does not.
+    ``declared``: it is known that the file says where it lies; else GDAL's pixel of 1 at 0,0 means that it does not.
     """
-    if dataset.transform.is_identity and not told:
+    if dataset.transform.is_identity and not declared:
         return None
     text = crs_text(dataset.crs)
     if text and text.startswith(LOCAL):
@@ -133,8 +133,8 @@ class PicturePlane:
             raise InputError(f"{path}: has {dataset.count} bands of {stored}, of which no picture can be made")
         self._key = np.array(key[:colours]) if key else None
         flags = dataset.mask_flag_enums[0]
-        told = None if key or MaskFlags.nodata not in flags else dataset.nodata
-        self._nodata = nodata_value(options.nodata, told, stored)
+        declared = None if key or MaskFlags.nodata not in flags else dataset.nodata
+        self._nodata = nodata_value(options.nodata, declared, stored)
         other = MaskFlags.alpha in flags or MaskFlags.nodata in flags or MaskFlags.all_valid in flags
         self._has_mask = not other and options.nodata != NONE
         self.masked = self._nodata is not None or self._has_mask

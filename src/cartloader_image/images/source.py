@@ -128,13 +128,13 @@ def _tiff_source(tiff: Tiff, params: RasterParams) -> Source:
         stretch=scheme.stretch,
         georeference=_georeference(tiff, finest),
         **{"detectable": detectable(tiff.first.description, finest, params.series)}
-        | _told_by_ome(tiff, series, chosen, finest),
+        | _scale_and_position(tiff, series, chosen, finest),
         notes=tuple(dict.fromkeys([*tiff.notes, *scheme.notes])),
         paints=any(plane.paints for plane in planes),
     )
 
 
-def _told_by_ome(tiff: Tiff, series: Series, chosen: list[PlaneRef], finest: TiffPage) -> dict[str, Any]:
+def _scale_and_position(tiff: Tiff, series: Series, chosen: list[PlaneRef], finest: TiffPage) -> dict[str, Any]:
     """Pixel size and stage position of a plane, in µm, and why there are none, by the names that `Source` has for them.
 
     Programs that crop or resize a picture often leave the metadata of the old one in it, of which nothing is true then,
@@ -145,8 +145,8 @@ def _told_by_ome(tiff: Tiff, series: Series, chosen: list[PlaneRef], finest: Tif
         problem = _lost(tiff)
         return {"pixel_size_problem": problem, "stage_position_problem": problem} if problem else {}
     if (ome.width, ome.height) != (finest.imagewidth, finest.imagelength):
-        told, found = f"{ome.width:,} × {ome.height:,}", f"{finest.imagewidth:,} × {finest.imagelength:,}"
-        problem = f"its OME-XML describes a picture of {told} pixels, and it has {found}"
+        declared, stored = f"{ome.width:,} × {ome.height:,}", f"{finest.imagewidth:,} × {finest.imagelength:,}"
+        problem = f"its OME-XML describes a picture of {declared} pixels, and it has {stored}"
         return {"pixel_size_problem": problem, "detectable": None}
     position = _stage_position(ome, chosen)
     return {
@@ -207,10 +207,10 @@ def choose_planes(tiff: Tiff, series: Series, options: PlaneOptions) -> list[Pla
     if len(planes) == 1 or (options.z_project and len({(plane.c, plane.t) for plane in planes.values()}) == 1):
         return list(planes.values())
     names = ("channel", "z", "z_project")
-    asked = [f"{option(name)} {value}" for name in names if (value := getattr(options, name)) is not None]
-    found = f"{len(planes)} planes fit {' '.join(asked)}" if asked else f"{len(planes)} planes and no --page"
+    criteria = [f"{option(name)} {value}" for name in names if (value := getattr(options, name)) is not None]
+    problem = f"{len(planes)} planes fit {' '.join(criteria)}" if criteria else f"{len(planes)} planes and no --page"
     raise UsageError(
-        f"{tiff.path}: {found}; choose one with --page: {_listed(planes)}, or by --channel, --z or --z-project max"
+        f"{tiff.path}: {problem}; choose one with --page: {_listed(planes)}, or by --channel, --z or --z-project max"
     )
 
 
@@ -256,7 +256,7 @@ def _georeference(tiff: Tiff, page: TiffPage) -> tuple[Affine, str | None] | Non
 
     inside = f"GTIFF_DIR:off:{page.offset}:{tiff.path}" if tagged and page.offset != tiff.first.offset else None
     with open_dataset(tiff.path, inside) as dataset:
-        found = georeference_of(dataset, told=tagged)
+        found = georeference_of(dataset, declared=tagged)
     keys = page.tags.valueof(_GEO_KEYS)
     named = not isinstance(keys, tuple) or bool({*keys[4::4]} - {_RASTER_TYPE})
     return found if found is None or named or aux else (found[0], None)

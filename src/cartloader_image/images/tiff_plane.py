@@ -9,7 +9,7 @@ from tifffile import TiffPage
 from cartloader_image.errors import InputError, reading
 from cartloader_image.images.beside import mask_file
 from cartloader_image.images.gdal_samples import GdalSamples
-from cartloader_image.images.nodata import NONE, has_no_data, nodata_value, told_beside
+from cartloader_image.images.nodata import NONE, declared_beside, has_no_data, nodata_value
 from cartloader_image.images.photometric import scheme_of
 from cartloader_image.images.plane import hidden
 from cartloader_image.images.samples import Samples, SegmentSamples, StoredSamples, decoder_of
@@ -70,11 +70,11 @@ class TiffPlane:
                 what = f"{depth} slices in one page" if self.height * self.width else size
                 raise InputError(f"{tiff.path}: has {what}, which cannot be shown")
             self._convert = scheme.converter(tiff.path)
-            told = page.tags.valueof(_NODATA, ref.levels[0].tags.valueof(_NODATA)) or told_beside(tiff.path)
+            declared = page.tags.valueof(_NODATA, ref.levels[0].tags.valueof(_NODATA)) or declared_beside(tiff.path)
             # GDAL means no data where it leaves tiles out of a file that has a value for it.
-            fill = nodata_value(None, told, np.dtype(page.dtype)) or 0
+            fill = nodata_value(None, declared, np.dtype(page.dtype)) or 0
             self._samples = _samples(tiff, ref, page, options, None if scheme.needs_gdal else fill)
-            self._nodata = nodata_value(options.nodata, told, np.dtype(page.dtype))
+            self._nodata = nodata_value(options.nodata, declared, np.dtype(page.dtype))
         self._counted = 1 if ref.sample is not None else scheme.stored_colours
         self.dtype, self.tint, self.notes = scheme.dtype, scheme.tint, scheme.notes
         self.block, self.stored = self._samples.block, self._samples.stored

@@ -21,7 +21,7 @@ from cartloader_image.values import Bounds, number
 
 ASPECT_TOLERANCE = 0.02
 """Pixels that are less far from square than this are square."""
-_TOLD_APART = 2**-50
+_DISTINCT = 2**-50
 """Share of a coordinate below which two pixels have the same one."""
 _LEAST = 1e-300
 _HALF_TURN = 180
@@ -94,7 +94,7 @@ def _check_area(params: RasterParams, bounds: Bounds, source: Source) -> None:
     edges = [abs(edge) for edge in (bounds.ulx, bounds.uly, bounds.lrx, bounds.lry)]
     if not all(map(math.isfinite, (*pixel, *edges))):
         raise BoundsError(f"{params.in_img}: the bounds {bounds} are beyond all measure; check where they come from")
-    if min(pixel) <= max(_LEAST, max(edges) * _TOLD_APART):
+    if min(pixel) <= max(_LEAST, max(edges) * _DISTINCT):
         raise BoundsError(f"{params.in_img}: the bounds {bounds} have no area; ulx and lrx, uly and lry must differ")
 
 

@@ -65,7 +65,7 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
 
     Args:
         params: What is made from what, and how.
-        report: Who is told.
+        report: Gets progress and notes.
         run_tool: Who carries out the calls of ``--engine gdal``, with their attempts.
 
     Raises:
@@ -77,8 +77,8 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
         else:
             tiled = native.tile(placed, params, scratch, report)
         size = tiled.files[".pmtiles"].stat().st_size
-        for suffix, made in tiled.files.items():
-            publish(made, params.out.path(suffix))
+        for suffix, draft in tiled.files.items():
+            publish(draft, params.out.path(suffix))
     archive, *others = (params.out.path(suffix) for suffix in tiled.files)
     return TilesResult(
         files=(archive, *write_assets(params.out), *others),
@@ -122,7 +122,7 @@ def _convert(params: RasterParams, stage: Stage, report: Report, *, png: bool) -
         for note in image.notes:
             report.note(note)
         tif = scratch / "picture.tif"
-        made = {".geotif.tif": tif}
+        drafts = {".geotif.tif": tif}
         with _read_once(plane, params, scratch) as kept:
 
             def over_blocks(stage: Stage, work: Callable[[Pixels], T]) -> Iterator[T]:
@@ -130,8 +130,8 @@ def _convert(params: RasterParams, stage: Stage, report: Report, *, png: bool) -
 
             thresholds = find_thresholds(plane.dtype, plane.layout.colours, params, over_blocks, masked=plane.masked)
             rescale = Rescale(plane.dtype, plane.layout, thresholds, params)
-            told = thresholds.stored(source.stretch)
-            origin = _origin(params, placement, told, rescale, plane) | {"notes": image.notes}
+            stored_thresholds = thresholds.stored(source.stretch)
+            origin = _origin(params, placement, stored_thresholds, rescale, plane) | {"notes": image.notes}
             store = files_open.enter_context(
                 create_geotiff(tif, plane.height, plane.width, rescale.layout.bands, placement, origin)
             )
@@ -144,18 +144,18 @@ def _convert(params: RasterParams, stage: Stage, report: Report, *, png: bool) -
         stamp_digest(tif, digest.result())
         flushed = aside.submit(flush, tif)  # while the PNG is made
         if png:
-            made[".transform.png"] = scratch / "picture.png"
-            _write_png(store, made[".transform.png"], report)
+            drafts[".transform.png"] = scratch / "picture.png"
+            _write_png(store, drafts[".transform.png"], report)
         flushed.result()
-        files = [params.out.path(suffix) for suffix in made]
-        for suffix, path in made.items():
+        files = [params.out.path(suffix) for suffix in drafts]
+        for suffix, path in drafts.items():
             publish(path, params.out.path(suffix))
         if png:
             for suffix, text in (("bounds", str(placement.bounds)), ("color", rescale.mode)):
                 files.append(params.out.path(f".transform.{suffix}.csv"))
                 write_whole(files[-1], text + "\n")
     return RasterResult(
-        files=tuple(files), description=image.description, shown=_shown(told, source), notes=image.notes
+        files=tuple(files), description=image.description, shown=_shown(stored_thresholds, source), notes=image.notes
     )
 
 
@@ -181,8 +181,8 @@ def _each(plane: Plane, work: Callable[[Window, Pixels], T], stage: Stage, repor
     blocks = windows(plane.height, plane.width, plane.block)
     items = ((window, plane.read(window) if in_turn else None) for window in blocks)
     done, total = 0, plane.height * plane.width
-    for window, made in in_order(one, items, cores()):
-        yield made
+    for window, result in in_order(one, items, cores()):
+        yield result
         done += math.prod(window.shape)
         report.check()
         report.progress(stage, done, total)
@@ -198,8 +198,8 @@ def _write_png(store: TileStore, path: Path, report: Report) -> None:
 
     bands = list(windows(store.height, store.width, (band_rows(store.width, store.bands), store.width)))
     with PngWriter(path, store.height, store.width, store.bands) as png:
-        for window, made in zip(bands, in_order(band, bands, cores()), strict=True):
-            png.write(made)
+        for window, deflated in zip(bands, in_order(band, bands, cores()), strict=True):
+            png.write(deflated)
             report.check()
             report.progress(Stage.PNG, window.row1, store.height)
 

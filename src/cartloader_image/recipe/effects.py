@@ -20,11 +20,11 @@ def notes(options: ImportOptions) -> Iterator[str]:
         (options.png2pmtiles, Png2PmtilesParams, "without --png2pmtiles"),
         (options.update_catalog, CatalogOptions, "without --update-catalog"),
     ]
-    told = {name for asked, model, _ in actions if asked for name in model.model_fields}
+    settled = {name for asked, model, _ in actions if asked for name in model.model_fields}
     for asked, model, reason in actions:
         if not asked:
-            idle = [name for name in model.model_fields if name not in told]
-            told.update(idle)
+            idle = [name for name in model.model_fields if name not in settled]
+            settled.update(idle)
             yield from _without_effect(options, idle, reason)
     if options.reads_the_image and not options.orients:
         yield from _without_effect(options, ["orient_frame"], "without --rotate or a flip")

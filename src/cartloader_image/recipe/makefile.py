@@ -80,9 +80,9 @@ def write_makefile(plan: ImportPlan, path: Path) -> None:
     if path.exists() and not path.read_bytes()[:200].partition(b"\n")[0].endswith(_OURS):
         raise UsageError(f"--makefn {path}: is no Makefile of cartloader; choose another name, or remove it")
     with locked(path) as scratch:
-        made = scratch / path.name
-        made.write_bytes(makefile(plan, path).encode(errors="surrogateescape"))
-        publish(made, path)
+        draft = scratch / path.name
+        draft.write_bytes(makefile(plan, path).encode(errors="surrogateescape"))
+        publish(draft, path)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class _Rule:
     def text(self, img_id: str) -> str:
         """The rule in a Makefile, and the file that remembers its command."""
         target, *others = self.targets
-        told = _RULE.format(
+        rule = _RULE.format(
             comment=self.comment,
             target=target,
             needs=" ".join(self.needs),
@@ -108,7 +108,7 @@ class _Rule:
             stamp=f"{img_id}.mk.{self.action}",
             digest=hashlib.sha256(self.recipe.encode(errors="surrogateescape")).hexdigest()[:32],
         )
-        return told + (_OTHERS.format(others=" ".join(others), target=target, recipe=self.recipe) if others else "")
+        return rule + (_OTHERS.format(others=" ".join(others), target=target, recipe=self.recipe) if others else "")
 
 
 def makefile(plan: ImportPlan, path: Path) -> str:
@@ -118,11 +118,11 @@ def makefile(plan: ImportPlan, path: Path) -> str:
         UsageError: a path cannot stand in a Makefile.
     """
     out = plan.job.out.absolute()
-    made: set[Path] = set()
+    built: set[Path] = set()
     rules = []
     for step in plan.steps:
-        rules.append(_catalog_rule(step, out) if step.together else _rule(step, made))
-        made.update(file.absolute() for file, _ in step.files)
+        rules.append(_catalog_rule(step, out) if step.together else _rule(step, built))
+        built.update(file.absolute() for file, _ in step.files)
     head = _HEAD.format(
         img_id=out.img_id,
         version=__version__,
@@ -135,9 +135,9 @@ def makefile(plan: ImportPlan, path: Path) -> str:
     return "".join([head, *(rule.text(out.img_id) for rule in rules), "\nendif\n"])
 
 
-def _rule(step: AnyStep, made: set[Path]) -> _Rule:
+def _rule(step: AnyStep, built: set[Path]) -> _Rule:
     """An action's files from those that it reads; what earlier rules have made goes by its name alone."""
-    needs = [file.name if file.absolute() in made else _prerequisite(file.absolute()) for file in step.inputs]
+    needs = [file.name if file.absolute() in built else _prerequisite(file.absolute()) for file in step.inputs]
     tools = (f"\n#   {shlex.join(call.command)}".replace("\\", "/") for call in step.calls)
     return _Rule(
         action=step.name,

@@ -250,7 +250,7 @@ def _tiling(
     archive, scratch = Range.of(bands * pixels, shares, pyramid.tile_count()), kept_pixels(pyramid) * bands
     files = ((job.out.path(".pmtiles"), archive), *((file, None) for file in job.out.asset_files))
     if cut.chosen_engine == "gdal":
-        # A missing tool is told before the picture is decoded.
+        # A missing tool is reported before the picture is decoded.
         tools = toolbox(cut)
         recipe = Recipe(tools, cut, size, placement.affine, placement.crs, pyramid, job.out.out_dir)
         copy = pixel_bytes(*size, bands)

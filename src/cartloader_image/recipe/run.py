@@ -33,7 +33,7 @@ def import_one(job: ImageJob, report: Report = quiet, perform: Perform = directl
     Raises:
         CartloaderError: as the actions do, or because the disk cannot hold what they would write.
     """
-    made, seconds = dict[type, Any](), dict[str, float]()
+    results, seconds = dict[type, Any](), dict[str, float]()
     for note in job.notes:
         report.note(note)
     with planned(job) as plan:
@@ -43,12 +43,12 @@ def import_one(job: ImageJob, report: Report = quiet, perform: Perform = directl
                 continue
             start = time.perf_counter()
             result = perform(step, report)
-            made[type(result)] = result
+            results[type(result)] = result
             seconds[step.name] = round(time.perf_counter() - start, 3)
     return ImageResult(
         img_id=job.out.img_id,
-        raster=made.get(RasterResult),
-        tiles=made.get(TilesResult),
+        raster=results.get(RasterResult),
+        tiles=results.get(TilesResult),
         seconds=seconds,
         asked=job.notes,
         ahead=tuple(step.params for step in plan.steps if step.together),

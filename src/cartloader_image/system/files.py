@@ -43,7 +43,7 @@ def workspace(out: OutputPrefix, on_wait: OnWait | None = None) -> AbstractConte
 
     Args:
         out: The image's output prefix.
-        on_wait: Who is told while another run holds this image.
+        on_wait: What a wait for another run of this image is reported to.
 
     Raises:
         OSError: the output directory cannot be created or written to.
@@ -58,7 +58,7 @@ def locked(path: Path, on_wait: OnWait | None = None) -> AbstractContextManager[
 
     Args:
         path: The file.
-        on_wait: Who is told while somebody else holds it.
+        on_wait: What a wait for somebody else who holds it is reported to.
 
     Raises:
         OSError: the directory cannot be created or written to.
@@ -67,7 +67,7 @@ def locked(path: Path, on_wait: OnWait | None = None) -> AbstractContextManager[
     return _claim(path.parent, f".{path.name}", on_wait)
 
 
-def publish(made: Path, final: Path) -> None:
+def publish(draft: Path, final: Path) -> None:
     """Give a finished file its final name in one step, after its bytes have reached the disk.
 
     A file that is replaced hands its permissions on.
@@ -76,10 +76,10 @@ def publish(made: Path, final: Path) -> None:
         OSError: with the final name, for instance because that is a directory.
     """
     try:
-        flush(made)
+        flush(draft)
         with suppress(FileNotFoundError):
-            shutil.copymode(final, made)
-        made.replace(final)
+            shutil.copymode(final, draft)
+        draft.replace(final)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(final)) from error
 
@@ -101,9 +101,9 @@ def write_whole(path: Path, text: str) -> None:
         OSError: the file cannot be written.
     """
     with locked(path) as scratch:
-        made = scratch / path.name
-        made.write_bytes(text.encode())
-        publish(made, path)
+        draft = scratch / path.name
+        draft.write_bytes(text.encode())
+        publish(draft, path)
 
 
 def write_all(descriptor: int, data: NDArray[Any], start: int) -> None:

@@ -38,12 +38,12 @@ _PERCENT = re.compile(r"(\d{1,3})(?=%|\.| - done)")
 
 
 class Lines:
-    """The text of a pipe as it comes: its lines, and the progress that is told in between."""
+    """The text of a pipe as it comes: its lines, and the progress reported in between."""
 
     def __init__(self, tool: str, report: Report) -> None:
         self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self.percent = 0
-        """The progress that was told last."""
+        """The progress that was reported last."""
         self._tool, self._report = tool, report
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
@@ -56,8 +56,8 @@ class Lines:
         for piece in pieces:
             if piece.endswith("\n"):  # what ends with a carriage return is written over: a progress bar
                 self._take(piece.strip())
-        if told := _PERCENT.findall(self._rest[-200:]):
-            self.percent = int(told[-1])
+        if percents := _PERCENT.findall(self._rest[-200:]):
+            self.percent = int(percents[-1])
         return bool(chunk)
 
     def close(self) -> None:

@@ -218,11 +218,11 @@ def _prepare(call: ToolCall, check: Callable[[], None]) -> None:
     """Remove what an attempt before left, and copy what the tool starts from."""
     if call.makes is None:
         return
-    made = call.folder / call.makes
+    output = call.folder / call.makes
     for suffix in ("", "-journal", "-wal", "-shm"):  # SQLite's own beside a database
-        made.with_name(made.name + suffix).unlink(missing_ok=True)
+        output.with_name(output.name + suffix).unlink(missing_ok=True)
     if call.copies is not None:
-        with (call.folder / call.copies).open("rb") as source, made.open("wb") as target:
+        with (call.folder / call.copies).open("rb") as source, output.open("wb") as target:
             while chunk := source.read(_COPY_BYTES):
                 target.write(chunk)
                 check()

@@ -97,8 +97,8 @@ class ArchiveWriter:
             "tile_contents_count": contents,
         }
         root, leaves, _ = optimize_directories(entries, _ROOT_BYTES)  # type: ignore[no-untyped-call]
-        told = json.dumps(metadata | extent_metadata(header["min_zoom"], header["max_zoom"], box)).encode()
-        sections = {"root": root, "metadata": gzip.compress(told, mtime=0), "leaf_directory": leaves}
+        document = json.dumps(metadata | extent_metadata(header["min_zoom"], header["max_zoom"], box)).encode()
+        sections = {"root": root, "metadata": gzip.compress(document, mtime=0), "leaf_directory": leaves}
         end = HEADER_BYTES
         for name, section in sections.items():
             header[f"{name}_offset"], header[f"{name}_length"] = end, len(section)
@@ -247,8 +247,8 @@ def read_head(path: Path) -> tuple[Header, dict[str, Any]]:
     try:
         with path.open("rb") as file:
             header = Header.parse(file.read(HEADER_BYTES))
-            told = _section(file, header.metadata_offset, header.metadata_length)
-            return header, json.loads(gzip.decompress(told))
+            compressed = _section(file, header.metadata_offset, header.metadata_length)
+            return header, json.loads(gzip.decompress(compressed))
     except Exception as error:
         raise ArchiveError(f"{path}: is no PMTiles v3 archive that can be read ({error})") from error
 

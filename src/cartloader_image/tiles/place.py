@@ -87,18 +87,18 @@ def plan_drawing(archive: ArchiveReader, zooms: list[int], tile: int, size: int)
 
 
 def place_of(archive: ArchiveReader, zooms: list[int]) -> Box:
-    """Where the picture is: by the bounds that the archive tells, as far as there are tiles; else where its tiles are.
+    """Where the picture is: by the bounds that the archive has, as far as there are tiles; else where its tiles are.
 
     Bounds that were never set are zero, or the whole world. Our own are true, also where tiles are left out because
     nothing is visible there.
     """
     metadata = archive.metadata
-    told = _box_of(metadata.get("bounds"))
-    if told and "cartloader" in metadata:
-        return told
-    told = told or _box_of(archive.header.bounds)
+    declared = _box_of(metadata.get("bounds"))
+    if declared and "cartloader" in metadata:
+        return declared
+    declared = declared or _box_of(archive.header.bounds)
     tiles = next((box for zoom in reversed(zooms) if (box := _tiles_box(archive, zoom))), Box(0, 0, 1, 1))
-    return told.within(tiles) if told and not told.within(tiles).is_empty else tiles
+    return declared.within(tiles) if declared and not declared.within(tiles).is_empty else tiles
 
 
 def _box_of(bounds: Any) -> Box | None:
@@ -171,23 +171,23 @@ def _squares_of(archive: ArchiveReader, zoom: int, cell: float) -> list[Square]:
     """
     steps = max(math.ceil(-math.log2(cell)), 0)
     # Places of squares; id, offset and length of the tile that each is drawn from.
-    kept: Numbers = np.empty((4, 0), np.int64)
+    drawn: Numbers = np.empty((4, 0), np.int64)
     for entries in archive.entries(zoom):
         places, index, larger = _squares(entries.ids - first_id(zoom), entries.runs, steps)
-        kept[0] >>= 2 * (larger - steps)
+        drawn[0] >>= 2 * (larger - steps)
         steps = larger
-        found = np.stack([places, entries.ids[index], entries.offsets[index], entries.lengths[index]])
-        kept = _one_each(np.concatenate([kept, found], axis=1))
-        while kept.shape[1] > _DRAWN:
+        further = np.stack([places, entries.ids[index], entries.offsets[index], entries.lengths[index]])
+        drawn = _one_each(np.concatenate([drawn, further], axis=1))
+        while drawn.shape[1] > _DRAWN:
             steps += 1
-            kept[0] >>= 2
-            kept = _one_each(kept)
-    columns, rows = column_and_row(kept[0], zoom - steps)
+            drawn[0] >>= 2
+            drawn = _one_each(drawn)
+    columns, rows = column_and_row(drawn[0], zoom - steps)
     side = cell * 2**steps
     edges = np.floor(np.stack([rows, rows + 1, columns, columns + 1]) * side + 0.5).astype(np.int64)
-    return [Square(Window(*window), *tile) for window, tile in zip(edges.T.tolist(), kept[1:].T.tolist(), strict=True)]
+    return [Square(Window(*window), *tile) for window, tile in zip(edges.T.tolist(), drawn[1:].T.tolist(), strict=True)]
 
 
-def _one_each(kept: Numbers) -> Numbers:
+def _one_each(squares: Numbers) -> Numbers:
     """The first column of each value in the first row."""
-    return kept[:, np.unique(kept[0], return_index=True)[1]]
+    return squares[:, np.unique(squares[0], return_index=True)[1]]

@@ -48,10 +48,10 @@ class ArchiveReader:
     def metadata(self) -> dict[str, Any]:
         """What it says of itself; nothing where that cannot be read, as no tile depends on it."""
         try:
-            told = json.loads(self._section(self.header.metadata_offset, self.header.metadata_length))
+            document = json.loads(self._section(self.header.metadata_offset, self.header.metadata_length))
         except (ArchiveError, ValueError, RecursionError):
             return {}
-        return told if isinstance(told, dict) else {}
+        return document if isinstance(document, dict) else {}
 
     @cached_property
     def _root(self) -> Entries:

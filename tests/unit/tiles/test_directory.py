@@ -31,7 +31,7 @@ def entries(draw: st.DrawFn) -> list[Entry]:
     return found
 
 
-def told(entry: Entry) -> tuple[int, int, int, int]:
+def fields(entry: Entry) -> tuple[int, int, int, int]:
     return entry.tile_id, entry.offset, entry.length, entry.run_length
 
 
@@ -41,7 +41,7 @@ def stored(some: list[Entry]) -> bytes:
 
 @given(entries())
 def test_what_the_package_writes_is_read(some: list[Entry]) -> None:
-    assert [told(entry) for entry in parse_directory(stored(some))] == [told(entry) for entry in some]
+    assert [fields(entry) for entry in parse_directory(stored(some))] == [fields(entry) for entry in some]
 
 
 @given(entries())
@@ -84,9 +84,9 @@ def test_entries_are_a_sequence_of_those_of_the_package() -> None:
     some = [Entry(3 * number, 7 * number, number % 5, number % 3) for number in range(10_000)]
     found = Entries.of(some)
     assert len(found) == len(some)
-    assert [*map(told, found)] == [*map(told, some)]
-    assert told(found[-1]) == told(some[-1])
-    assert [*map(told, found[5:9_000:700])] == [*map(told, some[5:9_000:700])]
+    assert [*map(fields, found)] == [*map(fields, some)]
+    assert fields(found[-1]) == fields(some[-1])
+    assert [*map(fields, found[5:9_000:700])] == [*map(fields, some[5:9_000:700])]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))

@@ -61,14 +61,14 @@ def as_array(pixels: Pixels) -> bytes:
 def cut(picture: Pixels, pyramid: Pyramid, scratch: Path) -> dict[int, Pixels]:
     """Each zoom as one RGBA picture of whole tiles, once it is sure that they are all there and come in order."""
     level = InMemory(premultiplied(picture) if picture.shape[2] in {2, 4} else picture)
-    made = [*Cutter(level, pyramid, as_array, scratch, threads=2, nearest=True).tiles()]
-    assert len(made) == pyramid.tile_count()
+    encoded = [*Cutter(level, pyramid, as_array, scratch, threads=2, nearest=True).tiles()]
+    assert len(encoded) == pyramid.tile_count()
     shown = {}
     for zoom in pyramid.zooms:
         row0, row1, column0, column1 = pyramid.tile_range(zoom)
         whole = np.zeros(((row1 - row0) * TILE, (column1 - column0) * TILE, 4), np.uint8)
         places = {zxy_to_tileid(zoom, x, y): (x, y) for x in range(column0, column1) for y in range(row0, row1)}
-        tiles = [tile for tile in made if tile and tile.zoom == zoom]
+        tiles = [tile for tile in encoded if tile and tile.zoom == zoom]
         assert [tile.tile_id for tile in tiles] == sorted({tile.tile_id for tile in tiles} & places.keys())
         for tile in tiles:
             x, y = places[tile.tile_id]
@@ -110,18 +110,18 @@ def test_a_tile_in_which_nothing_is_seen_is_none(tmp_path: Path) -> None:
     picture = np.zeros((BEFORE + BEHIND, BEFORE + BEHIND, 4), np.uint8)
     picture[BEFORE + 300, BEFORE + 20] = 255
     level, pyramid = InMemory(picture), planned(zooms=2)
-    made = [*Cutter(level, pyramid, as_array, tmp_path, threads=1, nearest=True).tiles()]
+    tiles = [*Cutter(level, pyramid, as_array, tmp_path, threads=1, nearest=True).tiles()]
     x, y = MIDDLE // TILE, MIDDLE // TILE + 1
     expected = [zxy_to_tileid(BASE - step, x >> step, y >> step) for step in range(3)]
-    assert [tile.tile_id for tile in made if tile] == expected
-    assert len(made) == pyramid.tile_count()
+    assert [tile.tile_id for tile in tiles if tile] == expected
+    assert len(tiles) == pyramid.tile_count()
 
 
 @given(st.sampled_from([256, 512, 1024]), st.integers(0, 24), st.integers(0, 24))
 def test_passes_make_each_zoom_once_in_chunks_that_fit_in_memory(tile: int, one: int, other: int) -> None:
     coarsest, base = sorted((one, other))
     pyramid = Pyramid(MapBox(-9e5, -8e5, 7e5, 6e5), tile, base, coarsest, base)
-    made = passes(pyramid)
-    assert [zoom for part in made for zoom in range(part.top, part.bottom - 1, -1)] == [*pyramid.zooms]
-    assert all(tile << (part.top - part.bottom) <= CHUNK_PIXELS for part in made)
-    assert all(tile << (part.top - part.bottom + 1) > CHUNK_PIXELS for part in made[:-1])
+    parts = passes(pyramid)
+    assert [zoom for part in parts for zoom in range(part.top, part.bottom - 1, -1)] == [*pyramid.zooms]
+    assert all(tile << (part.top - part.bottom) <= CHUNK_PIXELS for part in parts)
+    assert all(tile << (part.top - part.bottom + 1) > CHUNK_PIXELS for part in parts[:-1])
