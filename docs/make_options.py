@@ -85,7 +85,7 @@ What the tools do, and the Makefile, is described
 
 ## What is not done again
 
-Under Prefect, an action is spared where the content of its input, the options that matter to it, `--out-dir` and
+Under Prefect, an action is skipped where the content of its input, the options that matter to it, `--out-dir` and
 `--img-id`, cartloader's version and, for `--engine gdal`, those of the tools are what they were, and each file that it
 made still has the content that it left. An input that was only touched or moved counts as the same. Prefect's home
 (`PREFECT_HOME`) keeps the results, and the digests of files that have not changed since, so that these are not read
