@@ -125,7 +125,7 @@ def test_many_images_at_a_time_of_which_one_fails(
     mapping: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen, out, busy, most = Seen(), tmp_path / "map", 0, 0
-    lock = threading.Lock()
+    lock, two = threading.Lock(), threading.Event()
     ome2png = actions.ome2png
 
     def counted(params: Ome2PngParams, report: Report) -> RasterResult:
@@ -133,7 +133,9 @@ def test_many_images_at_a_time_of_which_one_fails(
         with lock:
             busy += 1
             most = max(most, busy)
-        time.sleep(0.2)
+            if most == 2:
+                two.set()
+        two.wait(60)
         try:
             return ome2png(params, report)
         finally:
