@@ -55,11 +55,11 @@ def test_the_header_says_what_is_inside(archive: Path) -> None:
     assert metadata["type"] == "overlay"
     assert metadata["tilesize"] == 256
     assert (metadata["minzoom"], metadata["maxzoom"]) == (header["min_zoom"], header["max_zoom"])
-    told = metadata["cartloader"]
-    assert told["image_size"] == [897, 1100]
-    assert told["color_mode"] == "rgb"
-    assert told["um_per_pixel"] == pytest.approx([(133.1 + 431.7) / 897, (911.9 - 219.3) / 1100])
-    assert len(told["input_sha256"]) == 64
+    origin = metadata["cartloader"]
+    assert origin["image_size"] == [897, 1100]
+    assert origin["color_mode"] == "rgb"
+    assert origin["um_per_pixel"] == pytest.approx([(133.1 + 431.7) / 897, (911.9 - 219.3) / 1100])
+    assert len(origin["input_sha256"]) == 64
 
 
 def test_the_tiles_are_those_that_the_bounds_ask_for(archive: Path) -> None:
@@ -89,10 +89,10 @@ def test_only_tiles_at_the_edge_have_alpha(archive: Path) -> None:
 
 
 def test_grey_stays_grey(tmp_path: Path) -> None:
-    made = import_picture(
+    archive = import_picture(
         save(tmp_path / "grey.png", blobs(700, 700, 1)), tmp_path / "out", georef_bounds="0,0,700,700", blocksize=256
     )
-    modes = {Image.open(BytesIO(data)).mode for data in tiles_of(made).values()}
+    modes = {Image.open(BytesIO(data)).mode for data in tiles_of(archive).values()}
     assert modes == {"L", "LA"}
 
 
@@ -101,12 +101,12 @@ def test_each_zoom_is_the_halved_zoom_below_without_seams(tmp_path: Path, bands:
     pixels = blobs(1300, 1500, bands)
     if bands == 4:
         pixels[..., 3] = np.where(pixels[..., 3] > 127, 255, pixels[..., 3])
-    made = import_picture(
+    archive = import_picture(
         save(tmp_path / "picture.png", pixels), tmp_path / "out", georef_bounds="-3.3,2.2,371.7,327.2", blocksize=256
     )
-    header, _ = read(made)
+    header, _ = read(archive)
     for zoom in range(header["max_zoom"] - 1, header["min_zoom"] - 1, -1):
-        finer, coarser = look(made, zoom + 1, 256), look(made, zoom, 256)
+        finer, coarser = look(archive, zoom + 1, 256), look(archive, zoom, 256)
         rows, columns = coarser.rgba.shape[:2]
         below = finer.window(
             2 * coarser.row, 2 * (coarser.row + rows), 2 * coarser.column, 2 * (coarser.column + columns)
@@ -128,11 +128,11 @@ def test_each_zoom_is_the_halved_zoom_below_without_seams(tmp_path: Path, bands:
 
 def test_equal_tiles_are_stored_once_and_flat_ones_are_tiny(tmp_path: Path) -> None:
     pixels = np.full((1000, 1000, 3), (12, 200, 99), np.uint8)
-    made = import_picture(
+    archive = import_picture(
         save(tmp_path / "flat.png", pixels), tmp_path / "out", georef_bounds="0,0,1000,1000", blocksize=256
     )
-    header, _ = read(made)
-    tiles = tiles_of(made)
+    header, _ = read(archive)
+    tiles = tiles_of(archive)
     assert header["tile_contents_count"] == len(set(tiles.values())) < len(tiles)
     inner = [data for data in tiles.values() if Image.open(BytesIO(data)).mode == "RGB"]
     assert max(map(len, inner)) < 700
@@ -141,10 +141,10 @@ def test_equal_tiles_are_stored_once_and_flat_ones_are_tiny(tmp_path: Path) -> N
 def test_transparent_tiles_are_left_out(tmp_path: Path) -> None:
     pixels = np.zeros((1024, 1024, 4), np.uint8)
     pixels[700:720, 30:40] = (255, 255, 255, 255)
-    made = import_picture(
+    archive = import_picture(
         save(tmp_path / "spot.png", pixels), tmp_path / "out", georef_bounds="0,0,1024,1024", blocksize=256
     )
-    finest = [place for place in tiles_of(made) if place[0] == read(made)[0]["max_zoom"]]
+    finest = [place for place in tiles_of(archive) if place[0] == read(archive)[0]["max_zoom"]]
     assert len(finest) == 1
     Image.fromarray(pixels * 0).save(tmp_path / "nothing.png")
     with pytest.raises(ArchiveError, match="transparent everywhere"):
@@ -155,14 +155,14 @@ def test_transparent_tiles_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kernel", ["cubic", pytest.param("near", marks=pytest.mark.slow), "mode"])
 def test_threads_do_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str) -> None:
     picture = save(tmp_path / "picture.png", blobs(1000, 1200, 4))
-    made = []
+    archives = []
     for threads in (1, 2, 8):
         monkeypatch.setattr(native, "cores", lambda threads=threads: threads)
         archive = import_picture(
             picture, tmp_path / f"out-{threads}", georef_bounds="0,0,240,200", resample=kernel, blocksize=256
         )
-        made.append(archive.read_bytes())
-    assert made[0] == made[1] == made[2]
+        archives.append(archive.read_bytes())
+    assert archives[0] == archives[1] == archives[2]
 
 
 @pytest.mark.parametrize(
@@ -173,15 +173,15 @@ def test_neither_threads_nor_memory_change_any_file(
 ) -> None:
     pixels = (blobs(1100, 2300, 1)[..., 0].astype(np.uint16) * 200) + 77
     path = write_ome(tmp_path / "a.ome.tif", pixels, 0.2125, compression="zlib", tile=(128, 128))
-    made = []
+    outputs = []
     for threads, high_memory in ((1, False), (2, False), (8, False), (3, True)):
         for module in (native, actions):
             monkeypatch.setattr(module, "cores", lambda threads=threads: threads)
         out = tmp_path / f"out-{threads}"
         import_picture(path, out, high_memory=high_memory, upper_thres_quantile=0.99, **options)
-        made.append({file.name: file.read_bytes() for file in out.iterdir() if file.suffix != ".json"})
-    assert len(made[0]) == 5
-    assert made[0] == made[1] == made[2] == made[3]
+        outputs.append({file.name: file.read_bytes() for file in out.iterdir() if file.suffix != ".json"})
+    assert len(outputs[0]) == 5
+    assert outputs[0] == outputs[1] == outputs[2] == outputs[3]
 
 
 def test_zoom_limits_leave_tiles_out_and_change_none(tmp_path: Path) -> None:

@@ -47,10 +47,10 @@ def test_no_fringe_where_a_picture_fades_out(tmp_path: Path) -> None:
     pixels[..., :3] = (250, 20, 130)
     pixels[..., 3] = ((alpha - 110) * 9).clip(0, 255)[..., 0]
     pixels[pixels[..., 3] == 0] = (0, 255, 0, 0)  # what lies under transparent pixels must never show
-    made = import_picture(save(tmp_path / "picture.png", pixels), tmp_path / "out", georef_bounds="0,0,160,160")
-    header, _ = read(made)
+    archive = import_picture(save(tmp_path / "picture.png", pixels), tmp_path / "out", georef_bounds="0,0,160,160")
+    header, _ = read(archive)
     for zoom in range(header["min_zoom"], header["max_zoom"] + 1):
-        shown = look(made, zoom).rgba
+        shown = look(archive, zoom).rgba
         solid = shown[shown[..., 3] >= 128][:, :3].astype(int)
         assert len(solid)
         assert np.abs(solid - (250, 20, 130)).max() <= 6  # 8-bit premultiplied values, rounded at each zoom
@@ -126,8 +126,8 @@ def test_alpha_of_the_intensity_keeps_colours_at_every_zoom(tmp_path: Path, colo
         if seen.any():
             assert np.abs(view.rgba[seen][:, :3].astype(int) - shown * 180 // 255).max() <= 2
             assert view.rgba[seen][:, 3].max() <= 181
-    told = read_archive(archive).metadata["cartloader"]
-    assert (told["alpha"], told["color_mode"]) == ("intensity", "rgba")
+    origin = read_archive(archive).metadata["cartloader"]
+    assert (origin["alpha"], origin["color_mode"]) == ("intensity", "rgba")
 
 
 def test_alpha_of_the_intensity_is_for_mono_pictures(tmp_path: Path) -> None:

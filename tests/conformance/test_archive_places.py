@@ -20,12 +20,12 @@ def test_pixels_too_small_for_any_zoom_are_tiled_at_the_finest(tmp_path: Path, b
     pixels[:, 250:] = (10, 240, 60)
     picture = save(tmp_path / "picture.png", pixels)
     more = {"georef_bounds": "1,2,1.5,1.5", "blocksize": blocksize, "resample": resample}
-    made = import_picture(picture, tmp_path / "out", **more)
-    header, metadata = read(made)
+    archive = import_picture(picture, tmp_path / "out", **more)
+    header, metadata = read(archive)
     assert header["max_zoom"] == 24
     (note,) = metadata["cartloader"]["notes"]
     assert note.startswith("its pixels of 0.001 map units are too small for zoom 24")
-    view = look(made, 24, blocksize)
+    view = look(archive, 24, blocksize)
     x = (np.arange(view.rgba.shape[1]) + view.column + 0.5) * view.resolution - HALF_MAP
     y = HALF_MAP - (np.arange(view.rgba.shape[0]) + view.row + 0.5) * view.resolution
     edge = 2 * view.resolution
@@ -44,8 +44,8 @@ def test_pixels_too_small_for_any_zoom_are_tiled_at_the_finest(tmp_path: Path, b
 @pytest.mark.parametrize("bounds", ["0,0,0.001,0.001", "1,1,1.0001,1.1", "5,7,5.3,7.00001"])
 def test_a_picture_of_less_than_a_pixel_is_one(tmp_path: Path, bounds: str, resample: str) -> None:
     picture = save(tmp_path / "picture.png", np.full((50, 50, 3), (200, 30, 90), np.uint8))
-    made = import_picture(picture, tmp_path / "out", georef_bounds=bounds, resample=resample)
-    view = look(made, 24, 512)
+    archive = import_picture(picture, tmp_path / "out", georef_bounds=bounds, resample=resample)
+    view = look(archive, 24, 512)
     left, top, right, bottom = map(float, bounds.split(","))
     rows, columns = np.nonzero(view.rgba[..., 3])
     assert (view.rgba[rows, columns] == [200, 30, 90, 255]).all()
@@ -77,17 +77,17 @@ def test_the_reference_is_named_in_the_metadata(tmp_path: Path) -> None:
         ("+proj=laea +lat_0=10 +lon_0=20", "0,9,9,0", "PROJCS["),
         ('LOCAL_CS["s",UNIT["mm",0.001]]', "0,9,9,0", "EPSG:3857"),
     ):  # fmt: skip
-        told = read(import_picture(picture, tmp_path / "out", georef_bounds=bounds, srs=srs))[1]["cartloader"]
-        assert told["crs"].startswith(named)
+        origin = read(import_picture(picture, tmp_path / "out", georef_bounds=bounds, srs=srs))[1]["cartloader"]
+        assert origin["crs"].startswith(named)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 700), (600, 2), (513, 511)])
 def test_pictures_of_any_shape(tmp_path: Path, rows: int, columns: int) -> None:
     pixels = blobs(rows + 1, columns + 1, 3)[:rows, :columns]
-    made = import_picture(
+    archive = import_picture(
         save(tmp_path / "picture.png", pixels), tmp_path / "out", georef_bounds=f"1,1,{1 + columns},{1 + rows}"
     )
-    view = look(made, read(made)[0]["max_zoom"])
+    view = look(archive, read(archive)[0]["max_zoom"])
     x = (np.arange(view.rgba.shape[1]) + view.column + 0.5) * view.resolution - HALF_MAP
     y = HALF_MAP - (np.arange(view.rgba.shape[0]) + view.row + 0.5) * view.resolution
     centres = ((y > 1) & (y < 1 + rows))[:, None] & ((x > 1) & (x < 1 + columns))[None, :]

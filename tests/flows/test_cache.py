@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.rasters import Raster
-from support.reports import Told
+from support.reports import Notes
 from support.tools import require_tools, stand_in
 
 import cartloader_tasks.caching
@@ -134,9 +134,9 @@ def test_two_runs_at_once_do_the_work_once(server: str, raster: Raster, tmp_path
         subprocess.Popen(argv, env=os.environ | {"PREFECT_API_URL": server}, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    told = sorted(process.communicate(timeout=60)[0].strip() for process in both)
+    printed = sorted(process.communicate(timeout=60)[0].strip() for process in both)
     assert [process.returncode for process in both] == [0, 0]
-    spared = [words.split() for words in told]
+    spared = [words.split() for words in printed]
     assert sorted(one[0] for one in spared) == ["False", "True"]
     assert sorted(one[1] for one in spared) == ["False", "True"]
 
@@ -177,12 +177,12 @@ def test_digests_are_remembered_while_a_file_is_the_same(tmp_path: Path, monkeyp
 
 
 def test_who_waits_for_a_lock_says_so(server: str) -> None:
-    first, second, report = FileLocks(), FileLocks(), Told()
+    first, second, report = FileLocks(), FileLocks(), Notes()
     assert first.acquire_lock("awaited", "another run")
     second.tell("awaited", report)
     with ThreadPoolExecutor() as threads:
         result = threads.submit(second.acquire_lock, "awaited", "us")
-        assert report.told.wait(10)
+        assert report.noted.wait(10)
         first.release_lock("awaited", "another run")
         assert result.result(10)
     second.release_lock("awaited", "us")

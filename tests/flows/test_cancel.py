@@ -95,9 +95,9 @@ def test_a_run_cancelled_by_the_api(worker: dict[str, str], tmp_path: Path) -> N
     assert took < 5
     assert eventually(lambda: state_of(started) == "Cancelled", 20)
     batch.has_no_half_file()
-    states = batch.finish(worker)
-    assert states["ome2png a"] == "Cached"
-    assert {name: state for name, state in states.items() if name in "abc"} == dict.fromkeys("abc", "Completed")
+    became = batch.finish(worker)
+    assert became["ome2png a"] == "Cached"
+    assert {name: state for name, state in became.items() if name in "abc"} == dict.fromkeys("abc", "Completed")
     assert sorted(path.stem for path in batch.out.glob("*.pmtiles")) == ["a", "b", "c"]
     batch.has_no_half_file()
 
@@ -122,7 +122,7 @@ def test_a_worker_that_is_stopped_leaves_nothing_at_work(worker: dict[str, str],
     print(f"worker stopped: no process left after {took:.1f} s")
     assert took < 5
     assert state_of(started) == "Running"  # as Prefect leaves it
-    states = batch.finish(worker)
-    assert states["ome2png a"] == "Cached"
+    became = batch.finish(worker)
+    assert became["ome2png a"] == "Cached"
     assert sorted(path.stem for path in batch.out.glob("*.pmtiles")) == ["a", "b", "c"]
     batch.has_no_half_file()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.catalogs import FIELD, MAGIC, update_with
-from support.reports import Told
+from support.reports import Notes
 
 from cartloader_flows.cli.summary import catalog_line
 from cartloader_image.action_params import UpdateCatalogParams
@@ -107,12 +107,12 @@ def test_an_archive_that_no_catalog_lists_is_not_replaced_in_silence(tmp_path: P
 def test_who_waits_for_a_catalog_says_so(tmp_path: Path) -> None:
     archive, catalog = tmp_path / "dapi.pmtiles", tmp_path / "catalog.yaml"
     archive.write_bytes(MAGIC)
-    report = Told()
+    report = Notes()
     with ThreadPoolExecutor() as threads:
         with locked(catalog):
             params = UpdateCatalogParams(catalog_yaml=catalog, basemaps={"dapi": archive}, title="x")
             result = threads.submit(update, params, report)
-            assert report.told.wait(10)
+            assert report.noted.wait(10)
         assert result.result().added == ("dapi",)
     assert report.notes == [f"waits for another run at work on {catalog}"]
 

@@ -49,9 +49,9 @@ def test_images_follow_one_another_where_nothing_says_otherwise(tmp_path: Path, 
     path = tmp_path / "a.ome.tif"
     with tifffile.TiffWriter(path) as tif:
         for number, picture in enumerate(pictures):
-            told = images((60, 40), (44, 30), (36, 24), inner=inner) if not number else None
+            xml = images((60, 40), (44, 30), (36, 24), inner=inner) if not number else None
             kind = "rgb" if picture.ndim == 3 else "minisblack"
-            tif.write(picture, description=told, metadata=None, photometric=kind, contiguous=False)
+            tif.write(picture, description=xml, metadata=None, photometric=kind, contiguous=False)
     for number, picture in enumerate(pictures):
         np.testing.assert_array_equal(read_image(path, series=number), picture)
         assert bounds_of(path, series=number)[2] == picture.shape[1] * (number + 1)
@@ -65,9 +65,9 @@ def test_images_that_do_not_fit_the_pages_are_refused(tmp_path: Path, sizes: lis
             read_image(path, series=series)
 
 
-@pytest.mark.parametrize("told", ["<TiffData/>", '<TiffData IFD="0" PlaneCount="3"/>', ""])
-def test_single_samples_are_planes_whatever_the_channel_says(tmp_path: Path, told: str) -> None:
-    inner = '<Channel ID="c:0" SamplesPerPixel="3"/>' + told
+@pytest.mark.parametrize("blocks", ["<TiffData/>", '<TiffData IFD="0" PlaneCount="3"/>', ""])
+def test_single_samples_are_planes_whatever_the_channel_says(tmp_path: Path, blocks: str) -> None:
+    inner = '<Channel ID="c:0" SamplesPerPixel="3"/>' + blocks
     path = written(tmp_path / "a.ome.tif", inner, 0, 1, 2, SizeC=3)
     with pytest.raises(UsageError, match="3 planes and no --page"):
         read_image(path)
@@ -86,9 +86,9 @@ def test_what_follows_the_document_is_no_matter(tmp_path: Path, text: str) -> No
     assert bounds_of(write_pages(tmp_path / "a.ome.tif", [page(0)], xml.encode())) == (0, 0, 4, 3)
 
 
-@pytest.mark.parametrize("told", ['<TiffData IFD="0" PlaneCount="1"/>', '<TiffData IFD="0"/>'])
-def test_one_block_for_three_pages_of_colour(tmp_path: Path, told: str) -> None:
-    path = written(tmp_path / "a.ome.tif", '<Channel SamplesPerPixel="3"/>' + told, 0, 1, 2, SizeC=3)
+@pytest.mark.parametrize("blocks", ['<TiffData IFD="0" PlaneCount="1"/>', '<TiffData IFD="0"/>'])
+def test_one_block_for_three_pages_of_colour(tmp_path: Path, blocks: str) -> None:
+    path = written(tmp_path / "a.ome.tif", '<Channel SamplesPerPixel="3"/>' + blocks, 0, 1, 2, SizeC=3)
     with pytest.raises(UsageError, match="3 planes and no --page"):
         read_image(path)
     assert shows(path, 2, page=2)

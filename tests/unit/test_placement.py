@@ -104,8 +104,8 @@ def test_bounds_of_the_unturned_picture_are_refused(picture: Path) -> None:
 
 
 def test_pixels_that_are_not_square_are_told(picture: Path) -> None:
-    for bounds, told in (("0,0,40,20", 0), ("0,0,40.7,20", 0), ("0,0,40.9,20", 1), ("0,0,20,40", 1)):
-        assert len(placed(picture, georef_bounds=bounds).notes) == told, bounds
+    for bounds, notes in (("0,0,40,20", 0), ("0,0,40.7,20", 0), ("0,0,40.9,20", 1), ("0,0,20,40", 1)):
+        assert len(placed(picture, georef_bounds=bounds).notes) == notes, bounds
 
 
 @pytest.mark.parametrize("bounds", ["0,0,0,5", "0,5,5,5", "1,1,1,1"])

@@ -87,7 +87,7 @@ def plan_drawing(archive: ArchiveReader, zooms: list[int], tile: int, size: int)
 
 
 def place_of(archive: ArchiveReader, zooms: list[int]) -> Box:
-    """Where the picture is: by the bounds that the archive has, as far as there are tiles; else where its tiles are.
+    """Where the picture is: by the bounds that the archive tells, as far as there are tiles; else where its tiles are.
 
     Bounds that were never set are zero, or the whole world. Our own are true, also where tiles are left out because
     nothing is visible there.
