@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 import tomllib
 from collections.abc import Iterable
-from importlib.metadata import packages_distributions
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OURS = {"cartloader_image", "cartloader_tasks", "cartloader_flows", "support"}
+WHERE_IT_RUNS = {"IPython"}
+"""There in a notebook, and imported in no other place."""
 HELD_BACK = {"fastapi", "sqlalchemy"}
 """Not imported here: newer ones break the server of Prefect, which lets them in."""
 
@@ -27,6 +29,13 @@ def requirements(*extras: str) -> list[Requirement]:
     read = [Requirement(line) for line in lines]
     further = {more for each in read if each.name == PROJECT["name"] for more in requirements(*each.extras)}
     return sorted({each for each in read if each.name != PROJECT["name"]} | further, key=str)
+
+
+def pins() -> dict[str, str]:
+    """The versions of `constraints.txt`."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    split = (line.split("==") for line in lines if not line.startswith("#"))
+    return {canonicalize_name(name): version for name, version in split}
 
 
 def imported(folder: Path) -> dict[str, Path]:
@@ -40,19 +49,26 @@ def imported(folder: Path) -> dict[str, Path]:
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names = [node.module or ""]
             found |= {name.partition(".")[0]: path for name in names}
-    known = OURS | sys.stdlib_module_names | {path.stem for path in folder.glob("*.py")}
+    known = OURS | WHERE_IT_RUNS | sys.stdlib_module_names | {path.stem for path in folder.glob("*.py")}
     return {name: path for name, path in found.items() if name not in known}
 
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("src", ()), ("tasks", ()), ("flows", ("dask",)), ("tests", ("test",)), ("docs", ()), ("benchmarks", ("bench",))],
+    [
+        ("src", ()),
+        ("tasks", ()),
+        ("flows", ("dask",)),
+        ("tests", ("test",)),
+        ("docs", ("docs",)),
+        ("benchmarks", ("bench",)),
+    ],
 )
 def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:
     declared = {canonicalize_name(requirement.name) for requirement in requirements(*extras)}
     homes = packages_distributions()
     names = imported(ROOT / folder)
-    assert names or folder == "docs"
+    assert names
     for name, path in names.items():
         homes_of = {canonicalize_name(home) for home in homes.get(name, [name])}
         assert homes_of & declared, f"{path} imports {name}, of {homes_of}"
@@ -68,7 +84,20 @@ def test_what_is_declared_is_imported() -> None:
 @pytest.mark.parametrize("requirement", requirements("bench", "dev"), ids=str)
 def test_it_has_bounds_and_a_pin_within_them(requirement: Requirement) -> None:
     assert {">=", "<"} <= {bound.operator for bound in requirement.specifier}
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = dict(re.fullmatch(r"(\S+)==(\S+)", line).groups() for line in lines if not line.startswith("#"))
-    version = {canonicalize_name(name): pin for name, pin in pins.items()}[canonicalize_name(requirement.name)]
-    assert version in requirement.specifier
+    assert pins()[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_all_that_comes_with_it_is_pinned_and_runs_on_the_oldest_python() -> None:
+    """The one of Debian 12, which the README names."""
+    pinned, waiting, seen = pins(), requirements("test"), set[str]()
+    while waiting:
+        wanted = waiting.pop()
+        here = distribution(wanted.name)
+        assert canonicalize_name(wanted.name) in pinned, f"{wanted.name} is not in constraints.txt"
+        assert "3.11.2" in SpecifierSet(here.metadata.get("Requires-Python", "")), wanted.name
+        for further in map(Requirement, here.requires or ()):
+            extras = ("", *wanted.extras)
+            applies = not further.marker or any(further.marker.evaluate({"extra": extra}) for extra in extras)
+            if applies and str(further) not in seen:
+                seen.add(str(further))
+                waiting.append(further)
