@@ -139,12 +139,12 @@ def test_a_zoom_goes_on_beyond_its_edge(
         for side in around.shape[:2]
         for edge in sorted(data.draw(st.sets(st.integers(0, side), min_size=2, max_size=2)))
     )
-    row, column = data.draw(st.integers(0, 20)), data.draw(st.integers(0, 20))
+    # The store begins before the picture, as it holds whole tiles, and somewhere on the map.
+    skip, (row, column) = data.draw(st.integers(0, 20)), data.draw(st.tuples(st.integers(20, 90), st.integers(20, 90)))
     window = Window(row + row0 - reach, row + row1 - reach, column + column0 - reach, column + column1 - reach)
     path = tmp_path_factory.mktemp("zoom") / "zoom"
-    with TileStore.create(path, row + rows, column + columns, count, 16) as store:
-        store.write(row, column, picture)
-        level = Kept(
-            store, Window(0, row + rows, 0, column + columns), Window(row, row + rows, column, column + columns)
-        )
+    with TileStore.create(path, skip + rows, skip + columns, count, 16) as store:
+        store.write(skip, skip, picture)
+        stored = Window(row - skip, row + rows, column - skip, column + columns)
+        level = Kept(store, stored, Window(row, row + rows, column, column + columns))
         np.testing.assert_array_equal(level.read(window), around[row0:row1, column0:column1])
