@@ -73,6 +73,8 @@ class UpdateCatalogParams(Options):
     basemaps: dict[ImageId, Path]
     title: str
     """``id`` and ``title`` of the catalog, should it have to be created."""
+    max_input_cost: float = 1.0
+    """As `PixelOptions` has it, for the catalog that is there."""
 
 
 def subset(kind: type[OptionsT], options: ImportOptions, **more: Any) -> OptionsT:

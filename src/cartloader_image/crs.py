@@ -80,6 +80,8 @@ def crs_name(crs: str) -> str:
 def _parsed(crs: Any, whose: str) -> CRS:
     from rasterio.crs import CRS  # noqa: PLC0415  (see the head)
 
+    if isinstance(crs, str) and re.match(r"(ESRI::)?(?!https?://(www\.)?opengis\.net/def/)(\w+:/|/)", crs.strip()):
+        raise BoundsError(f"{whose} is an address or a file, which is not looked up; give the code or the WKT itself")
     try:
         return CRS.from_user_input(crs)
     except Exception:  # noqa: BLE001  (a text that is no reference fails in many ways)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix
 from cartloader_image.crs import short_name
-from cartloader_image.images.kinds import PLAIN, beginning, is_tiff
+from cartloader_image.images.kinds import is_tiff, plain_kind
 from cartloader_image.images.ome import is_ome
 from cartloader_image.images.source import Source, describe, open_source
 from cartloader_image.images.tiff import open_tiff
@@ -91,7 +91,7 @@ def inspect(path: str | PathLike[str]) -> Inspection:
     if not is_tiff(path):
         with open_source(GeoreferenceParams(in_img=path, out=out)) as source:
             size = source.plane.width, source.plane.height
-            return Inspection(path, _plain_kind(path), (_info(source, ("",), (), (size,)),))
+            return Inspection(path, plain_kind(path) or "picture", (_info(source, ("",), (), (size,)),))
     with open_tiff(path) as tiff:
         kind = "OME-TIFF" if is_ome(tiff.first.description) else "TIFF"
         series = tiff.series
@@ -116,8 +116,3 @@ def _info(
         crs=source.georeference[1] if source.georeference else None,
         notes=(*source.notes, *problem),
     )
-
-
-def _plain_kind(path: Path) -> str:
-    start = beginning(path)
-    return next((name for magic, name in PLAIN.items() if start.startswith(magic)), "picture")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from cartloader_image.budget import Budget
 from cartloader_image.errors import UsageError
 from cartloader_image.options import Complete, Options, exclusive, in_group
 from cartloader_image.tile_formats import TILE_FORMATS
@@ -123,10 +124,18 @@ class PixelOptions(BackgroundOptions):
     """Downsample by this factor (area average) before anything else; the bounds stay."""
     high_memory: bool = Field(False, **in_group("ome2png"))
     """Allow the whole plane in memory; the result is the same."""
+    max_input_cost: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(1.0, **in_group("ome2png", "FACTOR"))
+    """Take inputs that cost this many times more than is taken unless given: of planes, pages, metadata and the like;
+    docs/formats.md has the limits."""
     mono: bool = Field(False, **in_group("png2pmtiles"))
     """Insist that the image has one band; the layout is detected, a wrong claim is an error."""
     rgba: bool = Field(False, **in_group("png2pmtiles"))
     """Insist that the image has colour and alpha; the layout is detected, a wrong claim is an error."""
+
+    @property
+    def budget(self) -> Budget:
+        """What the input may cost."""
+        return Budget(self.max_input_cost)
 
     def fit_together(self) -> None:
         """Make sure that thresholds make sense, and that claims and looks do not contradict each other."""

@@ -236,6 +236,8 @@ def _nameable(path: Path) -> Path:
         os.fsencode(path)
     except UnicodeEncodeError:
         raise ValueError("a path has no half of a surrogate pair in it") from None
+    if re.match(r"/+vsi[a-z0-9_]+/", str(path)):
+        raise ValueError(f"{path} is a name that only GDAL knows; download or unpack the file, and give its path")
     return path
 
 

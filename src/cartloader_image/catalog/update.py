@@ -9,15 +9,13 @@ import shutil
 from pathlib import Path
 
 from cartloader_image.action_params import UpdateCatalogParams
+from cartloader_image.budget import Budget, Cost
 from cartloader_image.catalog.text import basemaps, with_basemaps
-from cartloader_image.errors import CatalogError
+from cartloader_image.errors import CatalogError, InputError
 from cartloader_image.report import Report, quiet, waiting
 from cartloader_image.results import CatalogResult
 from cartloader_image.system.files import locked, publish
 from cartloader_image.tiles.header import HEADER_BYTES, MAGIC, Header
-
-_MOST = 64 << 20
-"""Bytes of a catalog; what is larger is another file by mistake."""
 
 
 def update(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult:
@@ -36,11 +34,13 @@ def update(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult
     files = {img_id: f"{img_id}.pmtiles" for img_id in params.basemaps}
     with locked(catalog, waiting(report, f"another run at work on {params.catalog_yaml}")) as scratch:
         try:
-            old = _read(catalog)
+            old = _read(catalog, Budget(params.max_input_cost))
             listed = basemaps(old)
             new = with_basemaps(old, files, params.title)
         except CatalogError as error:
             raise CatalogError(f"{params.catalog_yaml}: {error}") from None
+        except InputError as error:
+            raise CatalogError(str(error)) from None
         except RecursionError:
             raise CatalogError(f"{params.catalog_yaml}: is nested too deeply to be changed safely") from None
         other = [
@@ -87,13 +87,13 @@ def _bring(archive: Path, target: Path, scratch: Path) -> bool:
     return there
 
 
-def _read(catalog: Path) -> str:
+def _read(catalog: Path, budget: Budget) -> str:
     """The catalog's text, empty when there is none; line ends stay as they are."""
     try:
         if not catalog.is_file() and catalog.exists():
             raise CatalogError(f"a YAML file is needed, found {'a directory' if catalog.is_dir() else 'no file'}")
-        if catalog.is_file() and catalog.stat().st_size > _MOST:
-            raise CatalogError(f"a YAML file is needed, found one of more than {_MOST >> 20} MB")
+        if catalog.is_file():
+            budget.check(catalog, Cost.YAML, catalog.stat().st_size)
         return catalog.read_bytes().decode()
     except FileNotFoundError:
         return ""

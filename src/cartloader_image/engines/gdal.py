@@ -24,6 +24,7 @@ from cartloader_image.errors import ArchiveError, ToolError
 from cartloader_image.rasters.geotiff import Placed
 from cartloader_image.report import Report
 from cartloader_image.results import ToolUse
+from cartloader_image.system.gdal import environment
 from cartloader_image.system.tools import Finished, RunTool, ToolCall
 from cartloader_image.tiles.archive import NOTHING_VISIBLE, extent_metadata, verify
 
@@ -101,7 +102,7 @@ def _turn(path: Path, affine: Affine) -> None:
     """Give the picture its orientation, which ``-a_ullr`` cannot express."""
     import rasterio  # noqa: PLC0415  (0.5 s that only this engine should cost)
 
-    with rasterio.open(path, "r+") as dataset:
+    with environment(), rasterio.open(path, "r+") as dataset:
         dataset.transform = affine
 
 

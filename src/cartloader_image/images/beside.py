@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cartloader_image.action_params import RasterParams
+from cartloader_image.budget import USUAL, Budget
 from cartloader_image.errors import InputError
 from cartloader_image.images.kinds import is_tiff
 from cartloader_image.images.tiff import metadata_file
@@ -14,14 +15,14 @@ from cartloader_image.images.tiff import metadata_file
 def inputs(params: RasterParams) -> list[Path]:
     """The files that the first action reads: the image, those of options, and those beside it that say more of it."""
     named = [value for _, value in params if isinstance(value, Path)]
-    return [*named, *companions(params.in_img)]
+    return [*named, *companions(params.in_img, params.budget)]
 
 
-def companions(path: Path) -> list[Path]:
+def companions(path: Path, budget: Budget = USUAL) -> list[Path]:
     """The files beside an image that its size, place or meaning may be read from."""
     others = neighbours(path)
     with suppress(InputError):  # its reader tells best what is wrong with it
-        if is_tiff(path) and (companion := metadata_file(path)) and companion not in others:
+        if is_tiff(path) and (companion := metadata_file(path, budget)) and companion not in others:
             others.append(companion)
     return others
 

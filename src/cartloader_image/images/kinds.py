@@ -20,6 +20,8 @@ _UNPACK = "unpack it, and give the image that is inside"
 _EXPORT = "save it as PNG or TIFF, and give that"
 PLAIN = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"\0\0\0\x0cjP  ": "JPEG 2000"}
 """Plain pictures, by how they begin."""
+_OTHERS = {b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP"}
+"""Further ones, whose first bytes are those of other files, too."""
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How a TIFF or BigTIFF begins."""
 _READ = (*TIFF, *PLAIN)
@@ -132,6 +134,16 @@ def beginning(path: Path) -> bytes:
     if kind := kind_of(start, path.suffix.lower()):
         raise InputError(f"{path}: is {kind.what}; {kind.instead}")
     return start
+
+
+def plain_kind(path: Path) -> str | None:
+    """What a plain picture is by its first bytes: the name of its format; None for what is none of those known.
+
+    Raises:
+        InputError: the file cannot be read, or is of a kind that is known not to be.
+    """
+    start = beginning(path)
+    return next((name for magic, name in (PLAIN | _OTHERS).items() if start.startswith(magic)), None)
 
 
 def kind_of(start: bytes, suffix: str = "") -> Kind | None:

@@ -7,6 +7,7 @@ which plane is settled in `cartloader_image.images.ome_planes`.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
-import tifffile
 from defusedxml import DefusedXmlException, ElementTree, EntitiesForbidden
 
-from cartloader_image.errors import MetadataError, shortened
+from cartloader_image.budget import USUAL, Budget, Cost
+from cartloader_image.errors import CartloaderError, MetadataError, shortened
+from cartloader_image.images.directories import opened
 from cartloader_image.images.kinds import TIFF
 from cartloader_image.images.ome_planes import Block, OmePlane, ShapeOf, Share, attribute, in_turn, same_name
 
@@ -34,6 +36,8 @@ MICROMETRES = {
 """µm per length unit of the OME data model; micro and ångström signs by both of their code points."""
 
 
+_CLAIMS = 4
+"""How often each plane may be said to be somewhere, on the average, such as once for each sample."""
 _MARKS = "\ufeff\xef\xbb\xbf"
 """A byte order mark, as a character and as the bytes of UTF-8 read as Latin-1."""
 
@@ -77,7 +81,7 @@ def is_ome(description: str) -> bool:
     return re.match(r"\s*<(\?xml|!--|(\w+:)?OME\b)", description.lstrip(_MARKS)) is not None and "OME>" in description
 
 
-def read_ome(xml: str, path: Path, pages: int, shape_of: ShapeOf) -> Ome:
+def read_ome(xml: str, path: Path, pages: int, shape_of: ShapeOf, budget: Budget = USUAL) -> Ome:
     """The images that an OME-XML block describes and that have planes in this file.
 
     ``path`` is the TIFF that carries ``xml``, ``pages`` its number of top-level pages, and ``shape_of`` looks at one.
@@ -86,19 +90,19 @@ def read_ome(xml: str, path: Path, pages: int, shape_of: ShapeOf) -> Ome:
     Raises:
         MetadataError: the block, or the file with the metadata, is no valid OME-XML, or cannot be true of this file.
     """
-    root = _parse(xml, path)
+    root = _parse(xml, path, budget)
     own_id = _identity(root.get("UUID", ""))
     if (name := _metadata_name(root)) is not None:
         companion = _beside(path, name)
         if companion is None:
             return Ome(lost=shortened(name) or "another file")
-        root = _parse(_companion_text(companion), companion)
+        root = _parse(_companion_text(companion, budget), companion, budget)
         if _metadata_name(root) is not None:
             return Ome(lost=shortened(name))
-    return _Reader(path, own_id, pages, shape_of).read(root)
+    return _Reader(path, own_id, pages, shape_of, budget).read(root)
 
 
-def named_in(xml: str, path: Path) -> Path | None:
+def named_in(xml: str, path: Path, budget: Budget = USUAL) -> Path | None:
     """The file beside ``path`` that an OME-XML block names for its metadata; None where there is none.
 
     Raises:
@@ -106,7 +110,7 @@ def named_in(xml: str, path: Path) -> Path | None:
     """
     if "BinaryOnly" not in xml:  # metadata of a whole plate take long to parse
         return None
-    return _beside(path, _metadata_name(_parse(xml, path)) or "")
+    return _beside(path, _metadata_name(_parse(xml, path, budget)) or "")
 
 
 def _metadata_name(root: Element) -> str | None:
@@ -137,7 +141,8 @@ def _identity(uuid: str) -> str:
     return uuid.strip().lower().removeprefix("urn:").removeprefix("uuid:").strip("{}")
 
 
-def _parse(xml: str | bytes, path: Path) -> Element:
+def _parse(xml: str | bytes, path: Path, budget: Budget) -> Element:
+    budget.check_xml(path, xml)
     try:
         root: Element = ElementTree.fromstring(_document(xml))
     except EntitiesForbidden:
@@ -159,7 +164,7 @@ def _document(xml: str | bytes) -> str | bytes:
     return xml[: end[-1].end()].lstrip(_MARKS).strip() if end else xml.strip("\0").lstrip(_MARKS).strip()
 
 
-def _companion_text(path: Path) -> str | bytes:
+def _companion_text(path: Path, budget: Budget) -> str | bytes:
     """The document in a companion file, or in the first page of another OME-TIFF.
 
     Text is UTF-8 whatever it declares, as some writers declare UTF-16 and write UTF-8; else what it declares.
@@ -168,10 +173,13 @@ def _companion_text(path: Path) -> str | bytes:
         with path.open("rb") as raw:
             data = raw.read(4)
             if not data.startswith(TIFF):
+                budget.check(path, Cost.XML, os.fstat(raw.fileno()).st_size)
                 data += raw.read()
         if data.startswith(TIFF):
-            with tifffile.TiffFile(path, is_ome=False) as file:
+            with opened(path, budget) as file:
                 return file.pages.first.description
+    except CartloaderError:
+        raise
     except OSError as error:
         raise MetadataError(f"{path}: the companion file cannot be read ({error.strerror})") from None
     except Exception as error:  # whatever tifffile meets in a damaged file
@@ -199,6 +207,7 @@ class _Reader:
     own_id: str
     pages: int
     shape_of: ShapeOf
+    budget: Budget
 
     def read(self, root: Element) -> Ome:
         """All images with planes here, and how their planes were told apart."""
@@ -207,7 +216,9 @@ class _Reader:
         try:
             if len(wanted) > 1 and not any(share.blocks for share in wanted):
                 wanted = in_turn(wanted, self.pages, self.shape_of)
-            planes, notes = attribute(wanted, self.path.name, self.own_id, self.pages, self.shape_of)
+            planes, notes = attribute(
+                wanted, self.path.name, self.own_id, self.pages, self.shape_of, _CLAIMS * self.budget.most(Cost.PLANES)
+            )
         except ValueError as error:
             raise MetadataError(f"{self.path}: {error}") from None
         images = [
@@ -235,6 +246,8 @@ class _Reader:
         sizes = {axis: self._number(pixels, f"Size{axis}", 1, least=1) for axis in "XYZCT"}
         samples = [self._number(channel, "SamplesPerPixel", 1, least=1) for channel in _children(pixels, "Channel")]
         blocks = [self._block(element, order[2:]) for element in _children(pixels, "TiffData")]
+        for count in samples:
+            self.budget.check(self.path, Cost.CHANNELS, count)
         # One that says nothing means all planes, from the first page on, as none at all does.
         return Share(order[2:], sizes, max(samples, default=1), tuple(blocks) if {*blocks} - {Block()} else ())
 

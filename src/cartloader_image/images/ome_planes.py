@@ -150,14 +150,15 @@ def in_turn(shares: Sequence[Share], pages: int, shape_of: ShapeOf) -> list[Shar
 
 
 def attribute(
-    shares: Sequence[Share], file: str, own_id: str, pages: int, shape_of: ShapeOf
+    shares: Sequence[Share], file: str, own_id: str, pages: int, shape_of: ShapeOf, most: int
 ) -> tuple[list[tuple[OmePlane, ...]], tuple[str, ...]]:
     """The planes of each image that are in this file, by index, and notes on what had to be guessed.
 
-    ``file`` is the file's name and ``own_id`` the UUID by which it calls itself.
+    ``file`` is the file's name, ``own_id`` the UUID by which it calls itself, and ``most`` how often a plane may be
+    said to be somewhere.
 
     Raises:
-        ValueError: two planes are said to be on one page.
+        ValueError: two planes are said to be on one page, or it is said more often.
     """
     finder = _Finder(shares, pages, shape_of)
     blocks, notes = list(finder.blocks()), list[str]()
@@ -174,6 +175,9 @@ def attribute(
         named = block.names(file)
         doubtful = named and bool(own_id and block.uuid) and block.uuid != own_id
         for plane, page in finder.run(image, block):
+            most -= 1
+            if most < 0:
+                raise ValueError("its OME-XML says too often where planes are; if it is right, add --max-input-cost 2")
             claims.setdefault(page, []).append(_Claim(image, plane, named, doubtful))
     settled, guesses = _settled(claims)
     pages_of: list[dict[int, int]] = [{} for _ in shares]

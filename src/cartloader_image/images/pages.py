@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-import struct
-from contextlib import suppress
-from pathlib import Path
-
 import tifffile
 from tifffile import TiffPage
 
-from cartloader_image.errors import InputError
 from cartloader_image.images.ome import is_ome
 from cartloader_image.images.photometric import JPEG, JPEG_2000, RGB, SEPARATE, YCBCR
-
-
-def check_chain(path: Path, file: tifffile.TiffFile) -> None:
-    """Make sure that the directories end: tifffile would follow a circle forever.
-
-    Raises:
-        InputError: one of them leads back to another, or the file ends before the first one does.
-    """
-    handle, form = file.filehandle, file.tiff
-    seen: set[int] = set()
-    handle.seek(4 if form.version == 42 else 8)
-    with suppress(struct.error):  # a file that is cut off
-        while offset := struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]:
-            if offset in seen:
-                raise InputError(f"{path}: is damaged; its directories lead in a circle")
-            seen.add(offset)
-            count, end = 0, offset + form.tagnosize
-            if end <= handle.size:
-                handle.seek(offset)
-                count = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0]
-                end += count * form.tagsize
-            if len(seen) == 1 and end > handle.size:
-                raise InputError(f"{path}: is cut off; it ends before byte {end:,}")
-            handle.seek(end)
 
 
 def page_at(file: tifffile.TiffFile, index: int) -> TiffPage:

@@ -21,15 +21,21 @@ from cartloader_image.crs import LOCAL, crs_text
 from cartloader_image.errors import InputError, reading
 from cartloader_image.images.chunks import Jpeg, Png
 from cartloader_image.images.colours import ramp_of
+from cartloader_image.images.kinds import is_tiff, plain_kind
 from cartloader_image.images.nodata import NONE, aux_text, has_no_data, nodata_value
 from cartloader_image.images.plane import COPIES, hidden
 from cartloader_image.layout import Layout, Pixels
 from cartloader_image.logs import silenced
 from cartloader_image.params import PixelOptions
+from cartloader_image.system.gdal import environment
 from cartloader_image.values import Rgb
 from cartloader_image.window import Window
 
 STRIP_ROWS = 256
+_DRIVERS: dict[str | None, str] = {
+    "PNG": "PNG", "JPEG": "JPEG", "JPEG 2000": "JP2OpenJPEG", "GIF": "GIF", "BMP": "BMP", "WebP": "WEBP",
+}  # fmt: skip
+"""The only ones of GDAL's drivers that open a picture, by its format: others read further files, or ask a network."""
 _GDAL_OPTIONS = {
     "GDAL_CACHEMAX": 64,  # MB
     # Decode line by line: bounded memory, and a damaged file is an error instead of black rows.
@@ -48,10 +54,13 @@ def open_dataset(path: Path, inside: str | None = None) -> Iterator[DatasetReade
     """
     import warnings  # noqa: PLC0415  (used here alone)
 
-    with silenced(), rasterio.Env(**_GDAL_OPTIONS), warnings.catch_warnings():
+    with silenced(), environment(**_GDAL_OPTIONS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            dataset = rasterio.open(inside or path)
+            driver = "GTiff" if inside or is_tiff(path) else _DRIVERS[plain_kind(path)]
+            dataset = rasterio.open(inside or path.absolute(), driver=driver)
+        except KeyError:
+            raise InputError(f"{path}: is no picture that can be read; TIFF, PNG and JPEG are") from None
         except (RasterioError, CRSError, CPLE_BaseError) as error:
             raise InputError(f"{path}: is no picture that can be read; TIFF, PNG and JPEG are") from error
         except UnicodeEncodeError:
@@ -182,7 +191,7 @@ class PicturePlane:
         """Go on with a mended copy of the file, which is the last one."""
         self._mended = True
         memory = self._opened.enter_context(MemoryFile(data))
-        self._dataset = self._opened.enter_context(memory.open())
+        self._dataset = self._opened.enter_context(memory.open(driver="JPEG"))
 
 
 def _colour_table(dataset: DatasetReader) -> NDArray[np.uint8] | None:

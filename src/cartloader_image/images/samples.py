@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, TiffPage
 
 from cartloader_image.errors import InputError
+from cartloader_image.images.codestream import values_declared
 from cartloader_image.images.photometric import JPEG, JPEG_2000, MINISBLACK, SEPARATE
 from cartloader_image.images.plane import COPIES
 from cartloader_image.images.tiff import Tiff
@@ -23,6 +24,8 @@ BLOCK_BYTES = 4 << 20
 """About how many decoded bytes a block of strips has: enough to keep a thread busy, small against memory."""
 SEGMENT_BYTES = 256 << 20
 """A compressed strip or tile that decodes to more than this needs ``--high-memory``."""
+_SMALL = 1 << 20
+"""Values that a codestream may say it has, whatever the strip or tile: writers pad small ones."""
 _CODECS = {int(codec): codec.name for codec in COMPRESSION}
 Decoder = Callable[..., Any]
 
@@ -158,6 +161,7 @@ class SegmentSamples:
         self.leaves_out = self._check_list()
         size = math.prod(self._segment) * self._contiguous * np.dtype(page.dtype).itemsize
         check_segment_size(tiff, size, options)
+        self._most = max(2 * math.prod(self._segment) * self._contiguous, _SMALL)
         strips = max(BLOCK_BYTES // size, 1) if columns >= self._width else 1
         self.block = (min(self._segment[0] * strips, self._height), min(columns, self._width))
         self._decode = decode
@@ -202,6 +206,11 @@ class SegmentSamples:
         if not offset or not size:
             return None
         data = _bytes(self._tiff, offset, size)
+        if values_declared(data) > self._most:
+            raise InputError(
+                f"{self._tiff.path}: is damaged; its {self._name} {index} ({codec_name(page)}) says that it holds far "
+                f"more than the {self._segment[1]} × {self._segment[0]} pixels of a {self._name}"
+            )
         try:
             segment, _, _ = self._decode(data, index, **self._tables)
             decoded: Pixels = np.asarray(segment)[0]

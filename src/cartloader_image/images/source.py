@@ -11,6 +11,7 @@ from affine import Affine
 from tifffile import TiffPage
 
 from cartloader_image.action_params import Ome2PngParams, RasterParams
+from cartloader_image.budget import Cost
 from cartloader_image.errors import InputError, UsageError, shortened
 from cartloader_image.images.beside import aux_file, world_files
 from cartloader_image.images.calibration import detectable
@@ -67,8 +68,10 @@ def open_source(params: RasterParams) -> Iterator[Source]:
         InputError: the file cannot be read.
         UsageError: the choice of a plane is missing or out of range.
     """
+    if aux := aux_file(params.in_img):  # GDAL parses it whatever its size
+        params.budget.check(aux, Cost.XML, aux.stat().st_size)
     if is_tiff(params.in_img):
-        with open_tiff(params.in_img) as tiff:
+        with open_tiff(params.in_img, params.budget) as tiff:
             yield _shrunk(_tiff_source(tiff, params), params.shrink_factor)
         return
     if isinstance(params, Ome2PngParams):

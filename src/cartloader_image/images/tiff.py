@@ -19,11 +19,13 @@ import numpy as np
 import tifffile
 from tifffile import TiffPage
 
+from cartloader_image.budget import USUAL, Budget, Cost
 from cartloader_image.errors import CartloaderError, InputError, reading, shortened
+from cartloader_image.images.directories import opened
 from cartloader_image.images.ome import Ome, OmeImage, is_ome, named_in, read_ome
 from cartloader_image.images.ome_levels import further_levels
 from cartloader_image.images.ome_planes import PageShape
-from cartloader_image.images.pages import check_chain, mended, page_at, size_of
+from cartloader_image.images.pages import mended, page_at, size_of
 from cartloader_image.images.photometric import scheme_of
 from cartloader_image.logs import silenced
 
@@ -105,31 +107,30 @@ class Tiff:
 
 
 @silenced()
-def metadata_file(path: Path) -> Path | None:
+def metadata_file(path: Path, budget: Budget = USUAL) -> Path | None:
     """The file beside a TIFF that it names for its OME metadata, if that is there; None also for a damaged TIFF."""
-    with suppress(CartloaderError), reading(path, "TIFF"), tifffile.TiffFile(path, is_ome=False) as file:
+    with suppress(CartloaderError), reading(path, "TIFF"), opened(path, budget) as file:
         description = file.pages.first.description
-        return named_in(description, path) if is_ome(description) else None
+        return named_in(description, path, budget) if is_ome(description) else None
     return None
 
 
 @contextmanager
-def open_tiff(path: Path) -> Iterator[Tiff]:
+def open_tiff(path: Path, budget: Budget = USUAL) -> Iterator[Tiff]:
     """Open a TIFF and list what it holds, reading no pixels.
 
     Raises:
-        InputError: it cannot be opened or holds no picture.
+        InputError: it cannot be opened, holds no picture, or costs more than is taken.
         MetadataError: its OME-XML is broken.
     """
     with silenced(), ExitStack() as stack:
         with reading(path, "TIFF"):
-            file = stack.enter_context(tifffile.TiffFile(path, is_ome=False))
-            check_chain(path, file)
+            file = stack.enter_context(opened(path, budget))
             first = page_at(file, 0)
             ome = Ome()
             if is_ome(first.description):
-                ome = read_ome(first.description, path, len(file.pages), partial(_shape_of, file))
-            series = tuple(_ome_series(path, file, ome)) or tuple(_plain_series(path, file))
+                ome = read_ome(first.description, path, len(file.pages), partial(_shape_of, file), budget)
+            series = tuple(_ome_series(path, file, ome, budget)) or tuple(_plain_series(path, file, budget))
         if not series:
             raise InputError(f"{path}: holds no picture")
         descriptor = os.open(path, os.O_RDONLY)
@@ -143,11 +144,12 @@ def _shape_of(file: tifffile.TiffFile, index: int) -> PageShape:
     return PageShape(page.imagelength, page.imagewidth, page.samplesperpixel)
 
 
-def _ome_series(path: Path, file: tifffile.TiffFile, ome: Ome) -> Iterator[Series]:
+def _ome_series(path: Path, file: tifffile.TiffFile, ome: Ome, budget: Budget) -> Iterator[Series]:
     levels = further_levels(file, ome)
     for image, lower in zip(ome.images, levels, strict=True):
         samples = _samples(page_at(file, image.planes[0].page))
         count = (max(plane.c for plane in image.planes) + 1) * len(samples)
+        budget.check(path, Cost.CHANNELS, count)
         # Some writers list the samples of RGB as channels: their names mean nothing here.
         names = image.channels if image.samples == 1 or len(image.channels) <= count else ()
         names = (*names, *[""] * (count - len(names)))
@@ -181,11 +183,10 @@ def _top_index(page: TiffPage) -> int:
     return int(index[0] if isinstance(index, tuple) else index)
 
 
-def _plain_series(path: Path, file: tifffile.TiffFile) -> Iterator[Series]:
+def _plain_series(path: Path, file: tifffile.TiffFile, budget: Budget) -> Iterator[Series]:
     """The series that tifffile finds in files of all other kinds."""
     for found in file.series:
-        if len(found.pages) > file.filehandle.size:
-            raise ValueError(f"it cannot have {len(found.pages):,} planes")
+        budget.check(path, Cost.PLANES, len(found.pages))
         pages: list[Any] = list(found.pages)
         if not pages or pages[0] is None:
             continue
@@ -194,6 +195,7 @@ def _plain_series(path: Path, file: tifffile.TiffFile) -> Iterator[Series]:
             continue
         # One page may stand for many planes, whose pixels follow one another behind it.
         behind = found.size // (first.size or 1) if len(pages) == 1 else len(pages)
+        budget.check(path, Cost.PLANES, behind)
         sizes = next((found.shape[:n] for n in range(len(found.shape)) if math.prod(found.shape[:n]) == behind), ())
         levels = [list(level.pages) for level in found.levels]
         samples = _samples(first)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import TiffPage
 
+from cartloader_image.budget import Cost
 from cartloader_image.errors import InputError, reading
 from cartloader_image.images.beside import mask_file
 from cartloader_image.images.gdal_samples import GdalSamples
@@ -37,7 +38,7 @@ def open_plane(tiff: Tiff, ref: PlaneRef, level: int, options: PixelOptions) -> 
         return Masked(plane, _mask_plane(tiff, mask))
     if not beside:
         return plane
-    masks = tiff.opened.enter_context(open_tiff(beside))
+    masks = tiff.opened.enter_context(open_tiff(beside, options.budget))
     pages = [page for series in masks.series for page in series.planes[0].levels]
     fitting = [page for page in pages if (page.imagelength, page.imagewidth) == (plane.height, plane.width)]
     if not fitting:
@@ -74,6 +75,7 @@ class TiffPlane:
             # GDAL means no data where it leaves tiles out of a file that has a value for it.
             fill = nodata_value(None, declared, np.dtype(page.dtype)) or 0
             self._samples = _samples(tiff, ref, page, options, None if scheme.needs_gdal else fill)
+            options.budget.check(tiff.path, Cost.PIXELS, self.height * self.width)
             self._nodata = nodata_value(options.nodata, declared, np.dtype(page.dtype))
         self._counted = 1 if ref.sample is not None else scheme.stored_colours
         self.dtype, self.tint, self.notes = scheme.dtype, scheme.tint, scheme.notes

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cartloader_image.budget import USUAL, Budget, Cost
 from cartloader_image.errors import InputError, shortened
 from cartloader_image.values import Bounds, number
 
@@ -20,13 +21,13 @@ _ROUNDING = 1e-9
 """Pixels' share by which a matrix may shear a picture and still be the rounding of one that does not."""
 
 
-def bounds_from_tsv(path: Path) -> Bounds:
+def bounds_from_tsv(path: Path, budget: Budget = USUAL) -> Bounds:
     """The bounds in a file of one line, by tab or comma.
 
     Raises:
         InputError: it cannot be read or holds something else.
     """
-    lines = [line for line in _text(path, "--georef-bounds-tsv").splitlines() if line.strip()]
+    lines = [line for line in _text(path, "--georef-bounds-tsv", budget).splitlines() if line.strip()]
     if len(lines) != 1:
         raise InputError(f"{path}: --georef-bounds-tsv takes one line of ulx,uly,lrx,lry, found {len(lines)} lines")
     try:
@@ -35,7 +36,7 @@ def bounds_from_tsv(path: Path) -> Bounds:
         raise InputError(f"{path}: {error}") from None
 
 
-def bounds_from_pixel_tsv(path: Path) -> Bounds:
+def bounds_from_pixel_tsv(path: Path, budget: Budget = USUAL) -> Bounds:
     """The bounds of a FICTURE pixel TSV: from its offset to offset + size + 1, in µm.
 
     The header's comment lines hold ``KEY=value`` pairs separated by ``;``, such as
@@ -44,7 +45,7 @@ def bounds_from_pixel_tsv(path: Path) -> Bounds:
     Raises:
         InputError: it cannot be read or lacks one of the four.
     """
-    header = _text(path, "--georef-pixel-tsv", lines_starting_with="#")
+    header = _text(path, "--georef-pixel-tsv", budget, lines_starting_with="#")
     pairs = dict(re.findall(r"([A-Za-z_]+)\s*=\s*([^;\s]+)", header))
     values = []
     for key in ("OFFSET_X", "OFFSET_Y", "SIZE_X", "SIZE_Y"):
@@ -60,13 +61,13 @@ def bounds_from_pixel_tsv(path: Path) -> Bounds:
     return Bounds(x, y, x + width + 1, y + height + 1)
 
 
-def bounds_from_vizgen(path: Path, height: int, width: int) -> Bounds:
+def bounds_from_vizgen(path: Path, height: int, width: int, budget: Budget = USUAL) -> Bounds:
     """The µm bounds of a mosaic from Vizgen's 3×3 matrix µm → pixel: pixel = a·µm + b on each axis.
 
     Raises:
         InputError: no 3×3 matrix of numbers, or one that is singular or shears by more than rounding does.
     """
-    rows = [re.findall(r"[^,\s]+", line) for line in _text(path, "--micron2pixel-csv").splitlines()]
+    rows = [re.findall(r"[^,\s]+", line) for line in _text(path, "--micron2pixel-csv", budget).splitlines()]
     rows = [row for row in rows if row]
     if [len(row) for row in rows] != [3, 3, 3]:
         found = f"{len(rows)} rows of {', '.join(str(len(row)) for row in rows)} values" if rows else "nothing"
@@ -89,22 +90,23 @@ def bounds_from_vizgen(path: Path, height: int, width: int) -> Bounds:
     return Bounds((0 - b) / a, (0 - e) / d, (width - b) / a, (height - e) / d)
 
 
-def _text(path: Path, name: str, lines_starting_with: str = "") -> str:
+def _text(path: Path, name: str, budget: Budget, lines_starting_with: str = "") -> str:
     """The text of a small file, plain or gzip; or just its first lines, as far as they start with the given text."""
+    most = budget.most(Cost.TEXT)
     try:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
         # utf-8-sig: a spreadsheet puts a byte order mark first
         with gzip.open(path, "rt", encoding="utf-8-sig") if zipped else path.open(encoding="utf-8-sig") as file:
             if not lines_starting_with:
-                return file.read(1 << 20)
-            head = []
-            for line in file:
-                if not line.startswith(lines_starting_with):
-                    break
-                head.append(line)
-            return "".join(head)
+                text = file.read(most + 1)
+            else:
+                text = ""
+                while (line := file.readline(most + 1)).startswith(lines_starting_with) and len(text) <= most:
+                    text += line
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check {name}") from None
     except (UnicodeDecodeError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: is no text file ({error}); check {name}") from None
+    budget.check(path, Cost.TEXT, len(text))
+    return text

@@ -14,7 +14,7 @@ from cartloader_image.crs import WEB_MERCATOR, crs_name, is_in_degrees, map_fram
 from cartloader_image.errors import BoundsError, MetadataError, UsageError
 from cartloader_image.images.beside import aux_file, world_files
 from cartloader_image.images.source import Source
-from cartloader_image.params import OrientationOptions, PlacementOptions
+from cartloader_image.params import OrientationOptions
 from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
 from cartloader_image.placing.orientation import Orientation
 from cartloader_image.values import Bounds, number
@@ -26,6 +26,8 @@ _DISTINCT = 2**-50
 _LEAST = 1e-300
 _HALF_TURN = 180
 """Degrees."""
+_WORLD_FILE = 4096
+"""Bytes of a world file that are looked at: six numbers are far shorter."""
 _INSTEAD = "mend it, or give --georef-bounds, or the pixel size in µm with --pixel-size"
 
 
@@ -198,7 +200,8 @@ def check_world_files(path: Path) -> None:
         BoundsError: one is not.
     """
     for world in world_files(path):
-        lines = world.read_bytes().split()  # a byte that is no text is no number either
+        with world.open("rb") as file:
+            lines = file.read(_WORLD_FILE).split()  # a byte that is no text is no number either
         try:
             values = [number(line.decode("latin-1").replace(",", ".")) for line in lines]
         except ValueError:
@@ -215,13 +218,13 @@ def _georeference_files(path: Path) -> str:
     return f"its georeference ({', '.join(beside)})" if beside else "its own georeference"
 
 
-def _explicit(params: PlacementOptions) -> Bounds | None:
+def _explicit(params: RasterParams) -> Bounds | None:
     if params.georef_bounds:
         return params.georef_bounds
     if params.georef_bounds_tsv:
-        return bounds_from_tsv(params.georef_bounds_tsv)
+        return bounds_from_tsv(params.georef_bounds_tsv, params.budget)
     if params.georef_pixel_tsv:
-        return bounds_from_pixel_tsv(params.georef_pixel_tsv)
+        return bounds_from_pixel_tsv(params.georef_pixel_tsv, params.budget)
     return None
 
 
@@ -229,7 +232,7 @@ def _from_metadata(source: Source, params: RasterParams) -> Bounds:
     """Bounds of the picture as stored, in µm, from its full size."""
     height, width = source.full_size
     if params.micron2pixel_csv:
-        return bounds_from_vizgen(params.micron2pixel_csv, height, width)
+        return bounds_from_vizgen(params.micron2pixel_csv, height, width, params.budget)
     x, y = _pixel_size(source, params)
     corner = (0.0, 0.0)
     if params.stage_position:

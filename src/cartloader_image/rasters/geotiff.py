@@ -25,6 +25,7 @@ from cartloader_image.layout import Layout
 from cartloader_image.logs import silenced
 from cartloader_image.placing.placement import Placement
 from cartloader_image.rasters.store import TileStore, stored_bytes
+from cartloader_image.system.gdal import environment
 
 TILE = 512
 """Pixels a side; a window of the tiler touches few of them, a row of them is written at once."""
@@ -183,11 +184,11 @@ def _stamp_crs(path: Path, crs: str) -> None:
     import rasterio  # noqa: PLC0415  (0.3 s that only another spatial reference should cost)
 
     map_frame(crs, f"--srs {crs}:")
-    with rasterio.open(path, "r+") as dataset:
+    with environment(), rasterio.open(path, "r+") as dataset:
         dataset.crs = rasterio.crs.CRS.from_user_input(crs)
     if aux := aux_file(path):  # where GDAL puts what has no keys
         aux.unlink()
-    with rasterio.open(path) as dataset:
+    with environment(), rasterio.open(path) as dataset:
         if dataset.crs is None:
             raise BoundsError(
                 f"{short_name(crs)}: a GeoTIFF cannot carry this spatial reference; choose one with a code, or give "
@@ -199,7 +200,7 @@ def _read_georeference(path: Path) -> tuple[Affine, str]:
     """Affine and CRS as GDAL wrote them, which spells a plain affine in other tags."""
     import rasterio  # noqa: PLC0415  (see _stamp_crs)
 
-    with rasterio.open(path) as dataset:
+    with environment(), rasterio.open(path) as dataset:
         if dataset.crs is None:
             raise ValueError("it has no spatial reference")
         return dataset.transform, crs_text(dataset.crs) or ""

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
+from cartloader_image.budget import USUAL, Budget, Cost
 from cartloader_image.errors import InputError, UsageError, did_you_mean
 from cartloader_image.options import option
 from cartloader_image.params import ImportOptions
@@ -44,17 +45,17 @@ class Entry:
     """By the names of the models' fields."""
 
 
-def read_mapping(file: Path) -> dict[str, Value]:
+def read_mapping(file: Path, budget: Budget = USUAL) -> dict[str, Value]:
     """What a mapping in JSON or YAML, or a sample sheet in CSV or TSV, says of each image, by id.
 
     A text whose first line has the cells ``id`` and ``path`` is a sheet, one that is valid JSON is JSON, all else YAML.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or is too large.
         UsageError: it is none of these, or an id is there twice.
     """
     try:
-        return _images(_read(file))
+        return _images(_read(file, budget))
     except UsageError as error:
         raise UsageError(printable(f"{file}: {error}")) from None
 
@@ -78,16 +79,23 @@ def printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _read(file: Path) -> Value:
-    text = _text(file)
+def _read(file: Path, budget: Budget) -> Value:
+    text = _text(file, budget)
     sheet = _sheet(text)
     if sheet is None and file.suffix.lower() in {".csv", ".tsv"}:
         raise UsageError("a sample sheet starts with a line that names its columns, id and path among them")
-    return _loaded(text) if sheet is None else sheet
-
-
-def _text(file: Path) -> str:
+    if sheet is not None:
+        return sheet
     try:
+        return _loaded_json(text)
+    except ValueError:
+        budget.check(file, Cost.YAML, len(text))
+        return _loaded_yaml(text)
+
+
+def _text(file: Path, budget: Budget) -> str:
+    try:
+        budget.check(file, Cost.TEXT, file.stat().st_size)
         data = file.read_bytes()
     except OSError as error:
         raise InputError(
@@ -99,16 +107,18 @@ def _text(file: Path) -> str:
         raise UsageError(f"no text in UTF-8 or UTF-16 at byte {error.start}; save it in one of them") from None
 
 
-def _loaded(text: str) -> Value:
-    """What a text in JSON or YAML says."""
+def _loaded_json(text: str) -> Value:
+    """What a text says that is JSON.
+
+    Raises:
+        ValueError: it is none.
+    """
     try:
         loaded: Value = json.loads(
             text, object_pairs_hook=_json_pairs, parse_int=str, parse_float=str, parse_constant=str
         )
     except RecursionError:
         raise UsageError("nested too deeply for a mapping of ids to paths") from None
-    except ValueError:
-        return _loaded_yaml(text)
     return loaded
 
 

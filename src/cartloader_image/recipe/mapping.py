@@ -50,7 +50,7 @@ def mapped_jobs(
         UsageError: it is no such mapping, ids collide, an option in it is wrong, or the import would write over what
             it reads.
     """
-    found = read_mapping(in_json)
+    found = read_mapping(in_json, options.budget)
     _check_ids(in_json, (name for name, value in found.items() if value is not None))
     chosen = list(dict.fromkeys(img_ids or found))
     if unknown := [name for name in chosen if name not in found]:

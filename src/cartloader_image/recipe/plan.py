@@ -300,7 +300,10 @@ def _tiles_step(
 def _catalog_step(job: ImageJob) -> AnyStep:
     archive = job.out.path(".pmtiles")
     params = UpdateCatalogParams(
-        catalog_yaml=job.catalog, basemaps={job.out.img_id: archive}, title=job.out.out_dir.resolve().name
+        catalog_yaml=job.catalog,
+        basemaps={job.out.img_id: archive},
+        title=job.out.out_dir.resolve().name,
+        max_input_cost=job.options.max_input_cost,
     )
     return Step(
         actions.update_catalog,

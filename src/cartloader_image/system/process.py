@@ -22,6 +22,7 @@ from pathlib import Path
 
 from cartloader_image.errors import ToolError
 from cartloader_image.report import Report
+from cartloader_image.system.gdal import OFFLINE
 
 _PRCTL = ctypes.PyDLL(None).prctl if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
@@ -121,7 +122,7 @@ def running(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes
             command,
             cwd=folder,
             # What is looked for in a tool's words is English.
-            env=os.environ | {"LC_ALL": "C.UTF-8"},
+            env=os.environ | OFFLINE | {"LC_ALL": "C.UTF-8"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

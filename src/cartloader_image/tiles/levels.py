@@ -20,6 +20,7 @@ from cartloader_image.layout import Layout
 from cartloader_image.placing.orientation import Orientation
 from cartloader_image.rasters.geotiff import Placed
 from cartloader_image.rasters.store import Bytes, Shown, TileStore
+from cartloader_image.system.gdal import environment
 from cartloader_image.tiles.grid import HALF_MAP, Pyramid, resolution
 from cartloader_image.window import Window
 
@@ -286,7 +287,7 @@ class Warped:
             from rasterio.vrt import WarpedVRT  # noqa: PLC0415
 
             height, width = self._extent.shape
-            with self._rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE):
+            with environment(GDAL_CACHEMAX=_GDAL_CACHE):
                 self._thread.dataset = WarpedVRT(
                     self._rasterio.open(self._path),
                     src_crs=self._crs,
