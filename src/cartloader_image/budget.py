@@ -25,9 +25,9 @@ class Cost(Enum):
     PLANES = 1 << 16, "planes"
     CHANNELS = 1 << 14, "channels"
     XML = 32 << 20, "bytes of XML"
-    ELEMENTS = 3 << 19, "tags and attributes of XML"
-    TEXT = 16 << 20, "bytes of text"
-    YAML = 1 << 20, "bytes of YAML"
+    ELEMENTS = 1 << 19, "tags and attributes of XML"
+    TEXT = 4 << 20, "bytes of text"
+    YAML = 1 << 19, "bytes of YAML"
 
     def __init__(self, most: int, things: str) -> None:
         self.most = most

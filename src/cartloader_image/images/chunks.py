@@ -22,6 +22,8 @@ class Png:
 
     key: tuple[int, ...] | None
     """The grey value, or red, green and blue, that is transparent, in the bits that pixels have."""
+    interlaced: bool = False
+    """Whether its rows come in several passes, so that only all of them together can be read."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -30,7 +32,7 @@ class Png:
         Raises:
             InputError: the file ends inside one of them.
         """
-        bits = colour = 0
+        bits = colour = interlace = 0
         key = None
         end = path.stat().st_size
         with path.open("rb") as file:
@@ -42,8 +44,8 @@ class Png:
                 if file.tell() + size + 4 > end:
                     raise InputError(f"{path}: is cut off; it ends before byte {file.tell() + size + 4:,}")
                 if kind == b"IHDR":
-                    bits, colour = file.read(10)[8:]
-                    size -= 10
+                    bits, colour, _, _, interlace = file.read(13)[8:]
+                    size -= 13
                 elif kind == b"tRNS" and colour in {_GREY, _RGB}:
                     count = 1 if colour == _GREY else 3
                     data = file.read(2 * count)
@@ -52,7 +54,7 @@ class Png:
                         key = tuple(value & ((1 << bits) - 1) for value in struct.unpack(f">{count}H", data))
                     size -= len(data)
                 file.seek(size + 4, 1)
-        return cls(key)
+        return cls(key, interlace > 0)
 
 
 @dataclass(frozen=True)

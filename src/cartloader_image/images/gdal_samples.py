@@ -45,7 +45,7 @@ class GdalSamples:
             raise InputError(f"{tiff.path}: its size cannot be told")
         rows, columns = self._dataset.block_shapes[0]
         row_bytes = self._dataset.count * np.dtype(self._dataset.dtypes[0]).itemsize
-        check_segment_size(tiff, rows * columns * row_bytes, options)
+        check_segment_size(tiff.path, rows * columns * row_bytes, options)
         strips = max(BLOCK_BYTES // max(rows * width * row_bytes, 1), 1)
         self.block = (min(rows * strips, height), width)
 

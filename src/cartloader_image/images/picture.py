@@ -17,6 +17,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader, MemoryFile
 
+from cartloader_image.budget import Cost
 from cartloader_image.crs import LOCAL, crs_text
 from cartloader_image.errors import InputError, reading
 from cartloader_image.images.chunks import Jpeg, Png
@@ -24,6 +25,7 @@ from cartloader_image.images.colours import ramp_of
 from cartloader_image.images.kinds import is_tiff, plain_kind
 from cartloader_image.images.nodata import NONE, aux_text, has_no_data, nodata_value
 from cartloader_image.images.plane import COPIES, hidden
+from cartloader_image.images.samples import check_segment_size
 from cartloader_image.layout import Layout, Pixels
 from cartloader_image.logs import silenced
 from cartloader_image.params import PixelOptions
@@ -36,6 +38,8 @@ _DRIVERS: dict[str | None, str] = {
     "PNG": "PNG", "JPEG": "JPEG", "JPEG 2000": "JP2OpenJPEG", "GIF": "GIF", "BMP": "BMP", "WebP": "WEBP",
 }  # fmt: skip
 """The only ones of GDAL's drivers that open a picture, by its format: others read further files, or ask a network."""
+_WHOLE = {"JP2OpenJPEG", "WEBP"}
+"""Those that decode a whole picture, or as many tiles of it as a row crosses, at once."""
 _GDAL_OPTIONS = {
     "GDAL_CACHEMAX": 64,  # MB
     # Decode line by line: bounded memory, and a damaged file is an error instead of black rows.
@@ -114,7 +118,7 @@ class PicturePlane:
         path, dataset = self._path, self._dataset
         with suppress(Exception):
             _ = dataset.colorinterp  # the first look meets what is broken in EXIF data, which say nothing of pixels
-        key = None
+        key, whole = None, dataset.driver in _WHOLE
         if dataset.driver == "JPEG":
             jpeg = Jpeg.read(path)
             if jpeg.is_cut_off:
@@ -123,8 +127,13 @@ class PicturePlane:
                 self._read_from(mended)
                 self.notes = ("has stray bytes between its segments, which are left out",)
         if dataset.driver == "PNG":
-            key = Png.read(path).key
+            png = Png.read(path)
+            key, whole = png.key, png.interlaced
         stored = np.dtype(dataset.dtypes[0])
+        size = self.height * self.width
+        options.budget.check(path, Cost.PIXELS, size)
+        if whole:
+            check_segment_size(path, size * dataset.count * stored.itemsize, options)
         bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * stored.itemsize))
         self.stretch = 255 // ((1 << bits) - 1) if bits < 8 else 1
         colour = [band for band in dataset.colorinterp if band != ColorInterp.alpha]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,7 +54,7 @@ def codec_name(page: TiffPage) -> str:
     return str(_CODECS.get(page.compression, page.compression))
 
 
-def check_segment_size(tiff: Tiff, size: int, options: PixelOptions) -> None:
+def check_segment_size(path: Path, size: int, options: PixelOptions) -> None:
     """Make sure that a compressed piece of so many bytes may be decoded.
 
     Raises:
@@ -61,7 +62,7 @@ def check_segment_size(tiff: Tiff, size: int, options: PixelOptions) -> None:
     """
     if size > SEGMENT_BYTES and not options.high_memory:
         raise InputError(
-            f"{tiff.path}: stores its pixels in compressed pieces of {size >> 20:,} MB each; "
+            f"{path}: stores its pixels in compressed pieces of {size >> 20:,} MB each; "
             "add --high-memory to allow for them"
         )
 
@@ -160,7 +161,7 @@ class SegmentSamples:
         self._grid = Window.of(self._height, self._width).cells(*self._segment)
         self.leaves_out = self._check_list()
         size = math.prod(self._segment) * self._contiguous * np.dtype(page.dtype).itemsize
-        check_segment_size(tiff, size, options)
+        check_segment_size(tiff.path, size, options)
         self._most = max(2 * math.prod(self._segment) * self._contiguous, _SMALL)
         strips = max(BLOCK_BYTES // size, 1) if columns >= self._width else 1
         self.block = (min(self._segment[0] * strips, self._height), min(columns, self._width))

@@ -101,9 +101,11 @@ def _text(path: Path, name: str, budget: Budget, lines_starting_with: str = "") 
             if not lines_starting_with:
                 text = file.read(most + 1)
             else:
-                text = ""
-                while (line := file.readline(most + 1)).startswith(lines_starting_with) and len(text) <= most:
-                    text += line
+                lines, read = [], 0
+                while read <= most and (line := file.readline(most + 1)).startswith(lines_starting_with):
+                    lines.append(line)
+                    read += len(line)
+                text = "".join(lines)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check {name}") from None
     except (UnicodeDecodeError, EOFError, zlib.error) as error:
