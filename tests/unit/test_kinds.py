@@ -129,12 +129,6 @@ def test_a_tiff_is_one_whatever_its_name(tmp_path: Path, options: dict[str, obje
     assert is_tiff(path)
 
 
-def test_a_virtual_raster_is_left_to_gdal() -> None:
-    assert kind_of(b'<VRTDataset rasterXSize="4">') is None
-    assert kind_of(b'<?xml version="1.0"?>\n<VRTDataset rasterXSize="4">') is None
-    assert kind_of(b"P2\n4 4\n255\n0 0 0 0\n") is None
-
-
 @given(st.binary(min_size=1, max_size=400))
 def test_no_bytes_are_a_surprise(start: bytes) -> None:
     kind_of(start)

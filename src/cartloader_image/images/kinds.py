@@ -83,7 +83,7 @@ _TEXTS = (
     Kind("OME-XML without a TIFF", _OME, rb"^<(.*<)?(\w+:)?OME\b"),
     Kind("an SVG drawing", _EXPORT, rb"^<(.*<)?svg\b"),
     Kind("a web page, as a failed download leaves it", "download the file again", rb"^<(!doctype html|(.*<)?html\b)"),
-    Kind("XML text", "give the image itself", rb"^<(?!(.*<)?VRTDataset)"),
+    Kind("XML text", "give the image itself", rb"^<"),
     Kind("JSON text", "give the image itself; a mapping of images goes to --in-json", rb'^(\{\s*["}]|\[\s*[\[{"\d])'),
     Kind("a Hamamatsu file set", f"give the NDPI that it names, or {_CONVERT}", rb"^\[(NanoZoomer|Virtual Microscope)"),
     Kind("text", "give the image itself", rb"^(?!<|P[1-3]\s)[\t\n\r\x20-\x7e]+$"),
