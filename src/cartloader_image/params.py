@@ -105,6 +105,9 @@ class PixelOptions(BackgroundOptions):
     nodata: Nodata | None = Field(None, **in_group("ome2png", "VALUE"))
     """Stored value that means no data: such pixels are transparent and do not count in quantiles; none shows also what
     the file itself or a mask calls so."""
+    damaged: Literal["refuse", "keep"] = Field("refuse", **in_group("ome2png"))
+    """Refuse an image with damaged strips or tiles, or keep them as their decoder leaves them, with a note that counts
+    them."""
     alpha: Literal["intensity"] | None = Field(None, **in_group("ome2png"))
     """Make each pixel of a mono image as opaque as it is bright, so that a stain lets through what lies under it."""
 

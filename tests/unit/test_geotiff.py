@@ -19,7 +19,7 @@ from cartloader_image.crs import is_web_mercator
 from cartloader_image.errors import BoundsError, InputError
 from cartloader_image.placing.orientation import Orientation
 from cartloader_image.placing.placement import Placement
-from cartloader_image.rasters.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp_digest
+from cartloader_image.rasters.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp
 from cartloader_image.values import Bounds
 from cartloader_image.window import Window
 
@@ -143,7 +143,7 @@ def test_the_digest_comes_when_the_pixels_are_written(tmp_path: Path, crs: str) 
     origin = {"input_sha256": UNKNOWN_DIGEST, "note": "x" * 3000}
     with create_geotiff(path, 600, 40, 3, placement(crs=crs), origin) as store:
         store.write(0, 0, pixels)
-    stamp_digest(path, digest)
+    stamp(path, digest, ())
     with open_geotiff(path) as placed:
         assert placed.origin == origin | {"input_sha256": digest}
         np.testing.assert_array_equal(placed.store.read(Window(0, 600, 0, 40)), pixels)

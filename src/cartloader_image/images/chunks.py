@@ -5,7 +5,9 @@ Reference: the PNG specification (ISO/IEC 15948), sections 5.3 and 11.3.2; JPEG 
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -74,34 +76,58 @@ class Jpeg:
         scan = self.data.find(bytes([0xFF, _START_OF_SCAN]))
         return scan < 0 or self.data.rfind(bytes([0xFF, _END_OF_IMAGE])) < scan
 
+    def segments(self) -> Iterator[tuple[int, int, int]]:
+        """Marker, first byte and the byte behind the last one of each segment up to the first scan, which is the last.
+
+        Bytes that lie between them are skipped.
+        """
+        data, place = self.data, 2
+        while place + 4 <= len(data):
+            start = data.find(b"\xff", place)
+            while 0 <= start < len(data) - 1 and data[start + 1] in {0x00, 0xFF}:
+                start = data.find(b"\xff", start + 1)
+            if start < 0 or start + 4 > len(data):
+                return
+            if data[start + 1] in {_START_OF_SCAN, _END_OF_IMAGE}:
+                yield data[start + 1], start, len(data)
+                return
+            place = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+            yield data[start + 1], start, place
+
+    def mended(self, complaint: str) -> bytes | None:
+        """The file without what libjpeg complains of, where that says nothing of the pixels; None where it may."""
+        if padded := re.search(r"(\d+) extraneous bytes before marker 0xd9", complaint):
+            return self.without_padding(int(padded[1]))
+        if "extraneous bytes" in complaint:
+            return self.without_stray_bytes()
+        if "Premature end of JPEG file" in complaint:
+            return self.data + bytes([0xFF, _END_OF_IMAGE])
+        return self.of_known_revision() if "JFIF revision" in complaint else None
+
     def without_stray_bytes(self) -> bytes | None:
         """The file without bytes that lie between the segments before the first scan; None where there are none.
 
         Every decoder skips them.
         """
-        data, place, pieces = self.data, 2, [self.data[:2]]
-        stray = False
-        while place + 4 <= len(data):
-            marker = data.find(b"\xff", place)
-            while 0 <= marker < len(data) - 1 and data[marker + 1] in {0x00, 0xFF}:
-                marker = data.find(b"\xff", marker + 1)
-            if marker < 0 or marker + 4 > len(data):
-                return None
-            stray |= data[place:marker].strip(b"\xff") != b""
-            if data[marker + 1] in {_START_OF_SCAN, _END_OF_IMAGE}:
-                return b"".join([*pieces, data[marker:]]) if stray else None
-            end = marker + 2 + int.from_bytes(data[marker + 2 : marker + 4], "big")
-            pieces.append(data[marker:end])
+        pieces, place, stray = [self.data[:2]], 2, False
+        for marker, start, end in self.segments():
+            stray |= self.data[place:start].strip(b"\xff") != b""
+            pieces.append(self.data[start:end])
             place = end
+            if marker in {_START_OF_SCAN, _END_OF_IMAGE}:
+                return b"".join(pieces) if stray else None
         return None
 
     def without_padding(self, count: int) -> bytes | None:
-        """The file without so many bytes before its end marker; None where they are anything but zeros."""
+        """The file without zeros before its end marker; None where the last ``count`` bytes there are anything else.
+
+        One stays, as the last byte of the scan may be a zero. More would be read as pixels where the scan is too short.
+        """
         end = self.data.rfind(bytes([0xFF, _END_OF_IMAGE]))
         start = end - count
         if start < 2 or self.data[start:end].strip(b"\0"):
             return None
-        return self.data[:start] + self.data[end:]
+        return self.data[:end].rstrip(b"\0") + b"\0" + self.data[end:]
 
     def of_known_revision(self) -> bytes:
         """The file with the revision of JFIF that decoders know; it says nothing of the pixels."""

@@ -41,7 +41,7 @@ JPEG = {6, 7, 34892, 33007}
 JPEG_2000 = {33003, 33004, 33005, 34712}
 _JPEG_2000_OF_APERIO = {33003: YCBCR, 33005: RGB}
 """What three samples are by the codec, whatever the photometric tag says; 33003 is YCbCr in Aperio's files alone."""
-_OLD_JPEG = 6
+OLD_JPEG = 6
 SEPARATE = 2
 """PlanarConfiguration of samples that lie in planes of their own."""
 _JPEG_2000_OF_LIBVIPS, _CENTIMETRE = 33004, 3
@@ -207,7 +207,7 @@ def scheme_of(page: TiffPage) -> Scheme:
 def _kind_of(page: TiffPage, count: int) -> tuple[int, tuple[str, ...]]:
     """What the samples are once they are decoded, and a note where that had to be guessed."""
     kind = int(page.photometric)
-    if _PHOTOMETRIC not in page.tags and page.compression != _OLD_JPEG:
+    if _PHOTOMETRIC not in page.tags and page.compression != OLD_JPEG:
         kind = RGB if count - len(page.extrasamples) == 3 else MINISBLACK
         name = "RGB" if kind == RGB else "grey, 0 is black"
         return kind, (f"its PhotometricInterpretation is missing; taken for {name}",)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from cartloader_image.crs import LOCAL, crs_text
 from cartloader_image.errors import InputError, reading
 from cartloader_image.images.chunks import Jpeg, Png
 from cartloader_image.images.colours import ramp_of
+from cartloader_image.images.damage import KEEP
 from cartloader_image.images.kinds import is_tiff, plain_kind
 from cartloader_image.images.nodata import NONE, aux_text, has_no_data, nodata_value
 from cartloader_image.images.plane import COPIES, hidden
@@ -109,6 +109,7 @@ class PicturePlane:
         self.height, self.width = dataset.height, dataset.width
         self.block = (STRIP_ROWS, self.width)
         self._mended = False
+        self._keep, self._complaint, self._lost_from = options.damaged == "keep", "", self.height
         self.notes: tuple[str, ...] = ()
         self.tint: Rgb | None = None
         with reading(path, "picture"):
@@ -181,20 +182,48 @@ class PicturePlane:
 
     def _bands(self, window: Window) -> Pixels:
         """The bands as they are stored."""
+        if self._complaint:
+            return self._kept(window)
         try:
             found: NDArray[Any] = np.moveaxis(self._dataset.read(window=window.ranges), 0, -1)
         except RasterioIOError as error:
             why = str(error.__cause__ or error).rpartition(": ")[2]
-            mended = None
-            if padded := re.search(r"(\d+) extraneous bytes before marker 0xd9", why):
-                mended = Jpeg.read(self._path).without_padding(int(padded[1]))
-            elif "JFIF revision" in why:
-                mended = Jpeg.read(self._path).of_known_revision()
+            mended = Jpeg.read(self._path).mended(why) if self._dataset.driver == "JPEG" else None
             if mended is None or self._mended:
-                raise InputError(f"{self._path}: is damaged or cut off near row {window.row0:,} ({why})") from error
+                if not self._keep:
+                    raise InputError(
+                        f"{self._path}: is damaged or cut off near row {window.row0:,} ({why}); {KEEP}"
+                    ) from error
+                self._leniently(why, window.row0)
+                return self._kept(window)
             self._read_from(mended)
             return self._bands(window)
         return found
+
+    def _leniently(self, why: str, row: int) -> None:
+        """Go on from the first row with a decoder that only warns."""
+        self._complaint = f"is damaged near row {row:,} ({why})"
+        self._opened.enter_context(rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING="NO"))
+        self._dataset = self._opened.enter_context(rasterio.open(self._dataset.name, driver=self._dataset.driver))
+
+    def _kept(self, window: Window) -> Pixels:
+        """The bands of a damaged picture as they are decoded, row by row; 0 from the first row that is not."""
+        rows = np.zeros((*window.shape, self._dataset.count), self._dataset.dtypes[0])
+        for row in range(window.row0, min(window.row1, self._lost_from)):
+            try:
+                line = self._dataset.read(window=Window(row, row + 1, window.column0, window.column1).ranges)
+            except RasterioIOError:
+                self._lost_from = row
+            else:
+                rows[row - window.row0] = np.moveaxis(line, 0, -1)[0]
+        return rows
+
+    def damage(self) -> tuple[str, ...]:
+        """What is to be noted of damage that was kept, among the rows that were read so far."""
+        if not self._complaint:
+            return ()
+        lost = self.height - self._lost_from
+        return (f"{self._complaint}, and left as decoded" + (f"; its last {lost:,} rows are lost" if lost else ""),)
 
     def _read_from(self, data: bytes) -> None:
         """Go on with a mended copy of the file, which is the last one."""

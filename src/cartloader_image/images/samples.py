@@ -14,8 +14,10 @@ from tifffile import COMPRESSION, TiffPage
 
 from cartloader_image.errors import InputError
 from cartloader_image.images.codestream import values_declared
+from cartloader_image.images.damage import Damaged, Segments
 from cartloader_image.images.photometric import JPEG, JPEG_2000, MINISBLACK, SEPARATE
 from cartloader_image.images.plane import COPIES
+from cartloader_image.images.strict import telling
 from cartloader_image.images.tiff import Tiff
 from cartloader_image.layout import Pixels
 from cartloader_image.params import PixelOptions
@@ -158,23 +160,23 @@ class SegmentSamples:
         if min(rows, columns) < 1:
             raise InputError(f"{tiff.path}: is damaged; its {self._name}s are {columns} × {rows} pixels")
         self._segment = (rows if page.is_tiled else min(rows, self._height), columns)
-        self._grid = Window.of(self._height, self._width).cells(*self._segment)
-        self.leaves_out = self._check_list()
-        size = math.prod(self._segment) * self._contiguous * np.dtype(page.dtype).itemsize
-        check_segment_size(tiff.path, size, options)
+        size = (self._height, self._width)
+        self._segments = Segments(tiff.path, tiff.damage, self._name, size, self._segment, self._planar)
+        self._keep = options.damaged == "keep"
+        # Of what nothing can be made, that is kept, nothing is shown either.
+        self.leaves_out = self._check_list() or self._keep
+        self._size = math.prod(self._segment) * self._contiguous * np.dtype(page.dtype).itemsize
+        check_segment_size(tiff.path, self._size, options)
         self._most = max(2 * math.prod(self._segment) * self._contiguous, _SMALL)
-        strips = max(BLOCK_BYTES // size, 1) if columns >= self._width else 1
+        strips = max(BLOCK_BYTES // self._size, 1) if columns >= self._width else 1
         self.block = (min(self._segment[0] * strips, self._height), min(columns, self._width))
-        self._decode = decode
+        self._decode = telling(page, decode)
         # OpenJPEG works in 32 bits a sample.
         self.copies = COPIES + 5 if page.compression in JPEG_2000 else COPIES
-        tables = page.compression in JPEG
-        self._tables: dict[str, Any] = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if tables else {}
 
     def _check_list(self) -> bool:
         """Whether some segments are left out; all others must lie inside the file."""
-        count = self._planar * math.prod(self._grid.shape)
-        offsets, sizes = self._page.dataoffsets, self._page.databytecounts
+        count, (offsets, sizes) = self._segments.count, (self._page.dataoffsets, self._page.databytecounts)
         if min(len(offsets), len(sizes)) < count:
             listed = min(len(offsets), len(sizes))
             raise InputError(f"{self._tiff.path}: is damaged; it lists just {listed} {self._name}s")
@@ -200,31 +202,55 @@ class SegmentSamples:
         return result, left_out
 
     def _segment_at(self, plane: int, row: int, column: int) -> Pixels | None:
-        """One decoded strip or tile, or None where the file leaves it out."""
+        """One decoded strip or tile, or None where the file leaves it out or nothing can be made of it."""
+        index = (plane * self._segments.grid.row1 + row) * self._segments.grid.column1 + column
+        try:
+            return self._decoded(index)
+        except Damaged as damaged:
+            if not self._keep:
+                why = f"{codec_name(self._page)}: {damaged.why}"
+                raise self._segments.refusal(index, why, self._size, self._is_damaged) from damaged
+            self._segments.keep(index)
+            return damaged.pixels
+
+    def _decoded(self, index: int) -> Pixels | None:
+        """A strip or tile by its number; None where the file leaves it out.
+
+        Raises:
+            Damaged: it is.
+        """
         page = self._page
-        index = (plane * self._grid.row1 + row) * self._grid.column1 + column
         offset, size = page.dataoffsets[index], page.databytecounts[index]
         if not offset or not size:
             return None
         data = _bytes(self._tiff, offset, size)
         if values_declared(data) > self._most:
-            raise InputError(
-                f"{self._tiff.path}: is damaged; its {self._name} {index} ({codec_name(page)}) says that it holds far "
-                f"more than the {self._segment[1]} × {self._segment[0]} pixels of a {self._name}"
-            )
+            pixels = f"{self._segment[1]} × {self._segment[0]} pixels of a {self._name}"
+            raise Damaged(f"it says that it holds far more than the {pixels}")
         try:
-            segment, _, _ = self._decode(data, index, **self._tables)
-            decoded: Pixels = np.asarray(segment)[0]
-        except MemoryError:
-            raise
-        except Exception as error:
+            decoded = self._decode(data, index)
+        except (ImportError, NotImplementedError) as error:
             why = " ".join(str(error).split())
             raise InputError(
                 f"{self._tiff.path}: cannot decode {self._name} {index} ({codec_name(page)}: {why})"
             ) from error
-        there = Window.cell(row, column, *self._segment).intersect(Window.of(self._height, self._width))
-        wanted = (*there.shape, self._contiguous)
+        wanted = (*self._segments.there(index).shape, self._contiguous)
         if decoded.ndim != 3 or any(found < least for found, least in zip(decoded.shape, wanted, strict=True)):
-            found, what = " × ".join(map(str, decoded.shape)), f"{self._name} {index} ({codec_name(page)})"
-            raise InputError(f"{self._tiff.path}: is damaged; its {what} holds just {found} values")
+            raise Damaged(f"it holds just {' × '.join(map(str, decoded.shape))} values", self._padded(decoded, wanted))
         return decoded
+
+    def _padded(self, decoded: Pixels, wanted: tuple[int, ...]) -> Pixels | None:
+        """What there is of a strip or tile, the rest as what is left out."""
+        if decoded.ndim != 3 or decoded.shape[2] != self._contiguous:
+            return None
+        padded = np.full(wanted, self._fill, self._page.dtype)
+        rows, columns = (min(edges) for edges in zip(decoded.shape[:2], wanted[:2], strict=True))
+        padded[:rows, :columns] = decoded[:rows, :columns]
+        return padded
+
+    def _is_damaged(self, index: int) -> bool:
+        try:
+            self._decoded(index)
+        except Damaged:
+            return True
+        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +56,8 @@ class Source:
     """µm per pixel that are only believed when asked to, and where they stand."""
     notes: tuple[str, ...] = ()
     """What was guessed or mended to read the file, in sentences that name no path."""
+    found: Callable[[], tuple[str, ...]] = tuple
+    """What is to be noted once all pixels were read: the damage in them."""
     paints: bool = False
     """Whether pixels that the file leaves out are white or black, as asked for."""
 
@@ -88,6 +90,7 @@ def open_source(params: RasterParams) -> Iterator[Source]:
             stretch=picture.stretch,
             georeference=georeference_of(dataset),
             notes=picture.notes,
+            found=picture.damage,
         )
         yield _shrunk(source, params.shrink_factor)
 
@@ -133,6 +136,7 @@ def _tiff_source(tiff: Tiff, params: RasterParams) -> Source:
         **{"detectable": detectable(tiff.first.description, finest, params.series)}
         | _scale_and_position(tiff, series, chosen, finest),
         notes=tuple(dict.fromkeys([*tiff.notes, *scheme.notes])),
+        found=tiff.damage.notes,
         paints=any(plane.paints for plane in planes),
     )
 

@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tifffile import TiffPage
 
 from cartloader_image.budget import USUAL, Budget, Cost
 from cartloader_image.errors import CartloaderError, InputError, reading, shortened
+from cartloader_image.images.damage import Damage
 from cartloader_image.images.directories import opened
 from cartloader_image.images.ome import Ome, OmeImage, is_ome, named_in, read_ome
 from cartloader_image.images.ome_levels import further_levels
@@ -86,6 +87,8 @@ class Tiff:
     """What was guessed to tell pages and planes apart."""
     lost: str = ""
     """The file of the set that holds the OME metadata and is not there."""
+    damage: Damage = field(default_factory=Damage)
+    """What is met of it as pixels are read."""
 
     def mask_of(self, page: TiffPage) -> TiffPage | None:
         """The page of the same size that is the mask of a page: it follows it, with its overviews between at most.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from tifffile import TiffPage
@@ -35,21 +37,21 @@ def open_plane(tiff: Tiff, ref: PlaneRef, level: int, options: PixelOptions) -> 
         return plane
     mask, beside = tiff.mask_of(ref.levels[level]), mask_file(tiff.path)
     if mask is not None:
-        return Masked(plane, _mask_plane(tiff, mask))
+        return Masked(plane, _mask_plane(tiff, mask, options))
     if not beside:
         return plane
-    masks = tiff.opened.enter_context(open_tiff(beside, options.budget))
+    masks = replace(tiff.opened.enter_context(open_tiff(beside, options.budget)), damage=tiff.damage)
     pages = [page for series in masks.series for page in series.planes[0].levels]
     fitting = [page for page in pages if (page.imagelength, page.imagewidth) == (plane.height, plane.width)]
     if not fitting:
         raise InputError(
             f"{beside}: is no mask of {plane.width:,} × {plane.height:,} pixels; remove it, or add --nodata none"
         )
-    return Masked(plane, _mask_plane(masks, fitting[0]))
+    return Masked(plane, _mask_plane(masks, fitting[0], options))
 
 
-def _mask_plane(tiff: Tiff, page: TiffPage) -> TiffPlane:
-    return TiffPlane(tiff, PlaneRef("mask", lambda: (page,)), 0, PixelOptions(nodata=NONE))
+def _mask_plane(tiff: Tiff, page: TiffPage, options: PixelOptions) -> TiffPlane:
+    return TiffPlane(tiff, PlaneRef("mask", lambda: (page,)), 0, PixelOptions(nodata=NONE, damaged=options.damaged))
 
 
 class TiffPlane:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from cartloader_image.system.gdal import environment
 TILE = 512
 """Pixels a side; a window of the tiler touches few of them, a row of them is written at once."""
 UNKNOWN_DIGEST = "?" * 64
-"""Stands for a SHA-256 in the origin until `stamp_digest`."""
+"""Stands for a SHA-256 in the origin until `stamp`."""
 
 _IMAGE_DESCRIPTION, _TILE_OFFSETS, _MODEL_TRANSFORMATION, _GEO_KEYS = 270, 324, 34264, 34735
 _TYPES = {"<u2": 3, "<u4": 4, "<f8": 12, "<u8": 16}
@@ -72,7 +72,7 @@ def create_geotiff(
         258: np.array([8] * bands, "<u2"),  # bits per sample
         259: np.array([1], "<u2"),  # no compression
         262: np.array([1 if layout.colours == 1 else 2], "<u2"),  # grey or RGB
-        _IMAGE_DESCRIPTION: json.dumps({"cartloader": origin}, sort_keys=True),
+        _IMAGE_DESCRIPTION: _described(origin),
         277: np.array([bands], "<u2"),  # samples per pixel
         284: np.array([1], "<u2"),  # samples of a pixel lie together
         305: "cartloader",
@@ -94,11 +94,21 @@ def create_geotiff(
     return _open_store(path, os.O_RDWR)[0]
 
 
-def stamp_digest(path: Path, digest: str) -> None:
-    """Put the digest of the input where `create_geotiff` left room for it: it takes as long as decoding the input."""
+def stamp(path: Path, digest: str, notes: Sequence[str]) -> None:
+    """Put into the origin what is known once the whole input was read: its digest and what else is to be noted.
+
+    `create_geotiff` left room for the digest; with notes, the origin moves to the end of the file.
+    """
     with tifffile.TiffFile(path, mode="r+") as file:
         description = file.pages.first.tags[_IMAGE_DESCRIPTION]
-        description.overwrite(description.value.replace(UNKNOWN_DIGEST, digest))
+        origin = json.loads(description.value.replace(UNKNOWN_DIGEST, digest))["cartloader"]
+        if notes:
+            origin["notes"] = [*origin.get("notes", ()), *notes]
+        description.overwrite(_described(origin))
+
+
+def _described(origin: dict[str, Any]) -> str:
+    return json.dumps({"cartloader": origin}, sort_keys=True)
 
 
 def pixel_bytes(height: int, width: int, bands: int) -> int:

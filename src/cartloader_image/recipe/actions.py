@@ -28,7 +28,7 @@ from cartloader_image.images.spool import Spooled
 from cartloader_image.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
 from cartloader_image.layout import Pixels
 from cartloader_image.placing.placement import Placement
-from cartloader_image.rasters.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp_digest
+from cartloader_image.rasters.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp
 from cartloader_image.rasters.png import Band, PngWriter, band_rows, deflate_band
 from cartloader_image.rasters.store import TileStore
 from cartloader_image.recipe.opened import opened, suited
@@ -141,7 +141,10 @@ def _convert(params: RasterParams, stage: Stage, report: Report, *, png: bool) -
 
             for _ in _each(kept, convert, stage, report):
                 pass
-        stamp_digest(tif, digest.result())
+        found = source.found()
+        for note in found:
+            report.note(note)
+        stamp(tif, digest.result(), found)
         flushed = aside.submit(flush, tif)  # while the PNG is made
         if png:
             drafts[".transform.png"] = scratch / "picture.png"
@@ -155,7 +158,10 @@ def _convert(params: RasterParams, stage: Stage, report: Report, *, png: bool) -
                 files.append(params.out.path(f".transform.{suffix}.csv"))
                 write_whole(files[-1], text + "\n")
     return RasterResult(
-        files=tuple(files), description=image.description, shown=_shown(stored_thresholds, source), notes=image.notes
+        files=tuple(files),
+        description=image.description,
+        shown=_shown(stored_thresholds, source),
+        notes=(*image.notes, *found),
     )
 
 
