@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from cartloader_image.budget import Budget
-from cartloader_image.errors import UsageError
 from cartloader_image.options import Complete, Options, exclusive, in_group
 from cartloader_image.tile_formats import TILE_FORMATS
 from cartloader_image.values import (
@@ -342,16 +341,3 @@ class SharedOptions(
 
 class ImportOptions(Complete, SharedOptions):
     """Everything that can be asked for one image, but for the image itself, its id and the output directory."""
-
-
-def check_actions(options: SharedOptions) -> None:
-    """Make sure that something is asked for.
-
-    Raises:
-        UsageError: no action.
-    """
-    if not (options.reads_the_image or options.update_catalog):
-        raise UsageError(
-            "no action: choose at least one of --ome2png, --png2pmtiles, --georeference (or a --georef-* source), "
-            "--rotate, --flip-vertical, --flip-horizontal, --update-catalog"
-        )

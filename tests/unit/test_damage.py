@@ -291,6 +291,19 @@ def test_rgb_that_does_not_say_so_is_rgb_as_in_aperios_slides(tmp_path: Path) ->
         read_image(path)
 
 
+def test_a_tile_that_says_it_is_huge_is_damaged_and_nothing_is_made_of_it(tmp_path: Path) -> None:
+    path = tiles(tmp_path / "a.tif", "jpeg")
+
+    def huge(data: bytes) -> bytes:
+        frame = data.index(b"\xff\xc0")
+        return data[: frame + 5] + b"\xff\xdc\xff\xdc" + data[frame + 9 :]
+
+    hurt(path, huge, [2])
+    with pytest.raises(InputError, match=r"its tile 2, .* is damaged \(JPEG: it says that it holds far more than"):
+        read_image(path)
+    assert not read_image(path, damaged="keep")[:SIDE, 2 * SIDE :].any()
+
+
 def test_a_jpeg_larger_than_its_tile_is_damaged(tmp_path: Path) -> None:
     path = tiles(tmp_path / "a.tif", "jpeg", compressionargs={"level": 98})
     hurt(path, lambda _: imagecodecs.jpeg8_encode(smooth(SIDE, SIDE + 8, 3), level=30), [2])

@@ -17,7 +17,8 @@ from cartloader_flows.cli.parser import Parser, checked
 from cartloader_flows.cli.runs import check_recordable, run_directly, run_flow
 from cartloader_flows.cli.summary import plan_lines, summary
 from cartloader_image.errors import StoppedError, UsageError, sentence
-from cartloader_image.params import ImportOptions, SharedOptions, check_actions
+from cartloader_image.params import ImportOptions, SharedOptions
+from cartloader_image.recipe.effects import check_actions
 from cartloader_image.recipe.job import ImageJob
 from cartloader_image.results import RunError
 from cartloader_image.system.memory import keep_freed_memory

@@ -16,6 +16,10 @@ from cartloader_image.errors import InputError
 
 _GREY, _RGB = 0, 2
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_STANDALONE = {0x01, *range(0xD0, 0xD9)}
+"""Markers of JPEG without a length behind them."""
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""Markers of JPEG that begin a frame, whose size they say."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,10 @@ class Jpeg:
             if data[start + 1] in {_START_OF_SCAN, _END_OF_IMAGE}:
                 yield data[start + 1], start, len(data)
                 return
-            place = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
-            yield data[start + 1], start, place
+            place = start + 2
+            if data[start + 1] not in _STANDALONE:
+                place += int.from_bytes(data[place : place + 2], "big")
+                yield data[start + 1], start, place
 
     def mended(self, complaint: str) -> bytes | None:
         """The file without what libjpeg complains of, where that says nothing of the pixels; None where it may."""

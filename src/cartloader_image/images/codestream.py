@@ -13,10 +13,8 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 
-_STANDALONE = {0x01, 0xFF, *range(0xD0, 0xD9)}
-"""Markers of JPEG without a length behind them."""
-_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-"""Markers of JPEG that begin a frame."""
+from cartloader_image.images.chunks import FRAMES, Jpeg
+
 _XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Width to height of JPEG XL, by number from 1 on."""
 
@@ -33,18 +31,11 @@ def values_declared(data: bytes) -> int:
 
 
 def _jpeg(data: bytes) -> int:
-    place = 2
-    while (place := data.find(b"\xff", place)) >= 0:
-        marker = data[place + 1]
-        place += 1 if marker == 0xFF else 2
-        if marker in _SIZES:
-            height, width = struct.unpack_from(">HH", data, place + 3)
-            return int(height * width)
-        if marker == 0xDA:
-            return 0
-        if marker and marker not in _STANDALONE:
-            place += struct.unpack_from(">H", data, place)[0]
-    return 0
+    frame = next((start for marker, start, _ in Jpeg(data).segments() if marker in FRAMES), None)
+    if frame is None:
+        return 0
+    height, width = struct.unpack_from(">HH", data, frame + 5)
+    return int(height * width)
 
 
 def _jpeg_2000(data: bytes) -> int:
@@ -101,13 +92,23 @@ def _webp(data: bytes) -> int:
     return int(width * height)
 
 
-def _jpeg_xr(data: bytes) -> int:
+def jpeg_xr_directory(data: bytes) -> dict[int, int]:
+    """The numbers that the directory of a JPEG XR file gives, by tag.
+
+    Raises:
+        struct.error: it ends too early.
+    """
     (directory,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, directory)
-    sizes = {}
+    values = {}
     for at in range(directory + 2, directory + 2 + 12 * count, 12):
         code, kind, _, value = struct.unpack_from("<HHII", data, at)
-        sizes[code] = value & 0xFFFF if kind == 3 else value
+        values[code] = value & 0xFFFF if kind == 3 else value
+    return values
+
+
+def _jpeg_xr(data: bytes) -> int:
+    sizes = jpeg_xr_directory(data)
     return int(sizes.get(0xBC80, 0) * sizes.get(0xBC81, 0))
 
 

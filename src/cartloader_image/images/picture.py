@@ -203,7 +203,7 @@ class PicturePlane:
     def _leniently(self, why: str, row: int) -> None:
         """Go on from the first row with a decoder that only warns."""
         self._complaint = f"is damaged near row {row:,} ({why})"
-        self._opened.enter_context(rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING="NO"))
+        self._opened.enter_context(environment(GDAL_ERROR_ON_LIBJPEG_WARNING="NO"))
         self._dataset = self._opened.enter_context(rasterio.open(self._dataset.name, driver=self._dataset.driver))
 
     def _kept(self, window: Window) -> Pixels:

@@ -18,7 +18,8 @@ import numpy as np
 from simplejpeg import decode_jpeg
 from tifffile import TiffPage
 
-from cartloader_image.images.chunks import Jpeg
+from cartloader_image.images.chunks import FRAMES, Jpeg
+from cartloader_image.images.codestream import jpeg_xr_directory
 from cartloader_image.images.damage import Damaged
 from cartloader_image.images.photometric import JPEG, JPEG_2000, OLD_JPEG, RGB, SEPARATE, YCBCR
 from cartloader_image.layout import Pixels
@@ -35,7 +36,6 @@ _FAX, _LZW, _WEBP, _JPEG_XR = {2, 3, 4}, 5, {50001}, {22610, 34934}
 _CMYK, _MODES = 5, {1: "GRAY", 3: "RGB", 4: "CMYK"}
 _TABLES, _COLOUR_MARKS = {0xDB, 0xC4}, {0xE0, 0xEE}
 """Markers of tables, and of the segments by which JFIF and Adobe say the colours."""
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64" + bytes(5)
 """Says that three samples are RGB, as Aperio's are without saying so."""
 _CORRUPT = ("Corrupt JPEG data", "Premature end of JPEG file")
@@ -89,7 +89,7 @@ def _jpeg(page: TiffPage, usual: Decode) -> Decode:
 
     def decode(data: bytes, index: int) -> Pixels:
         head = {kind: start for kind, start, _ in Jpeg(data).segments()}
-        frame = next((head[kind] for kind in head if kind in _FRAMES), len(data))
+        frame = next((head[kind] for kind in head if kind in FRAMES), len(data))
         there = int.from_bytes(data[frame + 9 : frame + 10], "big")
         marked = not _COLOUR_MARKS.isdisjoint(head)
         parts = (data[:2], _ADOBE_RGB if as_rgb and not marked else b"", definitions, data[2:])
@@ -244,17 +244,11 @@ def _end_of_webp(data: bytes) -> int:
 
 
 def _end_of_jpeg_xr(data: bytes) -> int:
-    """Where the picture in a JPEG XR container ends, by its directory; 0 where there is none."""
-    if data[:4] != b"II\xbc\x01":
-        return 0
-    try:
-        (start,) = struct.unpack_from("<I", data, 4)
-        (count,) = struct.unpack_from("<H", data, start)
-        entries = [struct.unpack_from("<HHII", data, start + 2 + 12 * entry) for entry in range(count)]
-    except struct.error:
-        return 0
-    values = {tag: value for tag, _, _, value in entries}
-    return int(values.get(0xBCC0, 0) + values.get(0xBCC1, 0))
+    """Where the picture in a JPEG XR file ends, by its directory; 0 where that is not known."""
+    with suppress(struct.error):
+        values = jpeg_xr_directory(data) if data.startswith(b"II\xbc") else {}
+        return values.get(0xBCC0, 0) + values.get(0xBCC1, 0)
+    return 0
 
 
 def _left(usual: Decode, data: bytes, index: int) -> Pixels | None:

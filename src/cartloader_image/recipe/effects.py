@@ -1,4 +1,4 @@
-"""Options that are given and do nothing in an import, which goes on all the same.
+"""Whether anything is asked for, and options that do nothing in an import, which goes on all the same.
 
 What an option does is known from the models: it is a parameter of an action, and without the action it does nothing.
 Where pixels or place would be others than asked, an option is refused; that is no matter of this module.
@@ -9,8 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cartloader_image.action_params import Ome2PngParams, Png2PmtilesParams
+from cartloader_image.errors import UsageError
 from cartloader_image.options import Options, option
-from cartloader_image.params import TOOLS, CatalogOptions, ImportOptions
+from cartloader_image.params import TOOLS, CatalogOptions, ImportOptions, SharedOptions
+
+
+def check_actions(options: SharedOptions) -> None:
+    """Make sure that something is asked for.
+
+    Raises:
+        UsageError: no action.
+    """
+    if not (options.reads_the_image or options.update_catalog):
+        raise UsageError(
+            "no action: choose at least one of --ome2png, --png2pmtiles, --georeference (or a --georef-* source), "
+            "--rotate, --flip-vertical, --flip-horizontal, --update-catalog"
+        )
 
 
 def notes(options: ImportOptions) -> Iterator[str]:

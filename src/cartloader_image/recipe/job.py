@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from cartloader_image.action_params import OutputPrefix
 from cartloader_image.errors import UsageError, did_you_mean
 from cartloader_image.options import Options, option
-from cartloader_image.params import CatalogOptions, ImportOptions, check_actions
+from cartloader_image.params import CatalogOptions, ImportOptions
 from cartloader_image.recipe import effects
 from cartloader_image.values import check_image_id
 
@@ -77,7 +77,7 @@ def single_job(
     Raises:
         UsageError: no action, a missing image, or an id that cannot be one.
     """
-    check_actions(options)
+    effects.check_actions(options)
     if in_img is None and options.reads_the_image and not fault:
         raise UsageError("--in-img is missing; name the image, or a mapping of images with --in-json")
     try:
