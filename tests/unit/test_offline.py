@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import rasterio
 from PIL import Image
-from rasterio.errors import NotGeoreferencedWarning
 from pydantic import ValidationError
+from rasterio.errors import NotGeoreferencedWarning
 from support.rasters import noise, read_image
 
 from cartloader_image.crs import map_frame
