@@ -212,6 +212,14 @@ BOMBS: dict[str, tuple[Bomb, str]] = {
         _ome("".join(f'<TiffData IFD="0" FirstT="{n}" PlaneCount="2000"/>' for n in range(100_000)), 2000, SizeT=10**6),
         "says too often where planes are",
     ),
+    "comments that do not end": (
+        _ome('<TiffData IFD="0"/>' + "<!--" * 400_000 + " " * (20 * _MEGABYTE)), "OME-XML cannot be parsed"
+    ),
+    "a long word": (_beside("--georef-pixel-tsv", b"#" + b"a" * (3 * _MEGABYTE)), "have no OFFSET_X"),
+    "a unit of blanks": (
+        lambda folder: _tiff(folder, description=f"ImageJ=1.53\nunit=a{' ' * (8 * _MEGABYTE)}b\n", resolution=(2, 2)),
+        "",
+    ),
     "a tile of JPEG": (_tile(lambda: jpeg(65500), 7), _FAR_MORE),
     "a tile of WebP": (_tile(lambda: webp(16383), 50001), _FAR_MORE),
     "a tile of PNG": (_tile(lambda: png(65500), 34933), _FAR_MORE),

@@ -35,9 +35,9 @@ def detectable(description: str, page: TiffPage, series: int) -> Detected | None
         return None
     (across, down), unit = tags
     if description.startswith("ImageJ="):
-        names: dict[str, str] = dict(re.findall(r"^(y?unit)=(.*?)\s*$", description, re.MULTILINE))
-        x = names.get("unit", "")
-        sizes = _micrometres(x), _micrometres(names.get("yunit", x))
+        names: dict[str, str] = dict(re.findall(r"^(y?unit)=(.*)$", description, re.MULTILINE))
+        x = names.get("unit", "").rstrip()
+        sizes = _micrometres(x), _micrometres(names.get("yunit", x).rstrip())
         if sizes[0] and sizes[1]:
             return (sizes[0] / across, sizes[1] / down), f"ImageJ unit {x}"
         if x and _RESOLUTION_UNIT not in page.tags:

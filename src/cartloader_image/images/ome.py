@@ -159,9 +159,18 @@ def _document(xml: str | bytes) -> str | bytes:
     """The document alone: without a byte order mark before it, comments, and what follows its end."""
     if isinstance(xml, bytes):
         return xml.strip()
-    xml = re.sub(r"<!--.*?-->", "", xml, flags=re.DOTALL)
+    xml = "".join(_between_comments(xml))
     end = list(re.finditer(r"</(?:\w+:)?OME\s*>", xml))
     return xml[: end[-1].end()].lstrip(_MARKS).strip() if end else xml.strip("\0").lstrip(_MARKS).strip()
+
+
+def _between_comments(xml: str) -> Iterator[str]:
+    """The pieces of a document beside its comments; one that does not end is none."""
+    start = 0
+    while (begin := xml.find("<!--", start)) >= 0 and (end := xml.find("-->", begin + 4)) >= 0:
+        yield xml[start:begin]
+        start = end + 3
+    yield xml[start:]
 
 
 def _companion_text(path: Path, budget: Budget) -> str | bytes:

@@ -46,7 +46,7 @@ def bounds_from_pixel_tsv(path: Path, budget: Budget = USUAL) -> Bounds:
         InputError: it cannot be read or lacks one of the four.
     """
     header = _text(path, "--georef-pixel-tsv", budget, lines_starting_with="#")
-    pairs = dict(re.findall(r"([A-Za-z_]+)\s*=\s*([^;\s]+)", header))
+    pairs = dict(re.findall(r"(?<![A-Za-z_])([A-Za-z_]+)\s*=\s*([^;\s]+)", header))
     values = []
     for key in ("OFFSET_X", "OFFSET_Y", "SIZE_X", "SIZE_Y"):
         try:
