@@ -93,6 +93,11 @@ def shortened(text: str, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def visible(text: str) -> str:
+    """A text with escapes for what would steer a terminal instead of being shown there."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A part of a sentence that names the known word nearest to one that is not, with a blank before; empty if none is.
 
@@ -109,11 +114,11 @@ def _plain(word: str) -> str:
 
 def sentence(error: BaseException, where: str = "") -> str:
     """What a person reads about an error, in one line; ``where`` is named when the error itself names no file."""
-    text = " ".join(str(error).split())
+    text = visible(" ".join(str(error).split()))
     if isinstance(error, CartloaderError):
         return text
     if isinstance(error, OSError):
-        return ": ".join(str(part) for part in (error.filename or where, error.strerror or text) if part)
+        return ": ".join(visible(str(part)) for part in (error.filename or where, error.strerror or text) if part)
     if isinstance(error, MemoryError):
         less = "import fewer images at a time (--n-jobs), leave --high-memory out, or use a larger machine"
         return ": ".join(part for part in (where, f"the memory is not enough; {less}") if part)

@@ -20,7 +20,7 @@ import tifffile
 from tifffile import TiffPage
 
 from cartloader_image.budget import USUAL, Budget, Cost
-from cartloader_image.errors import CartloaderError, InputError, reading, shortened
+from cartloader_image.errors import CartloaderError, InputError, reading, shortened, visible
 from cartloader_image.images.damage import Damage
 from cartloader_image.images.directories import opened
 from cartloader_image.images.ome import Ome, OmeImage, is_ome, named_in, read_ome
@@ -167,7 +167,7 @@ def _ome_series(path: Path, file: tifffile.TiffFile, ome: Ome, budget: Budget) -
                     parts = [f"z={plane.z}"] if image.depth > 1 else []
                     parts += [f"t={plane.t}"] if in_time else []
                     parts += [names[c] or (f"channel {c}" if len(names) > 1 else "")]
-                    label = shortened(", ".join(filter(None, parts)), 120)
+                    label = visible(shortened(", ".join(filter(None, parts)), 120))
                 planes.append(PlaneRef(label, find, 0, sample, plane.z, c, plane.t))
         yield Series(tuple(planes), names, image)
 
