@@ -7,7 +7,6 @@ import math
 import os
 import weakref
 from contextlib import ExitStack
-from dataclasses import astuple
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -84,10 +83,7 @@ class Archive:
     @cached_property
     def bounds(self) -> Bounds:
         """Where the picture lies in EPSG:3857, in µm as this project uses it: its north-west and south-east corners."""
-        box = place_of(self._reader, list(self.zooms))
-        left, right = (2 * HALF_MAP * share - HALF_MAP for share in (box.left, box.right))
-        top, bottom = (HALF_MAP - 2 * HALF_MAP * share for share in (box.top, box.bottom))
-        return Bounds(left, top, right, bottom)
+        return place_of(self._reader, list(self.zooms)).bounds
 
     def tile(self, z: int, x: int, y: int) -> bytes | None:
         """The bytes of a tile as they are stored, such as a PNG file's; None where there is none.
@@ -178,8 +174,7 @@ class Archive:
         return picture
 
     def __repr__(self) -> str:
-        corners = ",".join(f"{round(edge, 3) + 0:.12g}" for edge in astuple(self.bounds))
-        return f"<Archive {self.path.name}: zooms {self.zooms[0]}–{self.zooms[-1]}, at {corners}>"
+        return f"<Archive {self.path.name}: zooms {self.zooms[0]}–{self.zooms[-1]}, at {self.bounds.rounded}>"
 
     def _repr_html_(self) -> str:
         picture = data_uri(render_preview(self.path, _SHOWN))

@@ -93,6 +93,11 @@ class Bounds:
         return ",".join(f"{value:.12g}" for value in (self.ulx, self.uly, self.lrx, self.lry))
 
     @property
+    def rounded(self) -> str:
+        """To a thousandth of a map unit, for people."""
+        return ",".join(f"{round(edge, 3) + 0:.12g}" for edge in (self.ulx, self.uly, self.lrx, self.lry))
+
+    @property
     def exact(self) -> str:
         """The text of which `parse` makes these bounds again."""
         return ",".join(map(exact, (self.ulx, self.uly, self.lrx, self.lry)))

@@ -70,16 +70,15 @@ def open_source(params: RasterParams) -> Iterator[Source]:
         InputError: the file cannot be read.
         UsageError: the choice of a plane is missing or out of range.
     """
-    if aux := aux_file(params.in_img):  # GDAL parses it whatever its size
-        params.budget.check(aux, Cost.XML, aux.stat().st_size)
     if is_tiff(params.in_img):
         with open_tiff(params.in_img, params.budget) as tiff:
-            yield _shrunk(_tiff_source(tiff, params), params.shrink_factor)
+            yield _shrunk(tiff_source(tiff, params), params.shrink_factor)
         return
     if isinstance(params, Ome2PngParams):
         raise UsageError(f"--ome2png takes a TIFF or OME-TIFF, which {params.in_img} is not; leave --ome2png out")
     from cartloader_image.images.picture import PicturePlane, georeference_of, open_dataset  # noqa: PLC0415  (0.3 s)
 
+    _check_beside(params)
     with ExitStack() as opened:
         dataset = opened.enter_context(open_dataset(params.in_img))
         picture = PicturePlane(params.in_img, dataset, params, opened)
@@ -95,6 +94,12 @@ def open_source(params: RasterParams) -> Iterator[Source]:
         yield _shrunk(source, params.shrink_factor)
 
 
+def _check_beside(params: RasterParams) -> None:
+    """Refuse a file of GDAL's beside the picture that is too large: GDAL would parse it all the same."""
+    if aux := aux_file(params.in_img):
+        params.budget.check(aux, Cost.XML, aux.stat().st_size)
+
+
 def describe(plane: Plane) -> str:
     """Size, type and bands of a plane for people."""
     return f"{plane.width:,} × {plane.height:,} {plane.dtype}{plane.layout.label}"
@@ -108,9 +113,16 @@ def _shrunk(source: Source, factor: float) -> Source:
     return Source(**{**source.__dict__, "plane": plane, "description": description})
 
 
-def _tiff_source(tiff: Tiff, params: RasterParams) -> Source:
+def tiff_source(tiff: Tiff, params: RasterParams) -> Source:
+    """The plane of an open TIFF that the parameters choose, as it is stored; no pixels are read yet.
+
+    Raises:
+        InputError: the plane cannot be shown.
+        UsageError: the choice of a plane is missing or out of range.
+    """
     if not isinstance(params, Ome2PngParams):
         raise InputError(f"{params.in_img}: is a TIFF, which the georeference action does not take; ome2png does")
+    _check_beside(params)
     if params.series >= len(tiff.series):
         numbers = [f"{number}" for number in range(len(tiff.series))]
         raise _out_of_range(tiff, "--series", params.series, "series", _joined(numbers))

@@ -26,6 +26,8 @@ from cartloader_image.placing.placement import Placement, place
 from cartloader_image.recipe.outputs import refuse_to_overwrite
 
 ParamsT = TypeVar("ParamsT", bound=RasterParams)
+FileStates = tuple[tuple[object, ...], ...]
+"""What tells whether one of some files has become another one."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class OpenImage:
     source: Source
     placement: Placement
     _params: RasterParams
-    _state: list[tuple[object, ...]]
+    _state: FileStates
 
     def is_of(self, params: RasterParams) -> bool:
         """Whether it is what opening the image by these parameters would give now."""
@@ -73,14 +75,23 @@ def opened(params: RasterParams) -> Iterator[OpenImage]:
     with open_source(params) as source:
         png = isinstance(params, Ome2PngParams) and params.png
         refuse_to_overwrite(inputs(params), params.out.raster_files(png=png))
-        _check_layout(source.plane, params)
-        _check_background(source, params)
-        image = OpenImage(source, place(source, params), params, state)
+        image = placed(source, params, state)
         token = _held.set(image)
         try:
             yield image
         finally:
             _held.reset(token)
+
+
+def placed(source: Source, params: RasterParams, state: FileStates = ()) -> OpenImage:
+    """An open image, checked against what is asked for, where it lies; ``state`` is that of its files beforehand.
+
+    Raises:
+        CartloaderError: the input or the options are at fault.
+    """
+    _check_layout(source.plane, params)
+    _check_background(source, params)
+    return OpenImage(source, place(source, params), params, state)
 
 
 def suited(params: ParamsT, source: Source) -> ParamsT:
@@ -101,11 +112,11 @@ def suited(params: ParamsT, source: Source) -> ParamsT:
     return params.model_copy(update=update)
 
 
-def _state(params: RasterParams) -> list[tuple[object, ...]]:
+def _state(params: RasterParams) -> FileStates:
     """What tells whether one of the files that are read has become another one, or a further one has come."""
     files = [file for file in (*params.paths().values(), *neighbours(params.in_img)) if file.exists()]
     states = [(file, file.stat()) for file in files]
-    return [(file, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns) for file, state in states]
+    return tuple((file, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns) for file, state in states)
 
 
 def _check_layout(plane: Plane, params: RasterParams) -> None:

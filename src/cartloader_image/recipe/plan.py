@@ -160,7 +160,7 @@ def planned(job: ImageJob, *, look: bool = False) -> Iterator[ImportPlan]:
             if not job.options.georeference or job.options.names_a_source or isinstance(params, Ome2PngParams):
                 raise
             raise UsageError(f"--georeference: {error}") from None
-        yield _plan(job, params, image, catalog, look=look)
+        yield plan_of(job, params, image, catalog, look=look)
 
 
 def raster_params(job: ImageJob) -> FirstParams | None:
@@ -187,14 +187,19 @@ def _refuse_plane_options(job: ImageJob) -> None:
             raise UsageError(f"{option(name)}: {job.in_img} is no TIFF and has just one plane; leave the option out")
 
 
-def _plan(
+def plan_of(
     job: ImageJob,
     params: FirstParams,
     image: OpenImage,
-    catalog: tuple[AnyStep, ...],
+    catalog: tuple[AnyStep, ...] = (),
     *,
-    look: bool,
+    look: bool = False,
 ) -> ImportPlan:
+    """What the import of an open image takes; ``catalog`` is the step that enters it in one, if there is any.
+
+    Raises:
+        CartloaderError: the input or the options are at fault.
+    """
     source, placement, shown = image.source, image.placement, suited(params, image.source)
     plane, size = source.plane, (source.plane.height, source.plane.width)
     looks = Looks(plane, shown) if look else None

@@ -11,6 +11,7 @@ import numpy as np
 from cartloader_image.tiles.directory import Numbers
 from cartloader_image.tiles.grid import HALF_MAP, from_lon_lat
 from cartloader_image.tiles.reader import ArchiveReader, first_id
+from cartloader_image.values import Bounds
 from cartloader_image.window import Window
 
 _DRAWN = 1 << 15
@@ -34,6 +35,13 @@ class Box:
     def is_empty(self) -> bool:
         """Whether nothing is in it."""
         return self.right <= self.left or self.bottom <= self.top
+
+    @property
+    def bounds(self) -> Bounds:
+        """Its north-west and south-east corners in map units."""
+        left, right = (2 * HALF_MAP * share - HALF_MAP for share in (self.left, self.right))
+        top, bottom = (HALF_MAP - 2 * HALF_MAP * share for share in (self.top, self.bottom))
+        return Bounds(left, top, right, bottom)
 
     def within(self, other: Box) -> Box:
         """What is in both."""
