@@ -16,6 +16,7 @@ from cartloader_flows.cli.main import COMMANDS
 from cartloader_flows.cli.options import (
     ActionCommand,
     ImportCommand,
+    InfoCommand,
     PictureCommand,
     PlaneCommand,
     PreviewCommand,
@@ -66,6 +67,9 @@ Draws an archive's whole image as one PNG picture, as the map shows it: a raster
 with tiles in PNG, JPEG, WebP or AVIF. Where it tells no bounds that can be true, the picture is that of its tiles. It
 takes little memory also where the archive has fine zooms only; of more than 32,768 tiles one in four, 16, … is drawn
 then."""
+
+_INFO = """\
+Shows what an image, an archive or a catalog holds, and how an image is imported: [its page](info.md)."""
 
 _SERVER = """\
 A Prefect server on this machine that stays, with its UI; see [under Prefect](operating.md)."""
@@ -192,6 +196,7 @@ OTHERS = (
     ("server", _SERVER, ServerCommand),
     ("sample", _SAMPLE, SampleCommand),
     ("preview", _PREVIEW, PreviewCommand),
+    ("info", _INFO, InfoCommand),
 )
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         ToolError,
         UsageError,
     )
-    from cartloader_image.inspection import Inspection, inspect
+    from cartloader_image.inspection.pictures import Inspection, inspect
     from cartloader_image.library import import_image, preview, write_sample
     from cartloader_image.params import ImportOptions
     from cartloader_image.report import Report
@@ -67,7 +67,7 @@ __all__ = [
 
 _ROOMS = {
     "archive": ("Archive", "open_archive"),
-    "inspection": ("Inspection", "inspect"),
+    "inspection.pictures": ("Inspection", "inspect"),
     "library": ("import_image", "preview", "write_sample"),
     "params": ("ImportOptions",),
     "report": ("Report",),

@@ -18,6 +18,7 @@ from cartloader_image.values import (
     FilePath,
     Finite,
     GeorefBounds,
+    InputCost,
     Nodata,
     ProgramName,
     Quantile,
@@ -126,7 +127,7 @@ class PixelOptions(BackgroundOptions):
     """Downsample by this factor (area average) before anything else; the bounds stay."""
     high_memory: bool = Field(False, **in_group("ome2png"))
     """Allow the whole plane in memory; the result is the same."""
-    max_input_cost: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(1.0, **in_group("ome2png", "FACTOR"))
+    max_input_cost: InputCost = Field(1.0, **in_group("ome2png", "FACTOR"))
     """Take inputs that cost this many times more than is taken unless given: of planes, pages, metadata and the like;
     docs/formats.md has the limits."""
     mono: bool = Field(False, **in_group("png2pmtiles"))

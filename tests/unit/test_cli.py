@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cartloader_flows.cli.main import main
-from cartloader_flows.cli.options import ImportCommand, PreviewCommand, SampleCommand
+from cartloader_flows.cli.options import ImportCommand, InfoCommand, PreviewCommand, SampleCommand
 from cartloader_flows.cli.parser import GROUPS, Parser
 from cartloader_image.options import Options, option
 from cartloader_image.params import ImportOptions
@@ -24,7 +24,7 @@ def read(*argv: str) -> dict[str, Any]:
     return Parser("x", "x", "x", ImportCommand, ImportOptions).read(argv)
 
 
-@pytest.mark.parametrize("model", [ImportOptions, ImportCommand, SampleCommand, PreviewCommand])
+@pytest.mark.parametrize("model", [ImportOptions, ImportCommand, SampleCommand, PreviewCommand, InfoCommand])
 def test_every_field_is_described_and_in_a_group_of_the_help(model: type[Options]) -> None:
     for name, field in model.model_fields.items():
         assert field.description, name
@@ -125,6 +125,7 @@ def test_the_name_of_a_source_of_bounds_has_no_case() -> None:
         (["sample"], "OUT.ome.tif is missing; see cartloader sample --help"),
         (["sample", "a.ome.tif", "--size", "1"], "--size 1: should be greater than or equal to 256"),
         (["preview", "a.pmtiles"], "OUT.png is missing"),
+        (["info"], "FILE is missing; see cartloader info --help"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_exit_2(
@@ -169,7 +170,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"cartloader {__version__}\n"
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["import_image", "--help"], ["sample", "--help"], ["preview", "-h"]])
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["import_image", "--help"], ["sample", "--help"], ["preview", "-h"], ["info", "-h"]]
+)
 def test_help_fits_80_columns(
     argv: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from cartloader_image.params import FanOutOptions, ImportOptions, SharedOptions
 from cartloader_image.recipe.job import check_out_dir, single_job
 from cartloader_image.recipe.mapping import Mapped, mapped_jobs
 from cartloader_image.recipe.outputs import check_files
-from cartloader_image.values import FilePath, ImageId, ProgramName
+from cartloader_image.values import FilePath, ImageId, InputCost, ProgramName
 
 
 def _positional(metavar: str) -> dict[str, Any]:
@@ -156,3 +156,14 @@ class PreviewCommand(Options):
     """Picture to write."""
     size: int = Field(1024, ge=16, le=16384)
     """Longest side of the picture in pixels."""
+
+
+class InfoCommand(Options):
+    """What a file holds."""
+
+    file: FilePath = Field(**_positional("FILE"))
+    """Image, archive or catalog to look at."""
+    as_json: bool = Field(False, alias="json")
+    """Print it as JSON, for scripts."""
+    max_input_cost: InputCost = Field(1.0, json_schema_extra={"metavar": "FACTOR"})
+    """Look at inputs that cost this many times more than is taken unless given, as --max-input-cost of import_image."""

@@ -45,16 +45,45 @@ class _Edit(NamedTuple):
     text: str
 
 
+class Listing(NamedTuple):
+    """What a catalog says of itself, and its basemaps."""
+
+    title: str
+    basemaps: dict[str, str]
+    """Files by id; one of a group by the group's id, a dot and its own."""
+
+
 def basemaps(text: str) -> dict[str, str]:
     """The basemaps that a catalog lists, id to file, in their order; groups of basemaps are left out.
 
     Raises:
         CatalogError: it is no YAML.
     """
-    listed = _child(_child(_parse(text), "assets"), "basemap")
-    pairs = listed.value if isinstance(listed, MappingNode) else []
+    return _texts(_child(_child(_parse(text), "assets"), "basemap"))
+
+
+def listing(text: str) -> Listing:
+    """The title of a catalog, and its basemaps, those of groups as well.
+
+    Raises:
+        CatalogError: it is no YAML, or no catalog.
+    """
+    root = _parse(text)
+    if (assets := _child(root, "assets")) is None and not _is_blank(root, text):
+        raise CatalogError("has no key assets; is it a catalog?")
+    maps = _child(assets, "basemap")
+    found = _texts(maps)
+    for key, group in maps.value if isinstance(maps, MappingNode) else ():
+        files = {f"{key.value}.{name}": file for name, file in _texts(group).items()}
+        found |= {name: file for name, file in files.items() if file.endswith(".pmtiles")}  # others name one of them
+    return Listing(_texts(root).get("title", ""), found)
+
+
+def _texts(node: Node | None) -> dict[str, str]:
+    """The keys of a mapping whose values are texts, and these."""
+    pairs = node.value if isinstance(node, MappingNode) else []
     return {
-        key.value: file.value for key, file in pairs if isinstance(key, ScalarNode) and isinstance(file, ScalarNode)
+        key.value: value.value for key, value in pairs if isinstance(key, ScalarNode) and isinstance(value, ScalarNode)
     }
 
 

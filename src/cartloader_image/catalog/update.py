@@ -34,7 +34,7 @@ def update(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult
     files = {img_id: f"{img_id}.pmtiles" for img_id in params.basemaps}
     with locked(catalog, waiting(report, f"another run at work on {params.catalog_yaml}")) as scratch:
         try:
-            old = _read(catalog, Budget(params.max_input_cost))
+            old = read_catalog(catalog, Budget(params.max_input_cost))
             listed = basemaps(old)
             new = with_basemaps(old, files, params.title)
         except CatalogError as error:
@@ -87,8 +87,13 @@ def _bring(archive: Path, target: Path, scratch: Path) -> bool:
     return there
 
 
-def _read(catalog: Path, budget: Budget) -> str:
-    """The catalog's text, empty when there is none; line ends stay as they are."""
+def read_catalog(catalog: Path, budget: Budget) -> str:
+    """The catalog's text, empty when there is none; line ends stay as they are.
+
+    Raises:
+        CatalogError: it is no text, or no file.
+        InputError: it costs more than is taken.
+    """
     try:
         if not catalog.is_file() and catalog.exists():
             raise CatalogError(f"a YAML file is needed, found {'a directory' if catalog.is_dir() else 'no file'}")
