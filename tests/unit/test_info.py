@@ -19,6 +19,7 @@ from pmtiles.tile import Compression, TileType
 from support.archives import cut, encoded, read, tiles_of, write_archive
 from support.maps import write_ome
 from support.rasters import noise, ome_xml, smooth, write_pages
+from support.tags import without_tag
 
 import cartloader_image as cl
 from cartloader_flows.cli.main import main
@@ -129,6 +130,16 @@ def test_what_would_be_refused_is_said_for_its_series_alone(told: Any) -> None:
     assert not second["import_image"]["ready"]
 
 
+def test_each_note_is_there_once(told: Any) -> None:
+    tifffile.imwrite("bare.tif", noise((20, 30)), metadata=None)
+    Path("bare.tif").write_bytes(without_tag(Path("bare.tif").read_bytes(), 262))
+    Path("bare.tfw").write_text("2\n0\n0\n-3\n1\n-1\n")
+    [series] = told("bare.tif", as_json=True)["series"]
+    assert series["notes"] == ["its PhotometricInterpretation is missing; taken for grey, 0 is black"]
+    assert series["import_image"]["notes"] == ["its pixels are 2 × 3 map units, not square; are the bounds right?"]
+    assert told("bare.tif").count("  note ") == 2
+
+
 def test_the_metadata_of_many_series_are_read_once(monkeypatch: pytest.MonkeyPatch, told: Any) -> None:
     with tifffile.TiffWriter("plate.ome.tif", ome=True) as file:
         for _ in range(20):
@@ -151,6 +162,8 @@ def test_no_text_of_a_file_steers_the_terminal(told: Any) -> None:
     write_pages(Path("a.ome.tif"), noise((2, 6, 8)), xml.encode())
     text = told("a.ome.tif")
     assert r"0 (z=0, \x9b31m\u202ered)" in text
+    [series] = told("a.ome.tif", as_json=True)["series"]
+    assert series["planes"][0] == r"z=0, \x9b31m\u202ered", "an import says it, too"
     write_archive(Path("a.pmtiles"), {(0, 0, 0): b"x"}, {"name": "\x1b]0;mine\x07", "n\x1b": "y"})
     shown = told("a.pmtiles")
     assert r"name: \x1b]0;mine\x07" in shown
