@@ -8,7 +8,6 @@ import os
 import weakref
 from contextlib import ExitStack
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pmtiles.tile import zxy_to_tileid
 
-from cartloader_image.drawing import data_uri, render_preview, tile_size
+from cartloader_image.drawing import data_uri, drawn_tile, render_preview, tile_size
 from cartloader_image.errors import ArchiveError, UsageError
 from cartloader_image.tiles.grid import HALF_MAP
 from cartloader_image.tiles.header import Header
@@ -28,7 +27,7 @@ from cartloader_image.window import Window
 
 Box = tuple[float, float, float, float]
 _MOST_TILES = 4096
-"""That one piece of the picture is put together from: of 512² pixels, 64 × 64 tiles hold 4 GB."""
+"""That one piece of the picture is put together from: half a minute of decoding."""
 _SHOWN = 480
 """Pixels a side of the picture in a notebook."""
 
@@ -142,14 +141,16 @@ class Archive:
         step = max(asked.width, asked.height) / size
         width, height = (max(round(side / step), 1) for side in (asked.width, asked.height))
         zoom = next((zoom for zoom in self.zooms if self._resolution(zoom) <= step), self.zooms[-1])
-        unit = self._resolution(zoom)
+        # Tiles that are far finer than what is asked for are scaled down one by one.
+        side = max(self.tile_size >> max(math.floor(math.log2(step / self._resolution(zoom))), 0), 1)
+        unit = self._resolution(zoom) * self.tile_size / side
         xs = sorted((x + HALF_MAP) / unit for x in (asked.ulx, asked.lrx))
         ys = sorted((HALF_MAP - y) / unit for y in (asked.uly, asked.lry))
         # The tiles that it touches, with one pixel around it.
-        touched = Window(*map(math.floor, (ys[0], ys[1] + 1, xs[0], xs[1] + 1))).grown(1).cells(self.tile_size)
-        left, top = touched.column0 * self.tile_size, touched.row0 * self.tile_size
+        touched = Window(*map(math.floor, (ys[0], ys[1] + 1, xs[0], xs[1] + 1))).grown(1).cells(side)
+        left, top = touched.column0 * side, touched.row0 * side
         box = (xs[0] - left, ys[0] - top, xs[1] - left, ys[1] - top)
-        picture = self._joined(zoom, touched).resize((width, height), Image.Resampling.BICUBIC, box)
+        picture = self._joined(zoom, touched, side).resize((width, height), Image.Resampling.BICUBIC, box)
         pixels = np.asarray(picture)
         return pixels[:: 1 if asked.lry < asked.uly else -1, :: 1 if asked.ulx < asked.lrx else -1]
 
@@ -157,9 +158,9 @@ class Archive:
         """Map units per pixel."""
         return 2 * HALF_MAP / self.tile_size / 2.0**zoom
 
-    def _joined(self, zoom: int, tiles: Window) -> Image.Image:
-        """Some tiles of a zoom as one picture."""
-        side, count = self.tile_size, math.prod(tiles.shape)
+    def _joined(self, zoom: int, tiles: Window, side: int) -> Image.Image:
+        """Some tiles of a zoom as one picture, each of so many pixels a side."""
+        count = math.prod(tiles.shape)
         if count > _MOST_TILES:
             raise ArchiveError(
                 f"{self.path}: {count:,} tiles of zoom {zoom} lie there, which is more than {_MOST_TILES:,}; read a "
@@ -167,10 +168,10 @@ class Archive:
             )
         picture = Image.new("RGBA", (tiles.shape[1] * side, tiles.shape[0] * side))
         for row, column in tiles.intersect(Window.of(1 << zoom, 1 << zoom)).places():
-            if data := self.tile(zoom, column, row):
-                place = Window.cell(row - tiles.row0, column - tiles.column0, side)
-                with Image.open(BytesIO(data)) as tile:
-                    picture.paste(tile.convert("RGBA"), (place.column0, place.row0))
+            tile_id = zxy_to_tileid(zoom, column, row)
+            if place := self._reader.find(tile_id):
+                there = Window.cell(row - tiles.row0, column - tiles.column0, side)
+                picture.paste(drawn_tile(self._reader, tile_id, *place, (side, side)), (there.column0, there.row0))
         return picture
 
     def __repr__(self) -> str:

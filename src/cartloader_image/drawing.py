@@ -96,6 +96,21 @@ def _open(archive: ArchiveReader, tile_id: int, offset: int, length: int) -> Pic
     return picture
 
 
+def drawn_tile(archive: ArchiveReader, tile_id: int, offset: int, length: int, size: tuple[int, int]) -> Picture:
+    """A tile as RGBA, scaled to a width and height; safe from any thread.
+
+    Raises:
+        ArchiveError: the archive is damaged there, or the tile is no picture.
+    """
+    picture = _open(archive, tile_id, offset, length)
+    try:
+        if picture.mode.startswith("I"):  # 16 bits, of which a map shows the upper half
+            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+        return picture.convert("RGBA").resize(size, Image.Resampling.BOX)
+    except Exception as error:
+        raise _broken(archive, tile_id, error) from error
+
+
 def _broken(archive: ArchiveReader, tile_id: int, error: Exception) -> ArchiveError:
     known = f"it is none of {', '.join(_FORMATS)}"
     why = known if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())
@@ -150,13 +165,7 @@ class _Drawing:
         key = square.offset, width, height
         if (kept := self._kept.get(key)) is not None:
             return kept
-        picture = _open(self._archive, square.tile_id, square.offset, square.length)
-        try:
-            if picture.mode.startswith("I"):  # 16 bits, of which a map shows the upper half
-                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-            picture = picture.convert("RGBA").resize((width, height), Image.Resampling.BOX)
-        except Exception as error:
-            raise _broken(self._archive, square.tile_id, error) from error
+        picture = drawn_tile(self._archive, square.tile_id, square.offset, square.length, (width, height))
         with self._lock:
             self._kept[key] = picture
             while len(self._kept) > max(_KEPT // (4 * width * height), 1):

@@ -54,7 +54,7 @@ def bounds_from_pixel_tsv(path: Path, budget: Budget = USUAL) -> Bounds:
         except KeyError:
             raise InputError(f"{path}: its header comments have no {key}; is it a FICTURE pixel TSV?") from None
         except ValueError:
-            raise InputError(f"{path}: {key} is {pairs[key]!r} in its header, which is no number") from None
+            raise InputError(f"{path}: {key} is {shortened(pairs[key])!r} in its header, which is no number") from None
     x, y, width, height = values
     if not all(map(math.isfinite, values)) or min(width, height) < 0:
         raise InputError(f"{path}: its header says a size of {width:g} × {height:g} at {x:g},{y:g}, which is no area")
