@@ -22,9 +22,13 @@ test *arguments:
 slow *arguments:
     .venv/bin/python -m pytest -m 'slow and not soak' "$@"
 
-# by hand alone: forty runs at once, ten thousand damaged files, and more of their kind
+# by hand alone: forty runs at once, and more of their kind
 soak *arguments:
     .venv/bin/python -m pytest -m soak "$@"
+
+# so many damaged files of all kinds, such as `just fuzz 20000`; or one case again, see --help
+fuzz *arguments:
+    cd tests && ../.venv/bin/python -m fuzz "$@"
 
 # speed beside the peers; what follows goes to benchmarks/bench.py
 bench *arguments:

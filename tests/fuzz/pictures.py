@@ -14,13 +14,13 @@ from PIL import Image
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.transform import Affine
-
 from support.kinds import picture
 from support.matrix import combinations
-from support.mutants import Seed
 from support.pngs import pngs
 from support.rasters import NAMESPACE, noise, ome_xml, smooth, write_pages
 from support.writers import WRITERS
+
+from fuzz.seed import Seed
 
 EVERY = 19
 """Of so many combinations of the matrix one is a seed; they come from all of its parts."""
@@ -28,10 +28,13 @@ _SMALL = 40_000
 """Bytes of a sample that is a seed."""
 
 
-def seeds(folder: Path, samples: Path) -> list[Seed]:
-    """All of them, in an order that never changes; real samples last, where there are any."""
-    written = [*_of_matrix(folder), *_ome(folder), *_plain(folder), *_placed(folder), *_pictures()]
-    return written + list(_real(samples))
+def pictures(folder: Path, samples: Path) -> dict[str, list[Seed]]:
+    """All of them by kind, in an order that never changes; real samples where there are any."""
+    found = {
+        "matrix": _of_matrix(folder), "OME-TIFF": _ome(folder), "TIFF": _plain(folder), "GeoTIFF": _placed(folder),
+        "PNG, JPEG": _pictures(), "real": _real(samples),
+    }  # fmt: skip
+    return {kind: list(some) for kind, some in found.items()}
 
 
 def _of_matrix(folder: Path) -> Iterator[Seed]:

@@ -1,0 +1,50 @@
+"""What mutants brought to light, each by a file that is made for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.archives import WORLD, cut, encoded, write_archive
+from support.rasters import smooth
+
+import cartloader_image as cl
+
+
+@pytest.mark.parametrize("data", [b"no picture", encoded(smooth(64, 64, 3))[:-300], b"\x89PNG\r\n\x1a\n"])
+def test_a_piece_of_an_archive_whose_tile_is_no_picture(tmp_path: Path, data: bytes) -> None:
+    path = write_archive(tmp_path / "a.pmtiles", {(1, 0, 0): encoded(smooth(64, 64, 3)), (1, 1, 0): data}, **WORLD)
+    with cl.open_archive(path) as archive, pytest.raises(cl.ArchiveError, match=r"tile 1/1/0 cannot be decoded"):
+        archive.read(size=50)
+
+
+def test_a_small_picture_of_many_fine_tiles_takes_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture of 2048 × 1024 pixels whose coarsest zoom is its finest, read 64 pixels wide."""
+    whole = smooth(1024, 2048, 3)
+    path = write_archive(tmp_path / "a.pmtiles", cut(whole, 6, 16, 8, 128), **WORLD)
+    made, inner = [], Image.new
+
+    def counted(mode: str, size: tuple[int, int], *more: Any) -> Image.Image:
+        made.append(size[0] * size[1])
+        return inner(mode, size, *more)
+
+    monkeypatch.setattr(Image, "new", counted)
+    with cl.open_archive(path) as archive:
+        found = archive.read(size=64)
+    assert max(made) <= (2 * 64 + 32) ** 2
+    assert found.shape == (32, 64, 4)
+    expected = whole.reshape(32, 32, 64, 32, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(found[1:-1, 1:-1, :3], expected[1:-1, 1:-1], atol=3)
+
+
+def test_a_sentence_about_a_pixel_file_is_no_longer_than_one(tmp_path: Path) -> None:
+    Image.fromarray(smooth(9, 9, 1)).save(tmp_path / "a.png")
+    (tmp_path / "a.tsv").write_text(f"#OFFSET_X=1;OFFSET_Y=2;SIZE_X=30;SIZE_Y={'7x' * 9999}\n")
+    with pytest.raises(cl.InputError, match="SIZE_Y is '7x7x") as error:
+        cl.import_image(tmp_path / "a.png", out_dir=tmp_path, img_id="a", georef_pixel_tsv=tmp_path / "a.tsv")
+    assert len(str(error.value)) < 300
