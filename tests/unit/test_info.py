@@ -222,6 +222,17 @@ def test_a_catalog_and_which_of_its_archives_are_there(told: Any) -> None:
     assert lines[3].endswith("cut.pmtiles  is cut off; make it anew with --png2pmtiles")
 
 
+def test_more_can_be_taken_than_usually(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("c.yaml").write_text("assets: {basemap: {a: a.pmtiles}}" + "#" * (1 << 20))
+    assert main(["info", "c.yaml"]) == 1
+    assert "add --max-input-cost 2" in capsys.readouterr().err
+    assert main(["info", "c.yaml", "--max-input-cost", "2"]) == 0
+    assert "1 basemap" in capsys.readouterr().out
+    write_ome(Path("a.ome.tif"), smooth(30, 40, 1))
+    assert main(["info", "a.ome.tif", "--max-input-cost", "2.5"]) == 0
+    assert "--in-img a.ome.tif --max-input-cost 2.5 --out-dir" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
