@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+_LONGEST = 1600
+"""Letters of a sentence: a screen of it."""
+
 
 class CartloaderError(Exception):
     """The base of every error that a user can mend; its text is shown as it is, without a traceback."""
@@ -112,9 +115,15 @@ def _plain(word: str) -> str:
     return word.strip("-–—").lower().replace("_", "-").partition("=")[0]
 
 
+def _cut(text: str) -> str:
+    """A sentence without its middle, where that is the text of some file."""
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]} … {text[3 - half :]}"
+
+
 def sentence(error: BaseException, where: str = "") -> str:
     """What a person reads about an error, in one line; ``where`` is named when the error itself names no file."""
-    text = visible(" ".join(str(error).split()))
+    text = _cut(visible(" ".join(str(error).split())))
     if isinstance(error, CartloaderError):
         return text
     if isinstance(error, OSError):

@@ -52,7 +52,7 @@ _OPTIONS: list[dict[str, Any]] = [
     {"tile_format": "jpeg", "page": 0, "pixel_size": 1}, {"colorize": "red", "alpha": "intensity"},
     {"resample": "average", "blocksize": 256}, {"min_zoom": 0}, {"background": "transparent", "pixel_size": 3},
 ]  # fmt: skip
-_SENTENCE = 3000
+_SENTENCE = 2000
 """Letters at most."""
 
 
@@ -74,20 +74,19 @@ class Tried:
             yield
         except CartloaderError as error:
             for one in error.failures.values() if isinstance(error, RunError) else (error,):
-                self._look_at(one)
-        except MemoryError as error:
-            if not all_memory:
-                self.findings.append(_told(error))
+                self._look_at(one, all_memory=all_memory)
         except BaseException as error:  # noqa: BLE001
-            self.findings.append(_told(error))
+            self._look_at(error, all_memory=all_memory)
         else:
             self.done |= not aside
 
-    def _look_at(self, error: BaseException) -> None:
+    def _look_at(self, error: BaseException, *, all_memory: bool) -> None:
         if not isinstance(error, CartloaderError):
-            self.findings.append(_told(error))
-        text = str(error)
-        if not text or "\n" in text or len(text) > _SENTENCE or not sentence(error).isprintable():
+            if not (all_memory and isinstance(error, MemoryError)):
+                self.findings.append(_told(error))
+            return
+        text = sentence(error)
+        if not text or len(text) > _SENTENCE or not text.isprintable():
             self.findings.append(f"no sentence: {len(text)} letters, {text[:80]!r}")
 
 

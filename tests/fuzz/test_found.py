@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from support.archives import WORLD, cut, encoded, write_archive
 from support.rasters import smooth
+from support.tags import with_entry
 
 import cartloader_image as cl
 
@@ -48,3 +51,11 @@ def test_a_sentence_about_a_pixel_file_is_no_longer_than_one(tmp_path: Path) -> 
     with pytest.raises(cl.InputError, match="SIZE_Y is '7x7x") as error:
         cl.import_image(tmp_path / "a.png", out_dir=tmp_path, img_id="a", georef_pixel_tsv=tmp_path / "a.tsv")
     assert len(str(error.value)) < 300
+
+
+def test_a_tile_has_one_width(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", smooth(64, 64, 1), tile=(32, 32))
+    data = with_entry((tmp_path / "a.tif").read_bytes(), 322, 3, struct.pack("<3H", 32, 32, 32))
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(cl.InputError, match=r"a\.tif: is no TIFF that can be read \(its size is no whole number\)"):
+        cl.inspect(tmp_path / "a.tif")

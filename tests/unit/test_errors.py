@@ -20,3 +20,10 @@ def test_a_sentence_steers_no_terminal() -> None:
     text = "a\x1b[2Jb\x9bc\u202e µ 脑\nd"
     assert sentence(CatalogError(text)) == r"a\x1b[2Jb\x9bc\u202e µ 脑 d"
     assert sentence(FileNotFoundError(2, "No\x07", "\x1b.tif")) == r"\x1b.tif: No\x07"
+
+
+def test_a_sentence_is_no_longer_than_a_screen() -> None:
+    text = sentence(CatalogError(f"a.yaml: {'x' * 10**6} is no number; give one"))
+    assert len(text) == 1600
+    assert text.startswith("a.yaml: xx")
+    assert text.endswith("xx is no number; give one")

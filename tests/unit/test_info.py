@@ -225,8 +225,9 @@ def test_a_catalog_and_which_of_its_archives_are_there(told: Any) -> None:
 def test_more_can_be_taken_than_usually(told: Any, capsys: pytest.CaptureFixture[str]) -> None:
     Path("c.yaml").write_text("assets: {basemap: {a: a.pmtiles}}" + "#" * (1 << 20))
     assert main(["info", "c.yaml"]) == 1
-    assert "add --max-input-cost 2" in capsys.readouterr().err
-    assert main(["info", "c.yaml", "--max-input-cost", "2"]) == 0
+    words = capsys.readouterr().err.split()
+    assert words[-3:-1] == ["add", "--max-input-cost"]
+    assert main(["info", "c.yaml", *words[-2:]]) == 0
     assert "1 basemap" in capsys.readouterr().out
     write_ome(Path("a.ome.tif"), smooth(30, 40, 1))
     assert main(["info", "a.ome.tif", "--max-input-cost", "2.5"]) == 0

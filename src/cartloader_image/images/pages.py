@@ -20,7 +20,8 @@ def mended(file: tifffile.TiffFile, page: TiffPage) -> TiffPage:
     A separate plane has one component, which cannot be subsampled; Bio-Formats calls red, green and blue YCbCr.
     JPEG 2000 has its own word for how components are sampled.
     """
-    if not all(isinstance(size, int) for size in (page.imagewidth, page.imagelength, page.samplesperpixel)):
+    sizes = page.imagewidth, page.imagelength, page.samplesperpixel, page.tilewidth, page.tilelength, page.rowsperstrip
+    if not all(isinstance(size, int) for size in sizes):
         raise ValueError("its size is no whole number")
     if page.compression in JPEG_2000:
         page.subsampling = (1, 1)
