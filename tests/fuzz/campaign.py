@@ -16,7 +16,7 @@ from shutil import copytree, rmtree
 from typing import Any, Self
 
 from fuzz.seeds import seeds
-from fuzz.zygote import SECONDS
+from fuzz.zygote import SECONDS, case
 
 TESTS = Path(__file__).parents[1]
 KEPT = TESTS.parent / "build" / "fuzz"
@@ -53,13 +53,13 @@ class Campaign:
     def count(self) -> int:
         return sum(kind.done + kind.refused for kind in self.kinds.values())
 
-    def add(self, number: int, answer: dict[str, Any]) -> None:
+    def add(self, kind_name: str, name: str, number: int, answer: dict[str, Any]) -> None:
         """Take note of an answer."""
-        case = f"{number} ({answer.get('name', '?')})"
-        kind = self.kinds.setdefault(answer.get("kind", "?"), Kind())
+        case = f"{number} ({name})"
+        kind = self.kinds.setdefault(kind_name, Kind())
         kind.done += bool(answer["done"])
         kind.refused += not answer["done"]
-        kind.never_done += [] if answer["done"] else [answer.get("name", case)]
+        kind.never_done += [] if answer["done"] else [name]
         kind.slowest = max(kind.slowest, (answer["seconds"], case))
         kind.largest = max(kind.largest, (answer["megabytes"], case))
         for what in answer["findings"]:
@@ -109,9 +109,16 @@ class Zygotes:
 
         with ThreadPoolExecutor(len(self._idle)) as pool:
             for number, answer in pool.map(one, numbers):
-                campaign.add(number, answer)
+                campaign.add(*self._named(word, number), number, answer)
                 tell(campaign)
         return campaign
+
+    def _named(self, word: str, number: int) -> tuple[str, str]:
+        """The kind of a case, and the name of its seed."""
+        if number < 0:
+            return [(kind, seed.name) for kind, some in self.seeds.items() for seed in some][-1 - number]
+        kind, seed, _ = case(self.seeds, word, number)
+        return kind, seed.name
 
 
 class _Zygote:
@@ -139,7 +146,7 @@ class _Zygote:
                 kept = KEPT / f"{word}-{number}"
                 rmtree(kept, ignore_errors=True)
                 copytree(folder, kept)
-                (kept / "finding.txt").write_text("\n".join([answer.get("kind", "?"), *answer["findings"]]) + "\n")
+                (kept / "finding.txt").write_text("\n".join(answer["findings"]) + "\n")
         return answer
 
     def close(self) -> None:

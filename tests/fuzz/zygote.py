@@ -18,11 +18,20 @@ import select
 import signal
 import sys
 import time
+import traceback
 import warnings
 from importlib import import_module
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
+
+import imagecodecs
+from PIL import Image
+
+from fuzz.mutators import mutated
+from fuzz.seed import Seed
+from fuzz.seeds import WEIGHTS
+from fuzz.targets import TARGETS, Tried, picture
 
 SECONDS = 5
 """Of processors that a case may take, on a machine that has nothing else to do."""
@@ -36,44 +45,26 @@ _ADDRESSES, _FILE = 4 << 30, 1 << 30
 """Bytes of address space beyond the zygote's, and of a file: what is larger would harm the machine."""
 
 
-class Case(NamedTuple):
-    """A mutant: of which seed, and its files."""
-
-    kind: str
-    name: str
-    files: dict[str, bytes]
-
-    @classmethod
-    def of(cls, seeds: dict[str, list[Any]], word: str, number: int) -> Case:
-        """The case of a number in the campaign of a word; a negative number stands for a seed as it is."""
-        from fuzz.mutators import mutated  # noqa: PLC0415  (see main)
-        from fuzz.seeds import WEIGHTS  # noqa: PLC0415
-
-        if number < 0:
-            kind, seed = [(kind, seed) for kind, some in seeds.items() for seed in some][-1 - number]
-            return cls(kind, seed.name, seed.files)
-        random = Random(f"{word} {number}")
-        kinds = [kind for kind in WEIGHTS if seeds[kind]]
-        [kind] = random.choices(kinds, [WEIGHTS[kind] for kind in kinds])
-        seed = random.choice(seeds[kind])
-        return cls(kind, seed.name, mutated(seed.files, random))
+def case(seeds: dict[str, list[Seed]], word: str, number: int) -> tuple[str, Seed, Random]:
+    """The kind and the seed of a case, and what its changes follow from."""
+    random = Random(f"{word} {number}")
+    kinds = [kind for kind in WEIGHTS if seeds[kind]]
+    [kind] = random.choices(kinds, [WEIGHTS[kind] for kind in kinds])
+    return kind, random.choice(seeds[kind]), random
 
 
-def attempt(seeds: dict[str, list[Any]], word: str, number: int, folder: Path) -> dict[str, Any]:
-    """Make a mutant in a directory, and try with it what is tried with its kind."""
-    from fuzz.targets import TARGETS, Tried, picture  # noqa: PLC0415  (see main)
-
-    case, tried = Case.of(seeds, word, number), Tried()
-    for name, data in case.files.items():
-        (folder / name).write_bytes(data)
-    TARGETS.get(case.kind, picture)(tried, folder / next(iter(case.files)), Random(f"{word} {number} options"))
-    return {"kind": case.kind, "name": case.name, "done": tried.done, "findings": tried.findings}
+def files_of(seeds: dict[str, list[Seed]], word: str, number: int) -> tuple[str, dict[str, bytes]]:
+    """The kind of a case and its files; a negative number stands for a seed as it is."""
+    if number < 0:
+        return [(kind, seed.files) for kind, some in seeds.items() for seed in some][-1 - number]
+    kind, seed, random = case(seeds, word, number)
+    return kind, mutated(seed.files, random)
 
 
 class _Child:
     """A fork of this process that tries cases; each has processors, memory and disk up to their limits."""
 
-    def __init__(self, seeds: dict[str, list[Any]], words: Any, seconds: float) -> None:
+    def __init__(self, seeds: dict[str, list[Seed]], words: Any, seconds: float) -> None:
         words.seek(0)
         words.truncate()
         self._words, self._seconds, self._left, self.is_at_its_end = words, seconds, _CASES, False
@@ -85,26 +76,33 @@ class _Child:
                 os.close(self._requests), os.close(self._answers)
                 self._serve(seeds, requests, answers)
                 status = 0
+            except BaseException:  # noqa: BLE001
+                traceback.print_exc(file=words)
+                words.flush()
             finally:
                 os._exit(status)  # nothing of the zygote's own ends with it
         os.close(requests), os.close(answers)
         self._pid = pid
 
-    def _serve(self, seeds: dict[str, list[Any]], requests: int, answers: int) -> None:
+    def _serve(self, seeds: dict[str, list[Seed]], requests: int, answers: int) -> None:
         os.setsid()
         with os.fdopen(requests) as lines:
             for line in lines:
                 word, number, folder = json.loads(line)
+                kind, files = files_of(seeds, word, number)
+                for name, data in files.items():
+                    Path(folder, name).write_bytes(data)
+                os.chdir(folder)
                 Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins here
                 before, addresses = _kilobytes("VmRSS"), 1024 * _kilobytes("VmSize") + _ADDRESSES
                 resource.setrlimit(resource.RLIMIT_AS, (addresses, resource.RLIM_INFINITY))
                 signal.setitimer(signal.ITIMER_PROF, self._seconds)
-                start = time.process_time()
-                os.chdir(folder)
-                answer = attempt(seeds, word, number, Path(folder))
-                answer["seconds"] = time.process_time() - start
+                start, tried = time.process_time(), Tried()
+                TARGETS.get(kind, picture)(tried, Path(folder) / next(iter(files)), Random(f"{word} {number} options"))
+                seconds = time.process_time() - start
                 signal.setitimer(signal.ITIMER_PROF, 0)
-                answer["megabytes"] = max(_kilobytes("VmHWM") - before, 0) / 1000
+                megabytes = max(_kilobytes("VmHWM") - before, 0) / 1000
+                answer = {"done": tried.done, "findings": tried.findings, "seconds": seconds, "megabytes": megabytes}
                 os.write(answers, json.dumps(answer).encode() + b"\n")
 
     def ask(self, request: str) -> dict[str, Any]:
@@ -115,12 +113,8 @@ class _Child:
             ready, _, _ = select.select([self._answers], [], [], _PATIENCE)
             hangs = not ready
             if not (part := os.read(self._answers, 1 << 16) if ready else b""):
-                return {
-                    "done": False,
-                    "findings": [self._ending(hangs=hangs)],
-                    "seconds": self._seconds,
-                    "megabytes": 0,
-                }
+                finding = self._ending(hangs=hangs)
+                return {"done": False, "findings": [finding], "seconds": self._seconds, "megabytes": 0}
             answer += part
         said: dict[str, Any] = json.loads(answer)
         if said["megabytes"] > MEGABYTES:
@@ -144,7 +138,7 @@ class _Child:
         self._words.seek(0)
         said = self._words.read()
         frames = [line.strip() for line in said.splitlines() if "File" in line]
-        where = next((frame for frame in frames if "/cartloader_" in frame), frames[0] if frames else said[-500:])
+        where = next((frame for frame in frames if "/cartloader_" in frame), said[-300:])
         number = os.WTERMSIG(status)
         what = "waits for ever" if hangs else f"takes more than {self._seconds:g} s" if number == signal.SIGPROF else ""
         ending = what or f"ends by signal {number}, code {os.WEXITSTATUS(status)}"
@@ -178,17 +172,14 @@ def main() -> None:
 
 
 def _load() -> None:
-    """Load what the children need, so that none of them has to."""
-    import imagecodecs  # noqa: PLC0415
-    from PIL import Image  # noqa: PLC0415
-
-    modules = (
-        "rasterio.warp cartloader_image.images.picture cartloader_image.inspection.archives fuzz.mutators fuzz.targets"
-    )
-    for module in [*modules.split(), "cartloader_image.inspection.catalogs", "cartloader_image.inspection.pictures"]:
+    """Load what the children need beside what is imported here, so that none of them has to."""
+    modules = ("rasterio.warp", *(f"cartloader_image.{name}" for name in (
+        "images.picture", "inspection.archives", "inspection.catalogs", "inspection.pictures",
+    )))  # fmt: skip
+    for module in modules:
         import_module(module)
     Image.init()
-    for codec in [
+    for codec in (
         "deflate",
         "imcd",
         "jpeg2k",
@@ -200,9 +191,8 @@ def _load() -> None:
         "packbits",
         "png",
         "webp",
-        "zlib",
         "zstd",
-    ]:
+    ):
         getattr(imagecodecs, f"{codec}_decode", None)
 
 
