@@ -32,7 +32,7 @@ class BoundsError(CartloaderError):
 
 
 class DiskError(CartloaderError):
-    """The disk cannot hold what an import writes."""
+    """What is written finds no room, or no place of its own."""
 
 
 class ToolError(CartloaderError):

@@ -152,13 +152,6 @@ def test_a_file_in_the_way_of_the_output_directory_is_named(tmp_path: Path) -> N
     assert str(tmp_path / "map") in str(caught.value.filename)
 
 
-def test_a_file_in_the_way_of_the_hidden_directory_is_an_error_and_no_endless_loop(out: OutputPrefix) -> None:
-    out.out_dir.mkdir()
-    (out.out_dir / ".cartloader").write_text("in the way")
-    with pytest.raises(OSError, match="cartloader"), workspace(out):
-        pass
-
-
 def test_publishing_replaces_a_file_and_hands_its_permissions_on(tmp_path: Path) -> None:
     final, draft = tmp_path / "final", tmp_path / "draft"
     final.write_text("old")

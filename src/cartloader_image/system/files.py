@@ -11,6 +11,8 @@ import errno
 import hashlib
 import os
 import shutil
+import threading
+from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -22,9 +24,8 @@ from numpy.typing import NDArray
 
 from cartloader_image.action_params import OutputPrefix
 from cartloader_image.errors import DiskError
-
-HIDDEN = ".cartloader"
-"""The directory of locks and scratch inside each folder that is written to; it is gone when nobody works there."""
+from cartloader_image.system.hidden import HIDDEN, Hidden, opened
+from cartloader_image.system.reading import naming, open_file
 
 _ATTEMPTS = 1000
 """How often a lock is tried anew because its directory went away meanwhile; each time takes microseconds."""
@@ -68,7 +69,7 @@ def locked(path: Path, on_wait: OnWait | None = None) -> AbstractContextManager[
 
 
 def publish(draft: Path, final: Path) -> None:
-    """Give a finished file its final name in one step, after its bytes have reached the disk.
+    """Give a finished file its final name in one step, after its bytes have reached the disk; the name follows them.
 
     A file that is replaced hands its permissions on.
 
@@ -80,6 +81,7 @@ def publish(draft: Path, final: Path) -> None:
         with suppress(FileNotFoundError):
             shutil.copymode(final, draft)
         draft.replace(final)
+        _flush_folder(final.parent)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(final)) from error
 
@@ -90,8 +92,23 @@ def flush(path: Path) -> None:
     Raises:
         OSError: the disk fails.
     """
-    with path.open("rb") as file:
+    with path.open("rb") as file, naming(path):
         os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Wait until the names in a folder have reached the disk, where that can be asked for."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:  # we may write there, but not look
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF}:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -138,70 +155,104 @@ def sha256(path: Path) -> str:
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file, naming(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def _claim(folder: Path, name: str, on_wait: OnWait | None) -> Iterator[Path]:
-    hidden = folder / HIDDEN
-    lock = _acquire(hidden / f"{name}.lock", on_wait)
+    """Hold a name in a folder as long as the context lasts.
+
+    A thread of its own does it: a signal interrupts the main one between any two steps, that one never. They wait for
+    each other by bare locks, each of them one step; whatever Python has above them may be interrupted while it has one.
+    """
+    ready, over, ended = _taken(), _taken(), _taken()
+    found: list[Path | BaseException] = []
+
+    def keep() -> None:
+        try:
+            with _holding(folder, name, on_wait, over) as scratch:
+                found.append(scratch)
+                ready.release()
+                over.acquire()
+        except BaseException as error:  # noqa: BLE001  (raised where it is waited for)
+            found.append(error)
+        finally:
+            ended.release()
+            with suppress(RuntimeError):  # it was said above
+                ready.release()
+
     try:
-        scratch = hidden / f"{name}.scratch"
-        if scratch.exists():
-            shutil.rmtree(scratch)
-        _clear_dead_runs(hidden)
-        scratch.mkdir()
-        yield scratch
+        start_new_thread(keep, ())
+        ready.acquire()
+        if isinstance(found[0], BaseException):
+            raise found[0]
+        with naming(folder):
+            yield found[0]
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskError(f"{folder}: the disk is full; make room or choose another directory") from error
         raise
     finally:
-        _remove(hidden, name)
-        lock.release()
-        with suppress(OSError):  # somebody else works there
-            hidden.rmdir()
+        over.release()
+        ended.acquire()
 
 
-def _acquire(path: Path, on_wait: OnWait | None) -> FileLock:
-    """The lock, held.
-
-    Whoever ends last removes the directory, so it can go away between its creation and that of the lock in it.
-    """
-    lock = FileLock(path)
-    with on_wait or nullcontext(lambda: None) as wait:
-
-        def goes_on() -> bool:
-            wait()
-            return False
-
-        for _ in range(_ATTEMPTS):
-            with suppress(FileNotFoundError, FileExistsError):
-                try:
-                    lock.acquire(blocking=False)
-                except Timeout:
-                    lock.acquire(poll_interval=_LOOK, cancel_check=goes_on)
-                return lock
+def _taken() -> threading.Lock:
+    lock = threading.Lock()
     lock.acquire()
     return lock
 
 
-def _clear_dead_runs(hidden: Path) -> None:
-    for name in {entry.stem for entry in hidden.iterdir() if entry.suffix in {".lock", ".scratch"}}:
-        lock = FileLock(hidden / f"{name}.lock")
-        with suppress(OSError):  # a living run holds it, or it is another user's
-            lock.acquire(blocking=False)
-            _remove(hidden, name)
-            lock.release()
+@contextmanager
+def _holding(folder: Path, name: str, on_wait: OnWait | None, over: threading.Lock) -> Iterator[Path]:
+    """An empty scratch directory and its lock, which are removed at the end."""
+    lock = FileLock(folder / HIDDEN / f"{name}.lock")
+    _acquire(lock, folder, name, on_wait, over)
+    try:
+        # With a lock in it that is held, the hidden directory does not go away.
+        with opened(folder) as hidden:
+            try:
+                _clear_dead_runs(hidden)
+                yield hidden.claim(name)
+            finally:
+                hidden.remove(name)
+    finally:
+        lock.release()
+        with suppress(OSError):  # somebody else works there
+            (folder / HIDDEN).rmdir()
 
 
-def _remove(hidden: Path, name: str) -> None:
-    """Remove a scratch directory and its lock file, whose lock must be held.
+def _acquire(lock: FileLock, folder: Path, name: str, on_wait: OnWait | None, over: threading.Lock) -> None:
+    """Take a lock.
 
-    Unlinking a lock file that is held is safe because `filelock` refuses a lock on a file that has lost its name: who
-    waited for the old file starts over with the new one.
+    Whoever ends last removes the directory, so it can go away between its creation and that of the lock in it.
     """
-    shutil.rmtree(hidden / f"{name}.scratch", ignore_errors=True)
-    with suppress(OSError):
-        (hidden / f"{name}.lock").unlink()
+    with on_wait or nullcontext(lambda: None) as wait:
+
+        def ends() -> bool:
+            wait()
+            return not over.locked()
+
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                with opened(folder) as hidden:
+                    hidden.check(name)
+                try:
+                    lock.acquire(blocking=False)
+                except Timeout:
+                    lock.acquire(poll_interval=_LOOK, cancel_check=ends)
+            except (FileNotFoundError, FileExistsError):
+                if not left:
+                    raise
+            else:
+                return
+
+
+def _clear_dead_runs(hidden: Hidden) -> None:
+    for name in hidden.names():
+        lock = FileLock(hidden.lock(name))
+        with suppress(OSError):  # a living run holds it
+            lock.acquire(blocking=False)
+            hidden.remove(name)
+            lock.release()

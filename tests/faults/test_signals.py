@@ -1,0 +1,25 @@
+"""Signals: at any moment, and how the command ends."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+from support.interrupts import interrupted_at
+from support.processes import eventually
+
+from cartloader_image.system.files import write_whole
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_at_any_step_leaves_no_lock_and_a_whole_file_or_none(tmp_path: Path) -> None:
+    for moment in itertools.count():
+        folder = tmp_path / f"{moment}"
+        folder.mkdir()
+        was_long_enough = interrupted_at(moment, lambda folder=folder: write_whole(folder / "a.json", "{}"))
+        assert eventually(lambda folder=folder: {path.name for path in folder.iterdir()} <= {"a.json"}, 10), moment
+        if not was_long_enough:
+            break
+    assert moment > 200
+    assert (folder / "a.json").read_text() == "{}"
