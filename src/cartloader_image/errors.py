@@ -88,6 +88,8 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     except (CartloaderError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno:  # the system's own, which says nothing of what the file is
+            raise InputError(f"{error.filename or path}: cannot be read ({error.strerror})") from error
         raise InputError(f"{path}: is no {kind} that can be read ({' '.join(str(error).split())})") from error
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import xxhash
 
+from cartloader_image.system.reading import naming, open_file
+
 _CHUNK = 8 << 20
 _SETTLED = 0.1
 """Seconds that a file must have been left alone: a change within one tick of a file system's clock leaves no trace."""
@@ -69,7 +71,7 @@ def _state(path: Path) -> list[int]:
 
 def _read(path: Path) -> str:
     digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
+    with open_file(path) as file, naming(path):
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

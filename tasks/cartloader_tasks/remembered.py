@@ -9,6 +9,7 @@ from pathlib import Path
 import xxhash
 
 from cartloader_image.system.files import write_whole
+from cartloader_image.system.reading import read_file
 from cartloader_tasks.caching import home
 
 
@@ -30,6 +31,6 @@ class Remembered:
     def states(self) -> dict[str, str]:
         """The state of each image when it was imported last."""
         try:
-            return dict(json.loads(self._path.read_text(encoding="utf-8")))
+            return dict(json.loads(read_file(self._path)))
         except (OSError, ValueError):  # none yet, or a damaged one
             return {}

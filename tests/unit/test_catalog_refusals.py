@@ -114,5 +114,5 @@ def test_a_large_file_or_none_at_all_is_refused(tmp_path: Path) -> None:
         update_with(tmp_path, "dapi")
     (tmp_path / "catalog.yaml").unlink()
     os.mkfifo(tmp_path / "catalog.yaml")
-    with pytest.raises(CatalogError, match="found no file"):
+    with pytest.raises(CatalogError, match="found a named pipe"):
         update_with(tmp_path, "dapi")

@@ -15,6 +15,7 @@ from cartloader_image.errors import CatalogError, InputError
 from cartloader_image.report import Report, quiet, waiting
 from cartloader_image.results import CatalogResult
 from cartloader_image.system.files import locked, publish
+from cartloader_image.system.reading import naming, open_file, read_file, special
 from cartloader_image.tiles.header import HEADER_BYTES, MAGIC, Header
 
 
@@ -68,7 +69,7 @@ def check_archive(path: Path) -> None:
     """
     if not path.is_file():
         raise CatalogError(f"{path}: there is no such archive to list; make it with --png2pmtiles")
-    with path.open("rb") as file:
+    with open_file(path) as file, naming(path):
         start = file.read(HEADER_BYTES)
     if start[:8] != MAGIC:
         raise CatalogError(f"{path}: not a PMTiles archive of version 3; make it anew with --png2pmtiles")
@@ -82,7 +83,8 @@ def _bring(archive: Path, target: Path, scratch: Path) -> bool:
     if there and (target.samefile(archive) or filecmp.cmp(archive, target, shallow=False)):
         return False
     draft = scratch / target.name
-    shutil.copyfile(archive, draft)
+    with naming(archive):
+        shutil.copyfile(archive, draft)
     publish(draft, target)
     return there
 
@@ -96,10 +98,11 @@ def read_catalog(catalog: Path, budget: Budget) -> str:
     """
     try:
         if not catalog.is_file() and catalog.exists():
-            raise CatalogError(f"a YAML file is needed, found {'a directory' if catalog.is_dir() else 'no file'}")
+            found = special(catalog.stat().st_mode) or "a directory"
+            raise CatalogError(f"a YAML file is needed, found {found}")
         if catalog.is_file():
             budget.check(catalog, Cost.YAML, catalog.stat().st_size)
-        return catalog.read_bytes().decode()
+        return read_file(catalog).decode()
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError as error:

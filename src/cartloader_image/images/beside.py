@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from cartloader_image.budget import USUAL, Budget
 from cartloader_image.errors import InputError
 from cartloader_image.images.kinds import is_tiff
 from cartloader_image.images.tiff import metadata_file
+from cartloader_image.system.reading import special
 
 
 def inputs(params: RasterParams) -> list[Path]:
@@ -31,7 +33,7 @@ def neighbours(path: Path) -> list[Path]:
     """Those of the companions that are known by their names."""
     others = [aux_file(path), mask_file(path)]
     with suppress(OSError, ValueError):  # a directory that may be entered, but not listed
-        others += [file for file in sorted(path.parent.glob("*.companion.ome")) if _is_file(file)]
+        others += [file for file in sorted(path.parent.glob("*.companion.ome")) if file.is_file()]
     return [*world_files(path), *filter(None, others)]
 
 
@@ -60,8 +62,15 @@ def _with_more(path: Path, suffix: str) -> Path | None:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is such a file; a name that is too long, or may not be looked at, is none."""
+    """Whether there is such a file; a name that is too long, or may not be looked at, is none.
+
+    Raises:
+        InputError: there is something at which GDAL would wait for ever.
+    """
     try:
-        return path.is_file()
+        mode = path.stat().st_mode
     except (OSError, ValueError):
         return False
+    if what := special(mode):
+        raise InputError(f"{path}: is {what}, not a file; remove it")
+    return stat.S_ISREG(mode)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cartloader_image.errors import InputError
+from cartloader_image.system.reading import open_file, special
 
 _TAKEN = "--in-img takes a TIFF, PNG or JPEG file"
 _CONVERT = "convert it to OME-TIFF, with bioformats2raw and raw2ometiff or with QuPath"
@@ -94,12 +95,6 @@ _BY_NAME = {
     ".nd2": Kind("a Nikon ND2 file", _CONVERT, b""),
 }
 """Files that begin as a TIFF, JPEG or JPEG 2000 does, which is just a label, a thumbnail or one plane of many."""
-_SPECIAL = (
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 _ADDRESS = re.compile(r"(?:^|/)((?:https?|s3|gs|az|abfs|ftp|sftp|file|doi|omero)):/+(.*)", re.IGNORECASE)
 
 
@@ -120,7 +115,7 @@ def beginning(path: Path) -> bytes:
     """
     try:
         _refuse_what_is_no_file(path)
-        with path.open("rb") as file:
+        with open_file(path) as file:
             start = file.read(_START)
     except OSError as error:
         if address := _ADDRESS.search(str(path)):
@@ -162,6 +157,5 @@ def _refuse_what_is_no_file(path: Path) -> None:
         if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs", ".zarray")):
             raise InputError(f"{path}: is a Zarr directory; convert it to OME-TIFF, with raw2ometiff or with QuPath")
         raise InputError(f"{path}: is a directory; give the image file in it")
-    for is_one, what in _SPECIAL:
-        if is_one(mode):
-            raise InputError(f"{path}: is {what}, not a file; {_TAKEN}")
+    if what := special(mode):
+        raise InputError(f"{path}: is {what}, not a file; {_TAKEN}")

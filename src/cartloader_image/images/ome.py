@@ -22,6 +22,7 @@ from cartloader_image.errors import CartloaderError, MetadataError, shortened
 from cartloader_image.images.directories import opened
 from cartloader_image.images.kinds import TIFF
 from cartloader_image.images.ome_planes import Block, OmePlane, ShapeOf, Share, attribute, in_turn, same_name
+from cartloader_image.system.reading import open_file
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element  # the type only; parsing is defusedxml's
@@ -179,7 +180,7 @@ def _companion_text(path: Path, budget: Budget) -> str | bytes:
     Text is UTF-8 whatever it declares, as some writers declare UTF-16 and write UTF-8; else what it declares.
     """
     try:
-        with path.open("rb") as raw:
+        with open_file(path) as raw:
             data = raw.read(4)
             if not data.startswith(TIFF):
                 budget.check(path, Cost.XML, os.fstat(raw.fileno()).st_size)

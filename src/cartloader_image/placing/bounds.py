@@ -15,6 +15,7 @@ import numpy as np
 
 from cartloader_image.budget import USUAL, Budget, Cost
 from cartloader_image.errors import InputError, shortened
+from cartloader_image.system.reading import open_file
 from cartloader_image.values import Bounds, number
 
 _ROUNDING = 1e-9
@@ -94,7 +95,7 @@ def _text(path: Path, name: str, budget: Budget, lines_starting_with: str = "") 
     """The text of a small file, plain or gzip; or just its first lines, as far as they start with the given text."""
     most = budget.most(Cost.TEXT)
     try:
-        with path.open("rb") as raw:
+        with open_file(path) as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
         # utf-8-sig: a spreadsheet puts a byte order mark first
         with gzip.open(path, "rt", encoding="utf-8-sig") if zipped else path.open(encoding="utf-8-sig") as file:

@@ -17,6 +17,7 @@ from cartloader_image.images.source import Source
 from cartloader_image.params import OrientationOptions
 from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
 from cartloader_image.placing.orientation import Orientation
+from cartloader_image.system.reading import read_file
 from cartloader_image.values import Bounds, number
 
 ASPECT_TOLERANCE = 0.02
@@ -200,8 +201,7 @@ def check_world_files(path: Path) -> None:
         BoundsError: one is not.
     """
     for world in world_files(path):
-        with world.open("rb") as file:
-            lines = file.read(_WORLD_FILE).split()  # a byte that is no text is no number either
+        lines = read_file(world, _WORLD_FILE).split()  # a byte that is no text is no number either
         try:
             values = [number(line.decode("latin-1").replace(",", ".")) for line in lines]
         except ValueError:

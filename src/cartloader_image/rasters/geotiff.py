@@ -26,6 +26,7 @@ from cartloader_image.logs import silenced
 from cartloader_image.placing.placement import Placement
 from cartloader_image.rasters.store import TileStore, stored_bytes
 from cartloader_image.system.gdal import environment
+from cartloader_image.system.reading import open_file
 
 TILE = 512
 """Pixels a side; a window of the tiler touches few of them, a row of them is written at once."""
@@ -164,17 +165,18 @@ def open_geotiff(path: Path) -> Iterator[Placed]:
 
 
 def _not_ours(path: Path, error: Exception) -> InputError:
-    why = " ".join(str(error).split())
+    why = getattr(error, "strerror", None) or " ".join(str(error).split())
     return InputError(f"{path}: is no GeoTIFF that cartloader wrote ({why}); import the image again")
 
 
 def _open_store(path: Path, flags: int) -> tuple[TileStore, dict[int, Any]]:
     """The pixels of a tiled, uncompressed TIFF, and its tags by code."""
-    with tifffile.TiffFile(path) as file:
+    with open_file(path) as opened, tifffile.TiffFile(opened) as file:
         page = file.pages.first
         if not (page.is_tiled and page.compression == 1 and page.dtype == np.uint8):
             raise ValueError("its pixels are not uncompressed 8-bit tiles")
         store = TileStore(
+            path=path,
             descriptor=os.open(path, flags),
             offset=page.dataoffsets[0],
             height=page.imagelength,

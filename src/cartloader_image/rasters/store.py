@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartloader_image.system.files import read_all, write_all
+from cartloader_image.system.reading import naming
 from cartloader_image.window import Window
 
 Bytes = NDArray[np.uint8]
@@ -34,6 +35,7 @@ def stored_bytes(height: int, width: int, bands: int, tile: int) -> int:
 class TileStore:
     """``height × width × bands`` bytes in square tiles, row by row of tiles, from ``offset`` in an open file."""
 
+    path: Path
     descriptor: int
     offset: int
     height: int
@@ -45,7 +47,7 @@ class TileStore:
     def create(cls, path: Path, height: int, width: int, bands: int, tile: int) -> Self:
         """A new bare store; what is never written reads as 0."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
-        store = cls(descriptor, 0, height, width, bands, tile)
+        store = cls(path, descriptor, 0, height, width, bands, tile)
         os.ftruncate(descriptor, store.size)
         return store
 
@@ -69,13 +71,14 @@ class TileStore:
     def write(self, row: int, column: int, pixels: Bytes) -> None:
         """Put ``(rows, columns, bands)`` at a corner; what reaches beyond the store is cut off."""
         window = Window(row, row + pixels.shape[0], column, column + pixels.shape[1])
-        for piece in self._pieces(window.intersect(self._extent)):
-            part = pixels[piece.rows, piece.columns]
-            if piece.runs == 1:
-                write_all(self.descriptor, np.ascontiguousarray(part), piece.start)
-            else:
-                for index, line in enumerate(part):
-                    write_all(self.descriptor, np.ascontiguousarray(line), piece.start + index * self._stride)
+        with naming(self.path):
+            for piece in self._pieces(window.intersect(self._extent)):
+                part = pixels[piece.rows, piece.columns]
+                if piece.runs == 1:
+                    write_all(self.descriptor, np.ascontiguousarray(part), piece.start)
+                else:
+                    for index, line in enumerate(part):
+                        write_all(self.descriptor, np.ascontiguousarray(line), piece.start + index * self._stride)
 
     def read(self, window: Window) -> Bytes:
         """The ``(rows, columns, bands)`` of a window inside the store."""
@@ -83,7 +86,8 @@ class TileStore:
         for piece in self._pieces(window):
             height = piece.rows.stop - piece.rows.start
             lines = np.empty((height, self.tile, self.bands), np.uint8)
-            read_all(self.descriptor, lines, piece.start - piece.skip * self.bands)
+            with naming(self.path):
+                read_all(self.descriptor, lines, piece.start - piece.skip * self.bands)
             width = piece.columns.stop - piece.columns.start
             result[piece.rows, piece.columns] = lines[:, piece.skip : piece.skip + width]
         return result

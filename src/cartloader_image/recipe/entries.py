@@ -22,6 +22,7 @@ from cartloader_image.budget import USUAL, Budget, Cost
 from cartloader_image.errors import InputError, UsageError, did_you_mean
 from cartloader_image.options import option
 from cartloader_image.params import ImportOptions
+from cartloader_image.system.reading import read_file
 
 _NULL, _MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 _NEEDED = "a mapping of image ids to paths is needed, such as {dapi: dapi.ome.tif}"
@@ -96,7 +97,7 @@ def _read(file: Path, budget: Budget) -> Value:
 def _text(file: Path, budget: Budget) -> str:
     try:
         budget.check(file, Cost.TEXT, file.stat().st_size)
-        data = file.read_bytes()
+        data = read_file(file)
     except OSError as error:
         raise InputError(
             f"{file}: cannot be read ({error.strerror}); --in-json takes a mapping in JSON or YAML"

@@ -17,6 +17,7 @@ from cartloader_image.errors import UsageError
 from cartloader_image.options import option
 from cartloader_image.recipe.plan import AnyStep, ImportPlan
 from cartloader_image.system.files import locked, publish
+from cartloader_image.system.reading import read_file
 from cartloader_image.version import __version__
 
 _HEAD = """\
@@ -77,7 +78,7 @@ def write_makefile(plan: ImportPlan, path: Path) -> None:
         UsageError: a path cannot stand in a Makefile.
     """
     path = path.absolute()
-    if path.exists() and not path.read_bytes()[:200].partition(b"\n")[0].endswith(_OURS):
+    if path.exists() and not (path.is_file() and read_file(path)[:200].partition(b"\n")[0].endswith(_OURS)):
         raise UsageError(f"--makefn {path}: is no Makefile of cartloader; choose another name, or remove it")
     with locked(path) as scratch:
         draft = scratch / path.name

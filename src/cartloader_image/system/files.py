@@ -185,9 +185,9 @@ def _claim(folder: Path, name: str, on_wait: OnWait | None) -> Iterator[Path]:
     try:
         start_new_thread(keep, ())
         ready.acquire()
-        if isinstance(found[0], BaseException):
-            raise found[0]
         with naming(folder):
+            if isinstance(found[0], BaseException):
+                raise found[0]
             yield found[0]
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:

@@ -33,13 +33,13 @@ def open_file(path: Path) -> BufferedReader:
         OSError: it cannot be opened, or is no file; the error names it.
     """
     _refuse(path, path.stat())
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     try:
-        _refuse(path, os.fstat(descriptor))
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
+        _refuse(path, os.fstat(file.fileno()))
+    except OSError:
+        file.close()
         raise
+    return file
 
 
 def _refuse(path: Path, state: os.stat_result) -> None:
@@ -47,14 +47,14 @@ def _refuse(path: Path, state: os.stat_result) -> None:
         raise OSError(errno.EINVAL, f"{what}, not a file", str(path))
 
 
-def read_file(path: Path) -> bytes:
-    """All bytes of a file.
+def read_file(path: Path, most: int = -1) -> bytes:
+    """The bytes of a file, or the first of them.
 
     Raises:
         OSError: it cannot be read, or is no file; the error names it.
     """
     with naming(path), open_file(path) as file:
-        return file.read()
+        return file.read(most)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import imagecodecs
 import numpy as np
 
 from cartloader_image.errors import ArchiveError
+from cartloader_image.system.reading import open_file
 from cartloader_image.tiles.directory import Entries, parse_directory
 from cartloader_image.tiles.header import HEADER_BYTES, Header
 
@@ -122,7 +123,11 @@ class ArchiveReader:
         return self._unpacked(self._read(offset, length), self.header.internal_compression)
 
     def _read(self, offset: int, length: int) -> bytes:
-        data = os.pread(self.descriptor, length, offset) if max(offset, length) < 1 << 62 and length <= _MOST else b""
+        possible = max(offset, length) < 1 << 62 and length <= _MOST
+        try:
+            data = os.pread(self.descriptor, length, offset) if possible else b""
+        except OSError as error:
+            raise ArchiveError(f"{self.path}: cannot be read at byte {offset:,} ({error.strerror})") from error
         if len(data) < length:
             raise ArchiveError(f"{self.path}: is cut off or damaged: no {length:,} bytes from byte {offset:,} on")
         return data
@@ -162,17 +167,15 @@ def reading(path: Path) -> Iterator[ArchiveReader]:
         ArchiveError: it cannot be read, or is no PMTiles archive of version 3.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        file = open_file(path)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise ArchiveError(f"{path}: cannot be read ({why}); a PMTiles archive is needed") from None
-    try:
+    with file:
         try:
-            header = Header.parse(os.pread(descriptor, HEADER_BYTES, 0))
+            header = Header.parse(os.pread(file.fileno(), HEADER_BYTES, 0))
         except OSError as error:
             raise ArchiveError(f"{path}: cannot be read ({error.strerror}); a PMTiles archive is needed") from None
         except ValueError as error:
             raise ArchiveError(f"{path}: {error}") from None
-        yield ArchiveReader(path, descriptor, header)
-    finally:
-        os.close(descriptor)
+        yield ArchiveReader(path, file.fileno(), header)
