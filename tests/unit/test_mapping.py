@@ -132,6 +132,23 @@ def test_paths_lie_beside_the_mapping_or_else_in_the_working_directory(tmp_path:
     assert only_job(maps, "far/a.png").in_img == maps / "far" / "a.png"
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_program_given_by_its_path_is_beside_the_mapping_and_one_by_its_name_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    where = tmp_path if beside else tmp_path / "elsewhere"
+    where.mkdir(exist_ok=True)
+    monkeypatch.chdir(where)
+    (tmp_path / "tool.sh").touch()
+    mapping(tmp_path, {"a": {"path": "a.png", "pmtiles": "./tool.sh", "gdaladdo": "tool.sh"}})
+    in_json = Path("m.json") if beside else Path("../m.json")
+    (job,) = mapped_jobs(in_json, tmp_path / "map", TILES, elsewhere=Path.cwd()).jobs
+    assert job.options.pmtiles
+    assert Path(job.options.pmtiles).is_absolute()
+    assert Path(job.options.pmtiles).samefile(tmp_path / "tool.sh")
+    assert job.options.gdaladdo == "tool.sh"
+
+
 def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     entry = {"path": "~/a.png", "georef_bounds_tsv": "~/b.tsv", "pmtiles": "~/bin/pmtiles"}

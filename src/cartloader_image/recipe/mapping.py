@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from cartloader_image.errors import UsageError
 from cartloader_image.options import option
-from cartloader_image.params import ImportOptions, SharedOptions
+from cartloader_image.params import TOOLS, ImportOptions, SharedOptions
 from cartloader_image.recipe.entries import Entry, Value, printable, read_entry, read_mapping
 from cartloader_image.recipe.job import ImageJob, explain, single_job
 from cartloader_image.recipe.outputs import check_files
@@ -129,7 +129,7 @@ def _job(
                 faults[name] = f"{in_json}: the path {given!r} {problem}, which is in no file's name"
             else:
                 found, note = _found(in_json, given, elsewhere)
-                own[name] = str(found)
+                own[name] = str(found.absolute() if name in TOOLS else found)  # a bare name is looked for elsewhere
                 notes += note
         path = Path(str(own.pop("path"))) if "path" in own else None
         merged = ImportOptions.model_validate(options.model_dump(exclude_unset=True) | own)
