@@ -22,6 +22,7 @@ from cartloader_image.results import CatalogResult, ImageResult, Output, RasterR
 from cartloader_tasks.artifacts import record_image
 from cartloader_tasks.caching import ByContent, with_digests
 from cartloader_tasks.limits import heavy
+from cartloader_tasks.records import ResultSerializer
 from cartloader_tasks.reports import run_report, stopping_with
 from cartloader_tasks.sharing import check_found, check_shared
 from cartloader_tasks.tools import run_as_task
@@ -30,12 +31,17 @@ from cartloader_tasks.tools import run_as_task
 class _Caching(TypedDict):
     cache_policy: ByContent
     persist_result: bool
-    result_serializer: str
+    result_serializer: ResultSerializer
     cache_result_in_memory: bool
 
 
 # In memory, a result would outlive the check of its files.
-CACHED = _Caching(cache_policy=ByContent(), persist_result=True, result_serializer="json", cache_result_in_memory=False)
+CACHED = _Caching(
+    cache_policy=ByContent(),
+    persist_result=True,
+    result_serializer=ResultSerializer(),
+    cache_result_in_memory=False,
+)
 
 
 @task(task_run_name="ome2png {params.out.img_id}", **CACHED)

@@ -17,9 +17,7 @@ import xxhash
 from filelock import FileLock, Timeout
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
-from prefect.filesystems import LocalFileSystem
 from prefect.locking.protocol import LockManager
-from prefect.results import ResultStore
 from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH
 from prefect.transactions import IsolationLevel
 
@@ -32,6 +30,7 @@ from cartloader_image.report import Report, quiet, waiting
 from cartloader_image.results import Output
 from cartloader_image.version import ALGORITHM, __version__
 from cartloader_tasks.digests import DigestMemory
+from cartloader_tasks.records import Records
 from cartloader_tasks.reports import is_stopping, watcher_report
 
 OutputT = TypeVar("OutputT", bound=Output)
@@ -90,6 +89,8 @@ def with_digests(result: OutputT) -> OutputT:
 
 def is_intact(result: Output, out: OutputPrefix) -> bool:
     """Whether the files of a result are what they were, where they are expected now."""
+    if result.digests.keys() != {file.name for file in result.files}:
+        return False
     try:
         return all(digest(out.out_dir / name) == known for name, known in result.digests.items())
     except OSError:
@@ -203,13 +204,9 @@ class ByContent(CachePolicy):
         except OSError:
             return None
         store = task_ctx.result_store
+        # Prefect goes on with this store.
+        records = store.result_storage = Records.of(store.result_storage)
         if store.exists(key) and not is_intact(store.read(key).result, params.out):
-            _forget(store, key)
+            Path(f"{records.basepath}", key).unlink(missing_ok=True)
         _LOCKS.tell(key, watcher_report(params.out.img_id))
         return key
-
-
-def _forget(store: ResultStore, key: str) -> None:
-    assert isinstance(store.result_storage, LocalFileSystem), "results are kept in Prefect's home"
-    assert store.result_storage.basepath is not None
-    Path(store.result_storage.basepath, key).unlink(missing_ok=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import lzma
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -13,6 +17,9 @@ from contextvars import copy_context
 from pathlib import Path
 
 import pytest
+from prefect.filesystems import LocalFileSystem
+from prefect.results import ResultStore
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from support.rasters import Raster
 from support.reports import Notes
 from support.tools import require_tools, stand_in
@@ -24,6 +31,7 @@ from cartloader_image.params import ImportOptions
 from cartloader_image.results import RunError, RunResult
 from cartloader_tasks.caching import FileLocks, home
 from cartloader_tasks.digests import DigestMemory
+from cartloader_tasks.records import Records
 from cartloader_tasks.reports import stopping_together
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -208,3 +216,86 @@ def test_who_waits_for_a_lock_can_be_stopped(server: str) -> None:
     waiting.join(3)
     assert [str(error) for error in ended] == ["the run was stopped"]
     others.release_lock("waited for", "another run")
+
+
+class Bomb:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def record(kind: object, result: str, **more: object) -> str:
+    return json.dumps({"metadata": {"serializer": kind, "storage_key": "x"}, "result": result} | more)
+
+
+def bombs(exploded: Path) -> list[str]:
+    """Records that Prefect by itself reads by making this directory, and such as are none at all."""
+    pickled = base64.encodebytes(pickle.dumps(Bomb(exploded))).decode()
+    squeezed = base64.encodebytes(lzma.compress(pickled.encode())).decode()
+    called = json.dumps({"__class__": "pathlib.Path.mkdir", "data": [str(exploded)]})
+    unpickle = {"type": "pickle", "picklelib": "cloudpickle"}
+    return [
+        record(unpickle, pickled),
+        record({"type": "json"}, called),
+        record({"type": "compressed/pickle"}, squeezed),
+        record({"type": "compressed", "serializer": unpickle}, squeezed),
+        record({"type": "json", "object_decoder": "os.mkdir"}, called),
+        record({"type": "cartloader", "type_": "pickle"}, called),
+        record({"type": "cartloader"}, pickled, serializer=unpickle),
+        record({"type": "cartloader"}, pickled)[:-1] + f', "metadata": {{"serializer": {json.dumps(unpickle)}}}}}',
+        record({"type": "cartloader"}, called),
+        json.dumps({"data": pickled}),
+        json.dumps({"metadata": {}, "result": pickled}),
+        pickled,
+        "",
+    ]
+
+
+def test_a_record_that_asks_to_be_read_in_another_way_is_none(tmp_path: Path, server: str) -> None:
+    exploded = tmp_path / "exploded"
+    by_itself = ResultStore(result_storage=LocalFileSystem(basepath=str(tmp_path)))
+    ours = ResultStore(result_storage=Records(basepath=str(tmp_path)))
+    went_off = 0
+    for bomb in bombs(exploded):
+        (tmp_path / "key").write_text(bomb)
+        assert not ours.exists("key"), bomb
+        assert not exploded.exists(), bomb
+        by_itself.exists("key")
+        if exploded.exists():
+            exploded.rmdir()
+            went_off += 1
+    assert went_off >= 6, "they are no bombs"
+
+
+def test_an_import_goes_on_where_somebody_has_put_a_bomb_in_place_of_its_result(slide: Path, tmp_path: Path) -> None:
+    out, exploded = tmp_path / "map", tmp_path / "exploded"
+    cached(slide, out)
+    key = latest_record()
+    ours = json.loads(key.read_text())
+    assert ours["metadata"]["serializer"] == {"type": "cartloader"}
+    for bomb in bombs(exploded)[:2]:
+        key.write_text(bomb)
+        assert cached(slide, out) == (False, True)
+        assert not exploded.exists()
+        assert json.loads(key.read_text())["result"] == ours["result"]
+    assert cached(slide, out) == (True, True)
+
+
+def test_a_record_that_lies_about_its_files_is_none(slide: Path, tmp_path: Path) -> None:
+    out = tmp_path / "map"
+    cached(slide, out)
+    key = latest_record()
+    ours = json.loads(key.read_text())
+    result = json.loads(ours["result"])
+    for digests in ({}, {"a.geotif.tif": "0"}):
+        key.write_text(json.dumps(ours | {"result": json.dumps(result | {"digests": digests})}))
+        assert cached(slide, out) == (False, True)
+
+
+def latest_record() -> Path:
+    found = Path(PREFECT_LOCAL_STORAGE_PATH.value()).glob("ome2png-*")
+    return max(found, key=lambda path: path.stat().st_mtime_ns)
