@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from support.processes import eventually, process
+from support.processes import eventually, process, with_environment
 from support.rasters import write_raster
 from support.runs import PREFECT, run, states
 from support.tools import calls_of, living, require_tools, stand_in
@@ -50,7 +50,7 @@ class Batch:
 
         def at_work() -> bool:
             # A flow's process has its number in its environment, not in its command line.
-            return bool(living(f"sleep {self.mark}") or [*processes_of(started)])
+            return bool(living(f"sleep {self.mark}") or with_environment("PREFECT__FLOW_RUN_ID", f"{started}"))
 
         assert eventually(lambda: not at_work(), 30)
         return time.monotonic() - begin
@@ -65,18 +65,6 @@ class Batch:
         self.tool.write_text('#!/bin/sh\nexec gdal_translate "$@"\n')
         again = run(worker, "import-images/import-images", **self.asked)
         return states(again)
-
-
-def processes_of(flow_run: UUID) -> list[int]:
-    """The processes that carry out a flow run."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if f"PREFECT__FLOW_RUN_ID={flow_run}".encode() in entry.read_bytes():
-                found.append(int(entry.parent.name))
-        except OSError:
-            continue
-    return found
 
 
 def state_of(flow_run: UUID) -> str:

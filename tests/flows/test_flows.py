@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +22,6 @@ from cartloader_flows.cli.main import main
 from cartloader_flows.deployed import refuse_relative_paths
 from cartloader_flows.import_image import import_image
 from cartloader_flows.import_images import import_images
-from cartloader_flows.temporary_server import ensure_server
 from cartloader_image.action_params import Ome2PngParams
 from cartloader_image.errors import UsageError
 from cartloader_image.params import ImportOptions, SharedOptions
@@ -255,29 +253,3 @@ def test_a_server_that_does_not_answer_is_one_sentence(slide: Path) -> None:
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr.startswith("Prefect cannot run this (Failed to reach API at http://127.0.0.1:1/api/)")
     assert run.stderr.count("\n") == 1
-
-
-class FakeServer:
-    """Stands in for the temporary server, which takes a quarter of a minute."""
-
-    blocked: set[int]
-
-    def start(self) -> None:
-        FakeServer.blocked = set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
-        raise RuntimeError("Timed out")
-
-
-def test_a_temporary_server_is_announced_and_ignores_ctrl_c(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("prefect.server.api.server.SubprocessASGIServer", FakeServer)
-    ensure_server()
-    assert not capsys.readouterr().err
-
-    monkeypatch.setattr("prefect.settings.PREFECT_API_URL.value", lambda: None)
-    with pytest.raises(RuntimeError, match="Timed out"):
-        ensure_server()
-    assert signal.SIGINT in FakeServer.blocked
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    message = capsys.readouterr().err
-    assert message == "starting a temporary Prefect server (15 s); to keep one: cartloader server start\n"

@@ -34,6 +34,16 @@ def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     return True
 
 
+def with_environment(name: str, value: str) -> list[int]:
+    """The living processes that were started with a variable of this value, and what they have started."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it has just ended
+            if f"{name}={value}".encode() in entry.read_bytes().split(b"\0"):
+                found.append(int(entry.parent.name))
+    return found
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as free:

@@ -21,6 +21,7 @@ from support.rasters import noise
 
 from cartloader_flows.cli.display import StoppedError
 from cartloader_flows.cli.main import main
+from cartloader_flows.cli.summary import summary
 from cartloader_image.recipe import actions
 
 
@@ -162,6 +163,32 @@ def test_ctrl_c_stops_the_images_in_other_threads(
     assert len(ended) <= 2
     assert threading.main_thread() not in ended
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_comes_after_the_work_changes_nothing(
+    slide: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def signalled(*args: Any) -> str:
+        os.kill(os.getpid(), number)
+        return summary(*args)
+
+    monkeypatch.setattr("cartloader_flows.cli.import_image.summary", signalled)
+    assert import_slide(slide) == 0
+    assert "done in" in capsys.readouterr().out
+    slide.write_bytes(b"")
+    assert import_slide(slide) == 1
+
+
+def test_the_last_moments_of_a_process_are_no_part_of_its_work(slide: Path) -> None:
+    argv = ["import_image", "--direct", "--png2pmtiles", "--in-img", str(slide), "--img-id", "a", "--out-dir", "map"]
+    code = (
+        f"import atexit, os, sys; sys.argv[1:] = {argv}\n"
+        "from cartloader_flows.cli.main import main\n"
+        f"atexit.register(lambda: [os.kill(os.getpid(), number) for number in (2, 15, 1)])\n"
+        "sys.exit(main())"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_sample_can_be_imported_and_looked_at(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from cartloader_flows.cli.display import stopping, watching
+from cartloader_flows.cli.display import watching
 from cartloader_flows.cli.options import ActionCommand, PictureCommand, PlaneCommand
 from cartloader_flows.cli.parser import Parser, checked
+from cartloader_flows.cli.signals import stopping, work_is_done
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams
 from cartloader_image.options import Options
 from cartloader_image.recipe.job import check_out_dir
@@ -56,6 +57,7 @@ def _read(
 
 def _run(command: ActionCommand, params: ParamsT, action: Callable[[ParamsT, Report], object]) -> int:
     keep_freed_memory()
-    with watching({command.img_id: action.__name__}, debug=command.debug) as watch, stopping(watch):
+    with watching({command.img_id: action.__name__}, debug=command.debug) as watch, stopping(watch.stop):
         action(params, watch.report(command.img_id))
+        work_is_done()
     return 0

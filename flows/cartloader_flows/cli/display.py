@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Protocol, TextIO
 
 from cartloader_flows.cli.summary import duration
@@ -136,23 +134,3 @@ def watching(sources: Mapping[str, str], *, debug: bool = False, summed_up: bool
 
     with bars(sources, passing_notes=summed_up and sys.stdout.isatty()) as display:
         yield Watch(display)
-
-
-@contextmanager
-def stopping(watch: Watch | None = None) -> Iterator[None]:
-    """Let Ctrl-C, a closed terminal and the request of a system to end stop the images in other threads as well."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if watch:
-            watch.stop()
-        signal.default_int_handler(number, frame)
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    # What the caller wants ignored, as nohup does, stays so.
-    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in heard}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartloader_flows.cli.display import stopping, watching
+from cartloader_flows.cli.display import watching
 from cartloader_flows.cli.options import ImportCommand
 from cartloader_flows.cli.parser import Parser, checked
 from cartloader_flows.cli.runs import check_recordable, run_directly, run_flow
+from cartloader_flows.cli.signals import stopping, work_is_done
 from cartloader_flows.cli.summary import plan_lines, summary
 from cartloader_image.errors import StoppedError, UsageError, sentence
 from cartloader_image.params import ImportOptions, SharedOptions
@@ -70,11 +71,14 @@ def import_image(argv: Sequence[str]) -> int:
     from cartloader_image.recipe.plan import planned  # noqa: PLC0415  (--help must not wait for numpy)
 
     if command.dry_run:
-        with stopping():
-            return _show_plans(jobs, command.makefile)
+        return _show_plans(jobs, command.makefile)
     sources = {job.out.img_id: job.in_img.name if job.in_img else "" for job in jobs}
     try:
-        with watching(sources, debug=command.debug, summed_up=True) as watch, stopping(watch), ExitStack() as plans:
+        with (
+            watching(sources, debug=command.debug, summed_up=True) as watch,
+            stopping(watch.stop),
+            ExitStack() as plans,
+        ):
             if not command.direct:
                 check_recordable(command, options)
             if len(jobs) == 1 and (command.makefile or not command.direct):
@@ -86,6 +90,7 @@ def import_image(argv: Sequence[str]) -> int:
                 result = run_directly(asked, command.n_jobs, watch.report)
             else:
                 result = run_flow(command, options, watch.report)
+            work_is_done()
     except RunError as failure:
         return _report_failure(failure, command, sources)
     print(summary(result, sources, _width()))
@@ -128,6 +133,7 @@ def _report_failure(failure: RunError, command: ImportCommand, sources: dict[str
     errors = list(failure.failures.values())
     if stopped := [error for error in errors if isinstance(error, StoppedError)]:
         raise stopped[0]
+    work_is_done()
     if done := summary(failure.result, sources, _width()):
         print(done)
     if command.debug:

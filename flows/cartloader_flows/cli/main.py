@@ -15,6 +15,7 @@ from importlib import import_module
 
 from cartloader_flows.cli import neighbour
 from cartloader_flows.cli.parser import Parser
+from cartloader_flows.cli.signals import heard, work_is_done
 from cartloader_image.errors import StoppedError, UsageError, sentence
 from cartloader_image.version import __version__
 
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: after ``--help`` and ``--version``, and after a command of the other package `cartloader`, whose
             errors are its own as well.
     """
+    is_the_process = argv is None
     argv = sys.argv[1:] if argv is None else argv
     if _names_another(argv) and (theirs := neighbour.program()):
         neighbour.hand_over(theirs, argv)
@@ -46,16 +48,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an old locale has no "µ" or "…"; a finished run must not fail by it
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller that ignores it would hide how tools end
-    try:
-        return _dispatch(argv)
-    except (KeyboardInterrupt, StoppedError):
-        _complain("interrupted")
-        return EXIT_INTERRUPTED
-    except Exception as error:  # noqa: BLE001  (the one place that turns whatever went wrong into a sentence)
-        if "--debug" in argv:
-            traceback.print_exception(error)
-        _complain(sentence(error))
-        return EXIT_WRONG_USE if isinstance(error, UsageError) else EXIT_FAILED
+    with heard(for_good=is_the_process):
+        try:
+            return _dispatch(argv)
+        except (KeyboardInterrupt, StoppedError):
+            _complain("interrupted")
+            return EXIT_INTERRUPTED
+        except Exception as error:  # noqa: BLE001  (the one place that turns whatever went wrong into a sentence)
+            work_is_done()
+            if "--debug" in argv:
+                traceback.print_exception(error)
+            _complain(sentence(error))
+            return EXIT_WRONG_USE if isinstance(error, UsageError) else EXIT_FAILED
 
 
 def _command(word: str) -> str:
