@@ -11,9 +11,6 @@ import httpx
 PREFECT_SETTINGS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-    # A new database takes half a minute on a slow machine; Prefect would give up after 20 s.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
 }
 """Settings of Prefect, unless the user's environment says otherwise."""
 QUIET_SETTINGS = {
