@@ -22,12 +22,14 @@ class Cost(Enum):
     LEVELS = 64, "levels of a pyramid (SubIFDs)"
     TAG = 32 << 20, "bytes in one tag"
     VALUES = 1 << 21, "numbers in one tag"
+    MIXED_PAGES = 1 << 12, "pages that are not alike"
     PLANES = 1 << 16, "planes"
     CHANNELS = 1 << 14, "channels"
     XML = 32 << 20, "bytes of XML"
     ELEMENTS = 1 << 19, "tags and attributes of XML"
     TEXT = 4 << 20, "bytes of text"
     YAML = 1 << 19, "bytes of YAML"
+    IMAGES = 1 << 16, "images in a sample sheet"
 
     def __init__(self, most: int, things: str) -> None:
         self.most = most

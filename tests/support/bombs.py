@@ -160,6 +160,18 @@ def _directories(folder: Path) -> list[str]:
     return ["--ome2png", "--in-img", "a.tif", *_PLACED]
 
 
+def _pages(folder: Path) -> list[str]:
+    with tifffile.TiffWriter(folder / "a.tif") as file:
+        for number in range(4097):
+            file.write(np.zeros((16, 16 + 16 * (number == 1)), np.uint8), metadata=None, compression="zlib")
+    return ["--ome2png", "--in-img", "a.tif", "--page", "0", *_PLACED]
+
+
+def _rows(folder: Path) -> list[str]:
+    (folder / "m.csv").write_text("id,path\n" + "".join(f"{number},a\n" for number in range(400_000)))
+    return ["--ome2png", "--in-json", "m.csv"]
+
+
 def _world_file(folder: Path) -> list[str]:
     (folder / "a.png").write_bytes(imagecodecs.png_encode(_PICTURE))
     (folder / "a.pgw").write_text("1" * (64 * _MEGABYTE))
@@ -249,6 +261,9 @@ BOMBS: dict[str, tuple[Bomb, str]] = {
     "deep YAML": (_mapping("[" * 400_000), "nested too deeply"),
     "long YAML": (_mapping(f"[{'a,' * 400_000}a]"), "bytes of YAML, more than the 524,288"),
     "long JSON": (_mapping(f'{{"a": [{"[]," * 2_000_000}[]]}}'), "bytes of text, more than the 4,194,304"),
+    "pages that are not alike": (_pages, "has 4,097 pages that are not alike"),
+    "rows of a sheet": (_rows, "has 65,537 images in a sample sheet"),
+    "rows of a matrix": (_beside("--micron2pixel-csv", b"#\n" * (2 * _MEGABYTE - 1)), "found 2097151 rows of 1, 1, 1, 1 values"),
     "directories": (_directories, "has 65,537 directories"),
     "directories below": (_sub_directories, "has 500,000 levels of a pyramid"),
     "numbers in a tag": (

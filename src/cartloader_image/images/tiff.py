@@ -188,6 +188,8 @@ def _top_index(page: TiffPage) -> int:
 
 def _plain_series(path: Path, file: tifffile.TiffFile, budget: Budget) -> Iterator[Series]:
     """The series that tifffile finds in files of all other kinds."""
+    if not file.flags:  # nothing tells tifffile how they belong together: it compares all with all
+        budget.check(path, Cost.MIXED_PAGES, len(file.pages))
     for found in file.series:
         budget.check(path, Cost.PLANES, len(found.pages))
         pages: list[Any] = list(found.pages)

@@ -68,10 +68,10 @@ def bounds_from_vizgen(path: Path, height: int, width: int, budget: Budget = USU
     Raises:
         InputError: no 3×3 matrix of numbers, or one that is singular or shears by more than rounding does.
     """
-    rows = [re.findall(r"[^,\s]+", line) for line in _text(path, "--micron2pixel-csv", budget).splitlines()]
-    rows = [row for row in rows if row]
+    lines = [line for line in _text(path, "--micron2pixel-csv", budget).splitlines() if line.strip(", \t")]
+    rows = [re.findall(r"[^,\s]+", line) for line in lines[:4]]
     if [len(row) for row in rows] != [3, 3, 3]:
-        found = f"{len(rows)} rows of {', '.join(str(len(row)) for row in rows)} values" if rows else "nothing"
+        found = f"{len(lines)} rows of {', '.join(str(len(row)) for row in rows)} values" if rows else "nothing"
         raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of numbers, found {shortened(found)}")
     try:
         matrix = np.array([[number(value) for value in row] for row in rows])

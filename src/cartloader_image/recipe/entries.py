@@ -82,7 +82,7 @@ def printable(text: str) -> str:
 
 def _read(file: Path, budget: Budget) -> Value:
     text = _text(file, budget)
-    sheet = _sheet(text)
+    sheet = _sheet(text, file, budget)
     if sheet is None and file.suffix.lower() in {".csv", ".tsv"}:
         raise UsageError("a sample sheet starts with a line that names its columns, id and path among them")
     if sheet is not None:
@@ -175,7 +175,7 @@ def _merged(node: MappingNode, done: dict[Node, Value]) -> Pairs:
     return own
 
 
-def _sheet(text: str) -> Pairs | None:
+def _sheet(text: str, file: Path, budget: Budget) -> Pairs | None:
     """What a sample sheet says; None where the text is none."""
     for delimiter in "\t,;":
         rows = csv.reader(io.StringIO(text.lstrip("\r\n"), newline=""), delimiter=delimiter, strict=True)
@@ -184,7 +184,12 @@ def _sheet(text: str) -> Pairs | None:
             columns = [cell.strip() for cell in next(rows, [])]
             if {"id", "path"} <= set(columns):
                 _check_columns([column for column in columns if column])
-                return Pairs(_row(columns, row, rows.line_num) for row in rows if any(map(str.strip, row)))
+                images = Pairs()
+                for row in rows:
+                    if any(map(str.strip, row)):
+                        images.append(_row(columns, row, rows.line_num))
+                        budget.check(file, Cost.IMAGES, len(images))
+                return images
         except csv.Error as error:
             if {"id", "path"} <= set(columns):
                 raise UsageError(f"line {rows.line_num}: {error}") from None
