@@ -18,7 +18,7 @@ from inputs import make_input
 from measure import Cost, measure
 from recipes import COLOURED, RECIPES, Job, decode_command, import_command
 
-from cartloader_image.tiles.archive import read_archive
+from cartloader_image.tiles.reader import reading
 
 CASES = {"rgb": ("rgb", []), "colour": ("uint16", COLOURED), "grey": ("uint16", []), "jpeg2000": ("jpeg2000", [])}
 """Input and options by the name of a case; ``colour`` has quantiles, a colour and transparency: RGBA tiles."""
@@ -74,7 +74,8 @@ def _case(case: str, size: int, recipes: list[str], runs: int, work: Path) -> No
 def _prepared(image: Path, options: list[str], folder: Path) -> Job:
     """What the peers start from, by an import that is not counted."""
     measure(import_command(image, options, folder), image.parent)
-    header = read_archive(folder / "picture.pmtiles").header
+    with reading(folder / "picture.pmtiles") as archive:
+        header = archive.header
     return Job(
         image=image,
         options=options,

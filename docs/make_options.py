@@ -22,6 +22,7 @@ from cartloader_flows.cli.options import (
     PreviewCommand,
     SampleCommand,
     ServerCommand,
+    VerifyCommand,
 )
 from cartloader_flows.cli.parser import GROUPS
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams
@@ -70,6 +71,10 @@ then."""
 
 _INFO = """\
 Shows what an image, an archive or a catalog holds, and how an image is imported: [its page](info.md)."""
+
+_VERIFY = """\
+Proves that archives are what they say, of whatever program, or says what is wrong; the code is 1 where something is:
+[its page](verify.md)."""
 
 _SERVER = """\
 A Prefect server on this machine that stays, with its UI; see [under Prefect](operating.md)."""
@@ -197,6 +202,7 @@ OTHERS = (
     ("sample", _SAMPLE, SampleCommand),
     ("preview", _PREVIEW, PreviewCommand),
     ("info", _INFO, InfoCommand),
+    ("verify", _VERIFY, VerifyCommand),
 )
 
 

@@ -34,10 +34,12 @@ if TYPE_CHECKING:
         UsageError,
     )
     from cartloader_image.inspection.pictures import Inspection, inspect
-    from cartloader_image.library import import_image, preview, write_sample
+    from cartloader_image.library import import_image, preview, verify, write_sample
     from cartloader_image.params import ImportOptions
     from cartloader_image.report import Report
     from cartloader_image.results import ImageResult
+    from cartloader_image.tiles.findings import Finding
+    from cartloader_image.tiles.verify import Verification
     from cartloader_image.values import Bounds
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "CartloaderError",
     "CatalogError",
     "DiskError",
+    "Finding",
     "ImageResult",
     "ImportOptions",
     "InputError",
@@ -57,21 +60,25 @@ __all__ = [
     "StoppedError",
     "ToolError",
     "UsageError",
+    "Verification",
     "__version__",
     "import_image",
     "inspect",
     "open_archive",
     "preview",
+    "verify",
     "write_sample",
 ]
 
 _ROOMS = {
     "archive": ("Archive", "open_archive"),
     "inspection.pictures": ("Inspection", "inspect"),
-    "library": ("import_image", "preview", "write_sample"),
+    "library": ("import_image", "preview", "verify", "write_sample"),
     "params": ("ImportOptions",),
     "report": ("Report",),
     "results": ("ImageResult",),
+    "tiles.findings": ("Finding",),
+    "tiles.verify": ("Verification",),
     "values": ("Bounds",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

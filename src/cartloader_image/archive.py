@@ -16,18 +16,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from pmtiles.tile import zxy_to_tileid
 
-from cartloader_image.drawing import data_uri, drawn_tile, render_preview, tile_size
+from cartloader_image.drawing import data_uri, render_preview
 from cartloader_image.errors import ArchiveError, UsageError
+from cartloader_image.tiles.decode import picture_of, size_of_tiles
 from cartloader_image.tiles.grid import HALF_MAP
 from cartloader_image.tiles.header import Header
+from cartloader_image.tiles.ids import FINEST
 from cartloader_image.tiles.place import place_of
-from cartloader_image.tiles.reader import FINEST, reading
+from cartloader_image.tiles.reader import reading
 from cartloader_image.values import Bounds
 from cartloader_image.window import Window
 
 Box = tuple[float, float, float, float]
-_MOST_TILES = 4096
-"""That one piece of the picture is put together from: half a minute of decoding."""
+_MOST_TILES, _MOST_PIXELS = 4096, 1 << 30
+"""That one piece of the picture is put together from: half a minute of decoding, 4 GB."""
 _SHOWN = 480
 """Pixels a side of the picture in a notebook."""
 
@@ -77,7 +79,7 @@ class Archive:
     @cached_property
     def tile_size(self) -> int:
         """Pixels a side of the tiles."""
-        return tile_size(self._reader, self.zooms[0])
+        return max(size_of_tiles(self._reader, self.zooms[0]))
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -160,18 +162,19 @@ class Archive:
 
     def _joined(self, zoom: int, tiles: Window, side: int) -> Image.Image:
         """Some tiles of a zoom as one picture, each of so many pixels a side."""
-        count = math.prod(tiles.shape)
-        if count > _MOST_TILES:
+        count, most = math.prod(tiles.shape), min(_MOST_TILES, _MOST_PIXELS // side**2)
+        if count > most:
             raise ArchiveError(
-                f"{self.path}: {count:,} tiles of zoom {zoom} lie there, which is more than {_MOST_TILES:,}; read a "
-                "smaller piece, or draw the whole with `preview`"
+                f"{self.path}: {count:,} tiles of zoom {zoom} lie there, which is more than {most:,}; read a smaller "
+                "piece, or draw the whole with `preview`"
             )
         picture = Image.new("RGBA", (tiles.shape[1] * side, tiles.shape[0] * side))
         for row, column in tiles.intersect(Window.of(1 << zoom, 1 << zoom)).places():
             tile_id = zxy_to_tileid(zoom, column, row)
             if place := self._reader.find(tile_id):
                 there = Window.cell(row - tiles.row0, column - tiles.column0, side)
-                picture.paste(drawn_tile(self._reader, tile_id, *place, (side, side)), (there.column0, there.row0))
+                tile = picture_of(self._reader, tile_id, place, (self.tile_size, self.tile_size))
+                picture.paste(tile.resize((side, side), Image.Resampling.BOX), (there.column0, there.row0))
         return picture
 
     def __repr__(self) -> str:

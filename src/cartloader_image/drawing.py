@@ -14,29 +14,23 @@ from collections import OrderedDict
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-from pmtiles.tile import tileid_to_zxy
+from PIL import Image
 
 from cartloader_image.errors import ArchiveError, UsageError
 from cartloader_image.system.files import locked, publish
 from cartloader_image.system.parallel import cores, in_order
+from cartloader_image.tiles.decode import Picture, picture_of, size_of_tiles, threads_for
 from cartloader_image.tiles.place import Square, plan_drawing
 from cartloader_image.tiles.reader import ArchiveReader, reading
 from cartloader_image.window import Window
 
 _VECTOR = {1: "MVT", 6: "MLT"}
-_LARGEST_TILE = 8192
 _KEPT = 64 << 20
 """Bytes of decoded tiles that are kept: those that lie in two bands, or in many places."""
 _BAND = 256
 """Rows of the finished picture that are made at a time."""
 _MARGIN = 8
 """Rows beyond a band that the Lanczos kernel reaches, at up to half the size."""
-
-Image.init()
-_FORMATS: list[str] = [name for name in ("PNG", "JPEG", "WEBP", "AVIF") if name in Image.OPEN]
-Picture = Image.Image
 
 
 def render_preview(path: Path, size: int = 1024) -> Picture:
@@ -51,8 +45,9 @@ def render_preview(path: Path, size: int = 1024) -> Picture:
         zooms = list(archive.zooms())
         if not zooms:
             raise ArchiveError(f"{path}: has no tiles")
-        window, squares = plan_drawing(archive, zooms, tile_size(archive, zooms[0]), size)
-        return _Drawing(archive, window, squares).drawn(size)
+        tile = size_of_tiles(archive, zooms[0])
+        window, squares = plan_drawing(archive, zooms, max(tile), size)
+        return _Drawing(archive, tile, window, squares).drawn(size)
 
 
 def write_preview(path: Path, out: Path, size: int = 1024) -> Picture:
@@ -78,54 +73,11 @@ def data_uri(picture: Picture) -> str:
     return f"data:image/webp;base64,{b64encode(data.getvalue()).decode()}"
 
 
-def tile_size(archive: ArchiveReader, zoom: int) -> int:
-    """Pixels a side of the tiles; what metadata say of it is the size of some programs' other tiles."""
-    entry = next(archive.entries(zoom))[0]
-    return max(_open(archive, entry.tile_id, entry.offset, entry.length).size)
-
-
-def _open(archive: ArchiveReader, tile_id: int, offset: int, length: int) -> Picture:
-    """A tile as an open picture whose pixels are not decoded yet."""
-    data = archive.tile(offset, length)
-    try:
-        picture = Image.open(BytesIO(data), formats=_FORMATS)
-    except Exception as error:
-        raise _broken(archive, tile_id, error) from error
-    if max(picture.size) > _LARGEST_TILE:
-        raise ArchiveError(f"{archive.path}: tile {_name(tile_id)} has {picture.width} × {picture.height} pixels")
-    return picture
-
-
-def drawn_tile(archive: ArchiveReader, tile_id: int, offset: int, length: int, size: tuple[int, int]) -> Picture:
-    """A tile as RGBA, scaled to a width and height; safe from any thread.
-
-    Raises:
-        ArchiveError: the archive is damaged there, or the tile is no picture.
-    """
-    picture = _open(archive, tile_id, offset, length)
-    try:
-        if picture.mode.startswith("I"):  # 16 bits, of which a map shows the upper half
-            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-        return picture.convert("RGBA").resize(size, Image.Resampling.BOX)
-    except Exception as error:
-        raise _broken(archive, tile_id, error) from error
-
-
-def _broken(archive: ArchiveReader, tile_id: int, error: Exception) -> ArchiveError:
-    known = f"it is none of {', '.join(_FORMATS)}"
-    why = known if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())
-    return ArchiveError(f"{archive.path}: tile {_name(tile_id)} cannot be decoded ({why})")
-
-
-def _name(tile_id: int) -> str:
-    return "/".join(map(str, tileid_to_zxy(tile_id)))
-
-
 class _Drawing:
     """Puts a picture together, some rows at a time."""
 
-    def __init__(self, archive: ArchiveReader, window: Window, squares: list[Square]) -> None:
-        self._archive, self._window, self._squares = archive, window, squares
+    def __init__(self, archive: ArchiveReader, tile: tuple[int, int], window: Window, squares: list[Square]) -> None:
+        self._archive, self._tile, self._window, self._squares = archive, tile, window, squares
         self._kept: OrderedDict[tuple[int, int, int], Picture] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -154,7 +106,8 @@ class _Drawing:
         seen = self._window._replace(row0=first + top, row1=first + bottom)
         band = Image.new("RGBA", seen.shape[::-1])
         squares = [square for square in self._squares if not square.window.intersect(seen).is_empty]
-        for square, picture in zip(squares, in_order(self._picture, squares, cores()), strict=True):
+        threads = threads_for(self._tile, cores())
+        for square, picture in zip(squares, in_order(self._picture, squares, threads), strict=True):
             place = square.window.relative_to(seen)
             band.paste(picture, (place.column0, place.row0))
         return band
@@ -165,7 +118,8 @@ class _Drawing:
         key = square.offset, width, height
         if (kept := self._kept.get(key)) is not None:
             return kept
-        picture = drawn_tile(self._archive, square.tile_id, square.offset, square.length, (width, height))
+        picture = picture_of(self._archive, square.tile_id, (square.offset, square.length), self._tile)
+        picture = picture.resize((width, height), Image.Resampling.BOX)
         with self._lock:
             self._kept[key] = picture
             while len(self._kept) > max(_KEPT // (4 * width * height), 1):

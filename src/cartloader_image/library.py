@@ -20,6 +20,8 @@ from cartloader_image.recipe.run import gather, import_one
 from cartloader_image.report import Report
 from cartloader_image.results import ImageResult, RunError
 from cartloader_image.sample import write_sample as write_sample_to
+from cartloader_image.tiles.verify import Verification
+from cartloader_image.tiles.verify import verify as verify_archive
 
 StrPath = str | os.PathLike[str]
 
@@ -91,6 +93,28 @@ def preview(archive: StrPath, out: StrPath | None = None, *, size: int = 1024) -
     if out is None:
         return render_preview(Path(archive), size)
     return write_preview(Path(archive), Path(out), size)
+
+
+def verify(archive: StrPath, *, deep: bool = False, report: Report | None = None) -> Verification:
+    """Look at all of an archive, of whatever program, and collect what is wrong with it.
+
+    The container is held against itself and against the tiles; each tile is decoded, and some are compared with the
+    four of the next zoom. Of vector tiles it is the container alone.
+
+    Args:
+        archive: A PMTiles archive.
+        deep: Compare all tiles with those of the next zoom.
+        report: Gets progress; unless given, a bar in a terminal or a notebook shows it, nothing elsewhere.
+
+    Examples:
+        >>> slide = write_sample("slide.ome.tif", size=256)
+        >>> image = import_image(slide, out_dir="map", img_id="dapi", page=0)
+        >>> found = verify(image.tiles.path)
+        >>> found.good, found.tiles, found.findings
+        (True, 2, ())
+    """
+    with shown(Path(archive).name, report) as display:
+        return verify_archive(Path(archive), display, deep=deep)
 
 
 def write_sample(path: StrPath, *, size: int = 2048) -> Path:

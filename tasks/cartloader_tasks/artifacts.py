@@ -24,7 +24,7 @@ from cartloader_image.errors import sentence
 from cartloader_image.rasters.geotiff import open_geotiff
 from cartloader_image.report import Stage
 from cartloader_image.results import CatalogResult, ImageResult, RasterResult, RunResult
-from cartloader_image.tiles.archive import read_head
+from cartloader_image.tiles.reader import reading
 from cartloader_image.window import Window
 
 _PREVIEW = 640
@@ -119,7 +119,8 @@ def _facts(image: ImageResult) -> dict[str, object]:
     if image.raster:
         facts["image"] = image.raster.description
     if tiles := image.tiles:
-        _, metadata = read_head(tiles.path)
+        with reading(tiles.path) as archive:
+            metadata = archive.read_metadata()
         origin = metadata["cartloader"]
         facts |= {
             "size": "{:,} × {:,} pixels".format(*origin["image_size"]),

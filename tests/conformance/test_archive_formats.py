@@ -10,12 +10,11 @@ import pytest
 from PIL import Image
 from pmtiles.tile import TileType
 from scipy import ndimage
-from support.archives import read, tiles_of
+from support.archives import read, read_archive, tiles_of
 from support.maps import HALF_MAP, blobs, import_picture, look, psnr, save, write_ome
 
 from cartloader_image.engines import native
 from cartloader_image.errors import UsageError
-from cartloader_image.tiles.archive import read_archive
 
 
 @pytest.mark.parametrize("tile_format", ["png", "webp"])

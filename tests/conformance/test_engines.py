@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
+from support.archives import Archive, read_archive
 from support.maps import HALF_MAP, MapView, import_picture, look, psnr, write_ome
 from support.pictures import TWELVE, Case, write_picture
 from support.tools import require_tools
@@ -27,7 +28,6 @@ from cartloader_image.action_params import OutputPrefix, Png2PmtilesParams
 from cartloader_image.errors import ArchiveError, InputError, ToolError, UsageError
 from cartloader_image.recipe import actions
 from cartloader_image.report import Quiet
-from cartloader_image.tiles.archive import Archive, read_archive
 
 SOME_NOW = [
     case if n % 2 else pytest.param(case, id=case.name, marks=pytest.mark.slow) for n, case in enumerate(TWELVE)

@@ -12,9 +12,8 @@ from PIL import Image
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 from scipy import ndimage
+from support.archives import read_archive
 from support.maps import HALF_MAP, MapView, import_picture, look, psnr, write_ome
-
-from cartloader_image.tiles.archive import read_archive
 
 BORDER = 4
 

@@ -11,12 +11,12 @@ import pytest
 import yaml
 from PIL import Image
 from support import vendors
+from support.archives import read_archive
 from support.maps import look, psnr
 from support.pages import DOCS, examples, run_example, tools
 from support.tools import require_tools
 
 from cartloader_flows.cli.main import main
-from cartloader_image.tiles.archive import read_archive
 
 RADIUS = 6378137
 Box = tuple[float, float, float, float]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.archives import read_archive
 from support.rasters import Raster
 from support.tools import all_ended, calls_of, require_tools, stand_in, working_in
 
@@ -22,7 +23,6 @@ from cartloader_image.recipe import actions
 from cartloader_image.report import Quiet, Stage
 from cartloader_image.system import tools
 from cartloader_image.system.tools import RETRIES, Retries, ToolCall, run, run_with_retries
-from cartloader_image.tiles.archive import read_archive
 
 FAST = Retries(first_delay=0.05)
 CARTLOADER = Path(sys.executable).with_name("cartloader")

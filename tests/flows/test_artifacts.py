@@ -17,6 +17,7 @@ from PIL import Image
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import FlowRunSort
+from support.archives import read_archive
 from support.maps import psnr
 from support.rasters import noise
 
@@ -26,7 +27,6 @@ from cartloader_image.drawing import render_preview
 from cartloader_image.params import ImportOptions
 from cartloader_image.report import Stage
 from cartloader_image.results import RunError, RunResult
-from cartloader_image.tiles.archive import read_head
 from cartloader_tasks.artifacts import image_progress, run_progress
 
 ALL = ImportOptions(ome2png=True, png2pmtiles=True, update_catalog=True)
@@ -95,7 +95,7 @@ def test_notes_are_on_the_page_also_of_what_was_made_before(server: str, tmp_pat
         assert "- --catalog-yaml does nothing without --update-catalog" in page
         assert isinstance(result, RunResult)
     assert result.images[0].cached
-    notes = read_head(tmp_path / "map" / "a.pmtiles")[1]["cartloader"]["notes"]
+    notes = read_archive(tmp_path / "map" / "a.pmtiles").metadata["cartloader"]["notes"]
     assert notes == ["its 2 further samples of a pixel, which the file does not call alpha, are left out"]
 
 

@@ -10,12 +10,11 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from support.archives import read_archive
 from support.processes import eventually, process, with_environment
 from support.rasters import write_raster
 from support.runs import PREFECT, run, states
 from support.tools import calls_of, living, require_tools, stand_in
-
-from cartloader_image.tiles.archive import read_archive
 
 pytestmark = pytest.mark.slow
 

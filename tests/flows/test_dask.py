@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.archives import read_archive
 from support.processes import answers, eventually, free_port, process
 from support.rasters import write_raster
-
-from cartloader_image.tiles.archive import read_head
 
 PYTHON = Path(sys.executable)
 pytestmark = pytest.mark.slow
@@ -91,7 +90,7 @@ def test_a_worker_that_is_killed_loses_nothing(
     assert printed.splitlines()[-1].count("+ basemap") == 8
     assert finished(mapping) == [f"i{number}" for number in range(8)]
     assert list(yaml.safe_load((out / "catalog.yaml").read_text())["assets"]["basemap"]) == finished(mapping)
-    assert len({read_head(path)[0].addressed_tiles_count for path in out.glob("*.pmtiles")}) == 1
+    assert len({read_archive(path).header.addressed_tiles_count for path in out.glob("*.pmtiles")}) == 1
     assert not (out / ".cartloader").exists()
 
     again = cartloader(mapping, address, server)

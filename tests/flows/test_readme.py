@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import vendors
+from support.archives import read_archive
 from support.pages import README, examples, run_example
-
-from cartloader_image.tiles.archive import read_archive
 
 EXAMPLES = examples(README)
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pmtiles.reader import MmapSource, Reader, all_tiles
 from pmtiles.tile import Compression, TileType, zxy_to_tileid
 from pmtiles.writer import Writer
+
+from cartloader_image.tiles.directory import Entries
+from cartloader_image.tiles.header import Header
+from cartloader_image.tiles.reader import reading
 
 WORLD = {
     "min_lon_e7": -180_0000000, "min_lat_e7": -85_0511287, "max_lon_e7": 180_0000000, "max_lat_e7": 85_0511287,
@@ -55,6 +61,30 @@ def tiles_of(archive: Path) -> dict[tuple[int, int, int], bytes]:
     """All tiles of an archive by zoom, column and row."""
     with archive.open("rb") as file:
         return dict(all_tiles(MmapSource(file)))
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What an archive says of itself, with all its entries."""
+
+    header: Header
+    metadata: dict[str, Any]
+    entries: Entries
+
+
+def read_archive(path: Path) -> Archive:
+    """Header, metadata and entries, in little memory, of an archive of any size."""
+    with reading(path) as archive:
+        pieces = [piece for zoom in archive.zooms() for piece in archive.entries(zoom)]
+        columns = zip(*((some.ids, some.offsets, some.lengths, some.runs) for some in pieces), strict=True)
+        return Archive(archive.header, archive.read_metadata(), Entries(*map(np.concatenate, columns)))
+
+
+def read_tile(path: Path, tile_id: int) -> bytes | None:
+    """The bytes of one tile, or None where the archive has none."""
+    with reading(path) as archive:
+        place = archive.find(tile_id)
+        return None if place is None else archive.tile(*place)
 
 
 def read(archive: Path) -> tuple[dict[str, Any], dict[str, Any]]:

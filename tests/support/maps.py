@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, OutputPrefix, Png2PmtilesParams
 from cartloader_image.recipe import actions
-from cartloader_image.tiles.archive import read_archive, read_tile
+from support.archives import read_archive, read_tile
 
 HALF_MAP = 20037508.342789244
 
@@ -101,7 +101,7 @@ def look(path: Path, zoom: int, tile: int = 512) -> MapView:
         for tile_id in range(entry.tile_id, entry.tile_id + entry.run_length):
             z, x, y = tileid_to_zxy(tile_id)
             if z == zoom:
-                data = read_tile(path, archive, tile_id)
+                data = read_tile(path, tile_id)
                 assert data is not None
                 found[x, y] = Image.open(BytesIO(data))
     xs, ys = [x for x, _ in found], [y for _, y in found]

@@ -53,11 +53,11 @@ def test_nothing_is_written_where_nothing_changes(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         (None, r"dapi.pmtiles: there is no such archive to list; make it with --png2pmtiles"),
-        (b"", r"dapi.pmtiles: not a PMTiles archive of version 3"),
+        (b"", r"dapi.pmtiles: is no PMTiles archive"),
         (b"PMTiles\x02", "version 3"),
-        (b"PMTiles\x03", r"dapi.pmtiles: is cut off"),
+        (b"PMTiles\x03", r"dapi.pmtiles: is a PMTiles archive cut off"),
         (b"PMTiles\x03" + bytes(23) + b"\x01" + bytes(95), r"dapi.pmtiles: is cut off"),
-        (b"\x89PNG\r\n\x1a\n", "version 3"),
+        (b"\x89PNG\r\n\x1a\n", "is no PMTiles archive"),
     ],
 )
 def test_only_an_archive_is_listed(tmp_path: Path, content: bytes | None, sentence: str) -> None:

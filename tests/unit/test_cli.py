@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cartloader_flows.cli.main import main
-from cartloader_flows.cli.options import ImportCommand, InfoCommand, PreviewCommand, SampleCommand
+from cartloader_flows.cli.options import ImportCommand, InfoCommand, PreviewCommand, SampleCommand, VerifyCommand
 from cartloader_flows.cli.parser import GROUPS, Parser
 from cartloader_image.options import Options, option
 from cartloader_image.params import ImportOptions
@@ -24,7 +24,9 @@ def read(*argv: str) -> dict[str, Any]:
     return Parser("x", "x", "x", ImportCommand, ImportOptions).read(argv)
 
 
-@pytest.mark.parametrize("model", [ImportOptions, ImportCommand, SampleCommand, PreviewCommand, InfoCommand])
+@pytest.mark.parametrize(
+    "model", [ImportOptions, ImportCommand, SampleCommand, PreviewCommand, InfoCommand, VerifyCommand]
+)
 def test_every_field_is_described_and_in_a_group_of_the_help(model: type[Options]) -> None:
     for name, field in model.model_fields.items():
         assert field.description, name
@@ -126,6 +128,8 @@ def test_the_name_of_a_source_of_bounds_has_no_case() -> None:
         (["sample", "a.ome.tif", "--size", "1"], "--size 1: should be greater than or equal to 256"),
         (["preview", "a.pmtiles"], "OUT.png is missing"),
         (["info"], "FILE is missing; see cartloader info --help"),
+        (["verify", "--json"], "ARCHIVE.pmtiles is missing"),
+        (["verify", "a.pmtiles", "--depth"], "--depth is no option (did you mean --deep?)"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_exit_2(

@@ -16,7 +16,7 @@ import tifffile
 from affine import Affine
 from PIL import Image
 from pmtiles.tile import Compression, TileType
-from support.archives import cut, encoded, read, tiles_of, write_archive
+from support.archives import cut, encoded, read, read_archive, tiles_of, write_archive
 from support.maps import write_ome
 from support.rasters import noise, ome_xml, smooth, write_pages
 from support.tags import without_tag
@@ -24,7 +24,6 @@ from support.tags import without_tag
 import cartloader_image as cl
 from cartloader_flows.cli.main import main
 from cartloader_image.images import tiff
-from cartloader_image.tiles.archive import read_archive
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
 

@@ -57,7 +57,7 @@ def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> N
 def test_every_public_function_has_an_example() -> None:
     finder = doctest.DocTestFinder(recurse=False)
     functions = [name for name in cl.__all__ if name.islower() and not name.startswith("_")]
-    assert len(functions) == 5
+    assert len(functions) == 6
     for name in functions:
         assert finder.find(getattr(cl, name), name)[0].examples, name
 

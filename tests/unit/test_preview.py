@@ -26,8 +26,8 @@ from support.tools import require_tools
 from cartloader_image.drawing import render_preview, write_preview
 from cartloader_image.errors import ArchiveError, UsageError
 from cartloader_image.tiles.grid import HALF_MAP, lon_lat
-from cartloader_image.tiles.place import column_and_row
-from cartloader_image.tiles.reader import first_id
+from cartloader_image.tiles.ids import first_id
+from cartloader_image.tiles.place import _whole_squares, column_and_row
 
 COLUMN, ROW, ZOOM = 41, 23, 7
 
@@ -196,6 +196,24 @@ def test_places_on_the_curve_are_those_of_the_package(zoom: int, data: st.DataOb
     columns, rows = column_and_row(np.array(places), zoom)
     expected = [tileid_to_zxy(first_id(zoom) + place)[1:] for place in places]
     assert list(zip(columns, rows, strict=True)) == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 300)), min_size=1, max_size=4))
+def test_runs_are_made_of_whole_squares(steps: list[tuple[int, int]]) -> None:
+    starts, runs, wanted, start = [], [], list[int](), 0
+    for gap, run in steps:
+        start += gap
+        starts.append(start)
+        runs.append(run)
+        wanted += range(start, start + run)
+        start += run
+    found = [
+        tile
+        for places, halvings in _whole_squares(np.array(starts), np.array(runs))
+        for place in places.tolist()
+        for tile in range(place << 2 * halvings, (place + 1) << 2 * halvings)
+    ]
+    assert sorted(found) == wanted
 
 
 def repacked(path: Path, compression: int, pack: Any, *, metadata: bytes | None = None) -> Path:

@@ -167,3 +167,14 @@ class InfoCommand(Options):
     """Print it as JSON, for scripts."""
     max_input_cost: InputCost = Field(1.0, json_schema_extra={"metavar": "FACTOR"})
     """Look at inputs that cost this many times more than is taken unless given, as --max-input-cost of import_image."""
+
+
+class VerifyCommand(Options):
+    """Archives that are to be proved good."""
+
+    archives: list[FilePath] = Field(min_length=1, **_positional("ARCHIVE.pmtiles"))
+    """Archives to look at, of any program."""
+    deep: bool = False
+    """Compare each tile with the four of the next zoom, not just some of each zoom."""
+    as_json: bool = Field(False, alias="json")
+    """Print a line of JSON for each archive, for scripts."""

@@ -60,6 +60,7 @@ class Parser(argparse.ArgumentParser):
         else:
             reading |= {"type": _filled, "metavar": _metavar(field)}
         if field.get("positional"):
+            reading |= {"nargs": "+"} if field.get("type") == "array" else {}
             group.add_argument(name, choices=_value_schema(field).get("enum"), **reading)
             return
         from cartloader_image.options import option  # noqa: PLC0415  (see above)

@@ -11,12 +11,13 @@ from pathlib import Path
 from cartloader_image.action_params import UpdateCatalogParams
 from cartloader_image.budget import Budget, Cost
 from cartloader_image.catalog.text import basemaps, with_basemaps
-from cartloader_image.errors import CatalogError, InputError
+from cartloader_image.errors import ArchiveError, CatalogError, InputError
 from cartloader_image.report import Report, quiet, waiting
 from cartloader_image.results import CatalogResult
 from cartloader_image.system.files import locked, publish
-from cartloader_image.system.reading import naming, open_file, read_file, special
-from cartloader_image.tiles.header import HEADER_BYTES, MAGIC, Header
+from cartloader_image.system.reading import naming, read_file, special
+from cartloader_image.tiles.reader import reading
+from cartloader_image.tiles.verify import prove
 
 
 def update(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult:
@@ -30,7 +31,7 @@ def update(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult
         OSError: a file cannot be read or written.
     """
     for archive in params.basemaps.values():
-        check_archive(archive)
+        check_archive(archive, proved=True)
     catalog = Path(os.path.realpath(params.catalog_yaml))
     files = {img_id: f"{img_id}.pmtiles" for img_id in params.basemaps}
     with locked(catalog, waiting(report, f"another run at work on {params.catalog_yaml}")) as scratch:
@@ -61,20 +62,26 @@ def update(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult
     )
 
 
-def check_archive(path: Path) -> None:
-    """Make sure that an archive is there and is one.
+def check_archive(path: Path, *, proved: bool = False) -> None:
+    """Make sure that an archive is there and is one: its container, and a sample of its tiles.
+
+    Args:
+        path: The archive.
+        proved: Whether that was done when it was made, so that it only has to be there still.
 
     Raises:
         CatalogError: it is not.
     """
     if not path.is_file():
         raise CatalogError(f"{path}: there is no such archive to list; make it with --png2pmtiles")
-    with open_file(path) as file, naming(path):
-        start = file.read(HEADER_BYTES)
-    if start[:8] != MAGIC:
-        raise CatalogError(f"{path}: not a PMTiles archive of version 3; make it anew with --png2pmtiles")
-    if len(start) < HEADER_BYTES or Header.parse(start).end > path.stat().st_size:
-        raise CatalogError(f"{path}: is cut off; make it anew with --png2pmtiles")
+    try:
+        if proved:
+            with reading(path) as archive:
+                archive.check_size()
+        else:
+            prove(path)
+    except ArchiveError as error:
+        raise CatalogError(f"{error}; make it anew with --png2pmtiles") from error
 
 
 def _bring(archive: Path, target: Path, scratch: Path) -> bool:

@@ -26,7 +26,8 @@ from cartloader_image.report import Report
 from cartloader_image.results import ToolUse
 from cartloader_image.system.gdal import environment
 from cartloader_image.system.tools import Finished, RunTool, ToolCall
-from cartloader_image.tiles.archive import NOTHING_VISIBLE, extent_metadata, verify
+from cartloader_image.tiles.archive import NOTHING_VISIBLE, extent_metadata
+from cartloader_image.tiles.verify import prove
 
 
 def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Report, run_tool: RunTool) -> Tiled:
@@ -69,7 +70,7 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     tools = {"engine": "gdal", "tools": recipe.toolbox.versions}
     counts = _mark(scratch / TILES, recipe, metadata(placed, params, notes, **tools))
     do(recipe.convert())
-    verify(scratch / ARCHIVE, sum(counts.values()))
+    prove(scratch / ARCHIVE, sum(counts.values()))
     files = {".pmtiles": scratch / ARCHIVE, ".pmtiles.mbtiles": scratch / TILES}
     for note in notes:
         report.note(note)

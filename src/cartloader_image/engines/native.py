@@ -14,10 +14,11 @@ from cartloader_image.report import Report, Stage
 from cartloader_image.system.files import flush
 from cartloader_image.system.parallel import cores
 from cartloader_image.tile_formats import TILE_FORMATS
-from cartloader_image.tiles.archive import ArchiveWriter, verify
+from cartloader_image.tiles.archive import ArchiveWriter
 from cartloader_image.tiles.encode import encoding, primary_colour
 from cartloader_image.tiles.levels import Level, Resampled, Warped, resamples
 from cartloader_image.tiles.pyramid import Cutter
+from cartloader_image.tiles.verify import prove
 from cartloader_image.values import Rgb
 
 
@@ -52,7 +53,7 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
         writer.close()
     with ThreadPoolExecutor(1) as aside:
         flushed = aside.submit(flush, archive)  # while it is read back
-        verify(archive, count, cores())
+        prove(archive, count)
         flushed.result()
     for note in pyramid.notes:
         report.note(note)

@@ -1,4 +1,4 @@
-"""How many pixels a compressed strip or tile says that it has, before a decoder makes room for them.
+"""How many pixels a compressed picture, strip or tile says that it has, before a decoder makes room for them.
 
 A decoder believes the codestream's own header, whatever the TIFF around it says: a tile of 64² pixels and a few hundred
 bytes can ask for gigabytes.
@@ -9,14 +9,35 @@ and 18181-2 (its boxes), RFC 9649 (WebP), ISO/IEC 15948 11.2.2 (PNG); the LERC s
 
 from __future__ import annotations
 
+import math
+import re
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 from cartloader_image.images.chunks import FRAMES, Jpeg
 
 _XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Width to height of JPEG XL, by number from 1 on."""
+
+
+class Codestream(NamedTuple):
+    """What a picture of a format that browsers show says of itself."""
+
+    kind: str
+    """Its format, as Pillow names it: PNG, JPEG, WEBP or AVIF."""
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, data: bytes) -> Codestream | None:
+        """What the first bytes of a picture say; None where they are no header of these formats."""
+        kind = next((kind for kind, start in _BEGINNINGS.items() if start.match(data)), "")
+        size = None
+        with suppress(struct.error, IndexError):
+            size = _SIZES[kind](data) if kind else None
+        return None if size is None else cls(kind, *size)
 
 
 def values_declared(data: bytes) -> int:
@@ -30,12 +51,12 @@ def values_declared(data: bytes) -> int:
     return 0
 
 
-def _jpeg(data: bytes) -> int:
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     frame = next((start for marker, start, _ in Jpeg(data).segments() if marker in FRAMES), None)
     if frame is None:
-        return 0
+        return None
     height, width = struct.unpack_from(">HH", data, frame + 5)
-    return int(height * width)
+    return width, height
 
 
 def _jpeg_2000(data: bytes) -> int:
@@ -80,16 +101,16 @@ def _jpeg_xl(data: bytes) -> int:
     return height * side(small=small)
 
 
-def _webp(data: bytes) -> int:
+def _webp_size(data: bytes) -> tuple[int, int]:
     kind = data[12:16]
     if kind == b"VP8X":
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
     elif kind == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
+        (bits,) = struct.unpack_from("<I", data, 21)
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     else:
         width, height = (size & 0x3FFF for size in struct.unpack_from("<HH", data, 26))
-    return int(width * height)
+    return width, height
 
 
 def jpeg_xr_directory(data: bytes) -> dict[int, int]:
@@ -112,9 +133,36 @@ def _jpeg_xr(data: bytes) -> int:
     return int(sizes.get(0xBC80, 0) * sizes.get(0xBC81, 0))
 
 
-def _png(data: bytes) -> int:
+def _png_size(data: bytes) -> tuple[int, int]:
     width, height = struct.unpack_from(">II", data, 16)
-    return int(width * height)
+    return width, height
+
+
+def _avif_size(data: bytes) -> tuple[int, int] | None:
+    """The largest of the spatial extents, as a picture may be put together from smaller ones."""
+    sizes = [struct.unpack_from(">II", data, found.end() + 4) for found in re.finditer(b"ispe", data[:_AVIF_HEAD])]
+    width, height = max(sizes, default=(0, 0))
+    return width, height
+
+
+_AVIF_HEAD = 1 << 16
+"""Bytes of an AVIF among which its properties are."""
+_BEGINNINGS = {
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"),
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "WEBP": re.compile(rb"RIFF....WEBPVP8[ LX]", re.DOTALL),
+    "AVIF": re.compile(rb"\0\0..ftypavi[fs]", re.DOTALL),
+}
+_SIZES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
+    "PNG": _png_size,
+    "JPEG": _jpeg_size,
+    "WEBP": _webp_size,
+    "AVIF": _avif_size,
+}
+
+
+def _area(size: Callable[[bytes], tuple[int, int] | None]) -> Callable[[bytes], int]:
+    return lambda data: math.prod(size(data) or (0,))
 
 
 def _lerc(data: bytes) -> int:
@@ -123,13 +171,13 @@ def _lerc(data: bytes) -> int:
 
 
 _READERS: dict[bytes, Callable[[bytes], int]] = {
-    b"\xff\xd8": _jpeg,
+    b"\xff\xd8": _area(_jpeg_size),
     b"\xff\x4f\xff\x51": _jpeg_2000,
     b"\0\0\0\x0cjP": _jpeg_2000,
     b"\xff\x0a": _jpeg_xl,
     b"\0\0\0\x0cJXL ": _jpeg_xl,
-    b"RIFF": _webp,
-    b"\x89PNG": _png,
+    b"RIFF": _area(_webp_size),
+    b"\x89PNG": _area(_png_size),
     b"II\xbc": _jpeg_xr,
     b"Lerc2 ": _lerc,
 }

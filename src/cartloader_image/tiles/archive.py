@@ -1,4 +1,4 @@
-"""PMTiles: tiles of several zooms, spooled as they come, then joined in tile-id order and verified.
+"""PMTiles: tiles of several zooms, spooled as they come, then joined in tile-id order.
 
 Reference: the PMTiles v3 specification. Directories and header are built by the ``pmtiles`` package.
 """
@@ -12,22 +12,12 @@ from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import xxhash
-from PIL import Image
-from pmtiles.tile import (
-    Compression,
-    Entry,
-    HeaderDict,
-    TileType,
-    deserialize_directory,
-    serialize_header,
-    tileid_to_zxy,
-)
+from pmtiles.tile import Compression, HeaderDict, TileType, serialize_header
 from pmtiles.writer import optimize_directories
 
 from cartloader_image.errors import ArchiveError
@@ -35,15 +25,13 @@ from cartloader_image.system.files import read_all, write_all
 from cartloader_image.system.parallel import in_order
 from cartloader_image.tiles.directory import Entries, first_equal
 from cartloader_image.tiles.grid import MapBox, lon_lat
-from cartloader_image.tiles.header import HEADER_BYTES, Header
+from cartloader_image.tiles.header import HEADER_BYTES
 from cartloader_image.tiles.pyramid import Tile
 
 _ROOT_BYTES = 16384 - HEADER_BYTES
 """Header and root directory lie within the first 16 kB, which readers fetch at once."""
 _DIGEST = 16
 _COPY_BYTES = 16 << 20
-DECODED_TILES = 32
-"""About how many tiles, spread over the archive, are decoded to verify it."""
 NOTHING_VISIBLE = "the picture is transparent everywhere, so that it has no tiles; lower --transparent-below"
 
 
@@ -212,111 +200,3 @@ def _copy(source: BinaryIO, start: int, size: int, target: BinaryIO, place: int)
         data = np.empty(size, np.uint8)
         read_all(source.fileno(), data, start)
         write_all(target.fileno(), data, place)
-
-
-@dataclass(frozen=True)
-class Archive:
-    """What an archive says of itself, read back."""
-
-    header: Header
-    metadata: dict[str, Any]
-    entries: Entries
-
-
-def read_archive(path: Path) -> Archive:
-    """Read header, metadata and all directories of an archive.
-
-    Raises:
-        ArchiveError: it is no PMTiles v3 archive, or is damaged.
-    """
-    header, metadata = read_head(path)
-    try:
-        with path.open("rb") as file:
-            entries = Entries.of(_entries(file, header, header.root_offset, header.root_length))
-    except Exception as error:
-        raise ArchiveError(f"{path}: is no PMTiles v3 archive that can be read ({error})") from error
-    return Archive(header, metadata, entries)
-
-
-def read_head(path: Path) -> tuple[Header, dict[str, Any]]:
-    """Header and metadata of an archive, without its directories, which may be long.
-
-    Raises:
-        ArchiveError: it is no PMTiles v3 archive, or is damaged.
-    """
-    try:
-        with path.open("rb") as file:
-            header = Header.parse(file.read(HEADER_BYTES))
-            compressed = _section(file, header.metadata_offset, header.metadata_length)
-            return header, json.loads(gzip.decompress(compressed))
-    except Exception as error:
-        raise ArchiveError(f"{path}: is no PMTiles v3 archive that can be read ({error})") from error
-
-
-def _section(file: BinaryIO, offset: int, length: int) -> bytes:
-    file.seek(offset)
-    return file.read(length)
-
-
-def _entries(file: BinaryIO, header: Header, offset: int, length: int) -> Iterator[Entry]:
-    for entry in deserialize_directory(_section(file, offset, length)):
-        if entry.run_length:
-            yield entry
-        else:
-            yield from _entries(file, header, header.leaf_directory_offset + entry.offset, entry.length)
-
-
-def verify(path: Path, tiles: int, threads: int = 1) -> None:
-    """Read an archive back: counts, order, offsets and zooms are what they must be, and its file is whole.
-
-    Raises:
-        ArchiveError: something is not; the sentence says what was expected and what was found.
-    """
-    archive = read_archive(path)
-    header, entries = archive.header, archive.entries
-
-    def expect(what: str, expected: object, found: object) -> None:
-        if expected != found:
-            raise ArchiveError(f"{path}: {what} should be {expected}, found {found}")
-
-    expect("its size", header.tile_data_offset + header.tile_data_length, path.stat().st_size)
-    expect("the number of tiles", tiles, int(entries.runs.sum()))
-    expect("the number of tiles in its header", tiles, header.addressed_tiles_count)
-    expect("the number of entries", len(entries), header.tile_entries_count)
-    expect("the finest zoom", tileid_to_zxy(entries[-1].tile_id)[0], header.max_zoom)
-    expect("the coarsest zoom", tileid_to_zxy(entries[0].tile_id)[0], header.min_zoom)
-    last = entries.ids + entries.runs - 1
-    for index in np.flatnonzero(entries.ids[1:] <= last[:-1])[:1]:
-        raise ArchiveError(f"{path}: tile {entries.ids[index + 1]} comes after tile {last[index]}")
-    # Where the tiles before an entry end: a new one starts there, an equal one before.
-    ends = np.maximum.accumulate(entries.offsets + entries.lengths)
-    before = np.r_[0, ends[:-1]]
-    for index in np.flatnonzero(entries.offsets > before)[:1]:
-        raise ArchiveError(
-            f"{path}: tile {entries.ids[index]} starts at byte {entries.offsets[index]}, "
-            f"expected at most {before[index]}"
-        )
-    sample = entries[:: max(len(entries) // DECODED_TILES, 1)]
-    for _ in in_order(lambda entry: _decode(path, header.tile_data_offset + entry.offset, entry), sample, threads):
-        pass
-    expect("the length of its tiles", int(ends[-1]), header.tile_data_length)
-    expect("the number of different tiles", int((entries.offsets == before).sum()), header.tile_contents_count)
-
-
-def _decode(path: Path, start: int, entry: Entry) -> None:
-    try:
-        with path.open("rb") as file, Image.open(BytesIO(_section(file, start, entry.length))) as picture:
-            picture.load()
-    except (OSError, ValueError) as error:
-        zoom, x, y = tileid_to_zxy(entry.tile_id)
-        raise ArchiveError(f"{path}: tile {zoom}/{x}/{y} cannot be decoded ({error})") from error
-
-
-def read_tile(path: Path, archive: Archive, tile_id: int) -> bytes | None:
-    """The bytes of one tile, or None where the archive has none."""
-    index = int(np.searchsorted(archive.entries.ids, tile_id, "right")) - 1
-    if index < 0 or tile_id >= archive.entries[index].tile_id + archive.entries[index].run_length:
-        return None
-    entry = archive.entries[index]
-    with path.open("rb") as file:
-        return _section(file, archive.header.tile_data_offset + entry.offset, entry.length)

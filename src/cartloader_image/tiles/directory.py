@@ -10,10 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pmtiles.tile import Entry
 
+from cartloader_image.tiles.ids import FINEST, TILES, name_of
+
 Numbers = NDArray[np.int64]
 
+MOST_ENTRIES = 1 << 18
+"""Entries of one directory: with the 3,500 leaves that a root of 16 kB has room for, 900 million tiles."""
 _AT_ONCE = 4096
 """Entries that exist as objects at one time."""
+_OCTETS = 9
+"""Bytes of a number of 63 bits."""
+_FAR = 2.0**61
+"""Bytes that no file has; sums of two such numbers are whole numbers of 63 bits."""
 
 
 class Entries(Sequence[Entry]):
@@ -53,19 +61,29 @@ def parse_directory(data: bytes) -> Entries:
     """The entries of one directory as it is stored, uncompressed; an entry of run 0 stands for a leaf directory.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: it is damaged, or has more than `MOST_ENTRIES`.
     """
-    numbers = _varints(data)
-    count = int(numbers[0]) if len(numbers) else 0
-    if not count or len(numbers) < 1 + 4 * count:
+    head = _varints(data[:_OCTETS])
+    count, found = int(head[0]) if len(head) else 0, int(np.count_nonzero(np.frombuffer(data, np.uint8) < 128)) - 1
+    if count > MOST_ENTRIES:
+        raise ValueError(f"a directory has {count:,} entries, more than {MOST_ENTRIES:,}")
+    if not count or found < 4 * count:
         raise ValueError(f"a directory of {len(data):,} bytes ends before its {count:,} entries do")
-    steps, runs, lengths, places = numbers[1 : 1 + 4 * count].reshape(4, count)
+    if found > 4 * count or data[-1] > 127:
+        raise ValueError(f"a directory of {len(data):,} bytes goes on behind its {count:,} entries")
+    steps, runs, lengths, places = _varints(data)[1:].reshape(4, count)
+    if steps.sum(dtype=np.float64) > TILES or max(lengths.sum(dtype=np.float64), places.max()) > _FAR:
+        raise ValueError("a directory has tiles beyond the map or beyond any file")
     ids, ends = np.cumsum(steps), np.cumsum(lengths)
+    if (runs > TILES - ids).any():
+        raise ValueError(f"a directory has tiles beyond zoom {FINEST}")
+    for index in np.flatnonzero(steps[1:] == 0)[:1]:
+        raise ValueError(f"a directory lists tile {name_of(int(ids[index]))} twice")
     # A place is one more than the offset, or 0: right behind the entry before, from the last one that is written on.
     starts = np.maximum.accumulate(np.where(places > 0, np.arange(count), 0))
     offsets = places[starts] - 1 + (ends - lengths) - (ends - lengths)[starts]
-    if min(column.min() for column in (ids, ends, offsets, lengths, runs)) < 0 or (steps[1:] <= 0).any():
-        raise ValueError("a directory has numbers that cannot be")
+    if offsets[0] < 0:
+        raise ValueError("a directory has a first tile without a place")
     return Entries(ids, offsets, lengths, runs)
 
 
@@ -73,13 +91,15 @@ def _varints(data: bytes) -> Numbers:
     """Whole numbers of 7 bits a byte, the lowest first; a byte of 128 and more goes on in the next one."""
     octets = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(octets < 128)
-    if not len(ends):
-        return np.empty(0, np.int64)
-    starts = np.r_[0, ends[:-1] + 1]
-    shifts = 7 * (np.arange(ends[-1] + 1) - np.repeat(starts, ends - starts + 1))
-    if shifts.max() > 56:
+    starts = np.r_[0, ends[:-1] + 1][: len(ends)]
+    sizes = ends - starts + 1
+    if sizes.max(initial=0) > _OCTETS:
         raise ValueError("a directory has numbers of more than 63 bits")
-    return np.add.reduceat((octets[: ends[-1] + 1] & 127).astype(np.int64) << shifts, starts)
+    numbers: Numbers = (octets[starts] & 127).astype(np.int64)
+    for octet in range(1, int(sizes.max(initial=0))):
+        longer = np.flatnonzero(sizes > octet)
+        numbers[longer] |= (octets[starts[longer] + octet] & 127).astype(np.int64) << 7 * octet
+    return numbers
 
 
 def first_equal(digests: Numbers) -> Numbers:

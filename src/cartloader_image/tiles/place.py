@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from cartloader_image.tiles.directory import Numbers
 from cartloader_image.tiles.grid import HALF_MAP, from_lon_lat
-from cartloader_image.tiles.reader import ArchiveReader, first_id
+from cartloader_image.tiles.ids import first_id
+from cartloader_image.tiles.reader import ArchiveReader
 from cartloader_image.values import Bounds
 from cartloader_image.window import Window
 
@@ -51,6 +53,10 @@ class Box:
             min(self.right, other.right),
             min(self.bottom, other.bottom),
         )
+
+    def grown(self, by: float) -> Box:
+        """With so much more on each side."""
+        return Box(self.left - by, self.top - by, self.right + by, self.bottom + by)
 
     def pixels(self, scale: float) -> Window:
         """Whole pixels, for a world of ``scale`` pixels a side; at least one."""
@@ -101,15 +107,15 @@ def place_of(archive: ArchiveReader, zooms: list[int]) -> Box:
     nothing is visible there.
     """
     metadata = archive.metadata
-    declared = _box_of(metadata.get("bounds"))
+    declared = box_of(metadata.get("bounds"))
     if declared and "cartloader" in metadata:
         return declared
-    declared = declared or _box_of(archive.header.bounds)
-    tiles = next((box for zoom in reversed(zooms) if (box := _tiles_box(archive, zoom))), Box(0, 0, 1, 1))
+    declared = declared or box_of(archive.header.bounds)
+    tiles = next((box for zoom in reversed(zooms) if (box := tiles_box(archive, zoom))), Box(0, 0, 1, 1))
     return declared.within(tiles) if declared and not declared.within(tiles).is_empty else tiles
 
 
-def _box_of(bounds: Any) -> Box | None:
+def box_of(bounds: Any) -> Box | None:
     """Bounds in degrees, as metadata spell them, in shares of the world; None where they are no box on the map."""
     values = bounds.split(",") if isinstance(bounds, str) else bounds
     try:
@@ -124,23 +130,41 @@ def _box_of(bounds: Any) -> Box | None:
     return None if box.is_empty else box
 
 
-def _tiles_box(archive: ArchiveReader, zoom: int) -> Box | None:
+def tiles_box(archive: ArchiveReader, zoom: int) -> Box | None:
     """The box of all tiles of a zoom, in shares of the world; None where they are too many to be looked at."""
     box, looked_at = Box(1, 1, 0, 0), 0
     for entries in archive.entries(zoom):
         looked_at += len(entries)
         if looked_at > _LOOKED_AT:
             return None
-        places, _, steps = _squares(entries.ids - first_id(zoom), entries.runs, 0)
-        columns, rows = (axis / 2.0 ** (zoom - steps) for axis in column_and_row(places, zoom - steps))
-        side = 2.0 ** (steps - zoom)
-        box = Box(
-            min(box.left, columns.min()),
-            min(box.top, rows.min()),
-            max(box.right, columns.max() + side),
-            max(box.bottom, rows.max() + side),
-        )
+        for places, steps in _whole_squares(entries.ids - first_id(zoom), entries.runs):
+            columns, rows = (axis / 2.0 ** (zoom - steps) for axis in column_and_row(places, zoom - steps))
+            side = 2.0 ** (steps - zoom)
+            box = Box(
+                min(box.left, columns.min()),
+                min(box.top, rows.min()),
+                max(box.right, columns.max() + side),
+                max(box.bottom, rows.max() + side),
+            )
     return box
+
+
+def _whole_squares(starts: Numbers, runs: Numbers) -> Iterator[tuple[Numbers, int]]:
+    """The squares that runs of tiles are made of, by their places, and the halvings from their sides to a tile's.
+
+    Of each size, a run has up to three at its start and three at its end: however long it is, they are few.
+    """
+    ends, steps = starts + runs, 0
+    while len(starts):
+        for _ in range(3):
+            first = (starts & 3 > 0) & (starts < ends)
+            last = (ends & 3 > 0) & (starts + first < ends)
+            found = np.r_[starts[first], ends[last] - 1]
+            starts, ends = starts + first, ends - last
+            if len(found):
+                yield found, steps
+        going = starts < ends
+        starts, ends, steps = starts[going] >> 2, ends[going] >> 2, steps + 1
 
 
 def _squares(starts: Numbers, runs: Numbers, steps: int) -> tuple[Numbers, Numbers, int]:

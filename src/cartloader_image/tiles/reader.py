@@ -7,34 +7,43 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import imagecodecs
 import numpy as np
 
 from cartloader_image.errors import ArchiveError
 from cartloader_image.system.reading import open_file
-from cartloader_image.tiles.directory import Entries, parse_directory
+from cartloader_image.tiles.directory import MOST_ENTRIES, Entries, parse_directory
 from cartloader_image.tiles.header import HEADER_BYTES, Header
+from cartloader_image.tiles.ids import FINEST, TILES, first_id
+from cartloader_image.tiles.unpack import BROTLI, GZIP, ZSTD, compression_of, unpack
 
-FINEST = 31
-"""The finest zoom whose tile ids are whole numbers of 63 bits."""
-_NONE, _GZIP, _BROTLI, _ZSTD = 1, 2, 3, 4
-_MOST = 256 << 20
-"""Bytes that a directory, the metadata or a tile may have; more is damage or a bomb."""
+_MOST_DIRECTORY = 8 << 20
+"""Bytes of a directory, uncompressed: some 30 for each of `MOST_ENTRIES`."""
+_MOST_METADATA = 4 << 20
+"""Bytes of metadata, uncompressed: as Python objects they can take 30 times as much."""
+MOST_TILE = 64 << 20
+"""Bytes of a tile, compressed or not: 4096² pixels in four bands, uncompressed."""
+_MOST_WALKED = 12 * MOST_ENTRIES
+"""Entries of all directories that are looked at for one question: 3 million, of which each costs a microsecond."""
 _DEPTH = 4
 """Leaf directories below each other; the specification wants two at most."""
+_KEPT = 4
+"""Directories that are kept, as neighbours are mostly asked for one after the other: 8 MB each."""
 
 
-def first_id(zoom: int) -> int:
-    """The id of the first tile of a zoom: all those of the zooms above come before."""
-    return int((4**zoom - 1) // 3)
+class Share(NamedTuple):
+    """A directory, and the ids for which readers look into it: from ``first`` up to ``end``."""
+
+    first: int
+    end: int
+    entries: Entries
 
 
 @dataclass(frozen=True)
@@ -44,19 +53,45 @@ class ArchiveReader:
     path: Path
     descriptor: int
     header: Header
+    _kept: dict[tuple[int, int], Entries] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @cached_property
+    @property
     def metadata(self) -> dict[str, Any]:
         """What it says of itself; nothing where that cannot be read, as no tile depends on it."""
-        try:
-            document = json.loads(self._section(self.header.metadata_offset, self.header.metadata_length))
-        except (ArchiveError, ValueError, RecursionError):
-            return {}
-        return document if isinstance(document, dict) else {}
+        return {} if isinstance(self._metadata, ArchiveError) else self._metadata
+
+    def read_metadata(self) -> dict[str, Any]:
+        """What it says of itself.
+
+        Raises:
+            ArchiveError: that cannot be read.
+        """
+        if isinstance(self._metadata, ArchiveError):
+            raise self._metadata
+        return self._metadata
 
     @cached_property
-    def _root(self) -> Entries:
-        return self._directory(self.header.root_offset, self.header.root_length)
+    def _metadata(self) -> dict[str, Any] | ArchiveError:
+        try:
+            text = self._section(self.header.metadata_offset, self.header.metadata_length, _MOST_METADATA)
+            document = json.loads(text)
+        except ArchiveError as error:
+            return error.with_traceback(None)
+        except (ValueError, RecursionError) as error:
+            return self.damaged(f"its metadata are no JSON ({error})")
+        if not isinstance(document, dict):
+            return self.damaged(f"its metadata are no JSON object but a {type(document).__name__}")
+        return document
+
+    def check_size(self) -> None:
+        """Make sure that the file is as long as its sections ask for.
+
+        Raises:
+            ArchiveError: it is not.
+        """
+        if self.header.end > os.fstat(self.descriptor).st_size:
+            raise ArchiveError(f"{self.path}: is cut off")
 
     def zooms(self) -> Iterator[int]:
         """The zooms that have tiles, the coarsest first."""
@@ -70,12 +105,7 @@ class ArchiveReader:
         Raises:
             ArchiveError: the archive is damaged.
         """
-        first, end = first_id(zoom), first_id(zoom + 1)
-        for entries in self._pieces(self._root, first, end, _DEPTH):
-            if len(entries):
-                ids = np.maximum(entries.ids, first)
-                runs = np.minimum(entries.ids + entries.runs, end) - ids
-                yield Entries(ids, entries.offsets, entries.lengths, runs)
+        return self._between(first_id(zoom), first_id(zoom + 1))
 
     def find(self, tile_id: int) -> tuple[int, int] | None:
         """Offset and length of a tile in the tile section; None where there is none.
@@ -83,24 +113,62 @@ class ArchiveReader:
         Raises:
             ArchiveError: the archive is damaged.
         """
-        for entries in self._pieces(self._root, tile_id, tile_id + 1, _DEPTH):
-            if len(entries):
-                return entries[0].offset, entries[0].length
+        for entries in self._between(tile_id, tile_id + 1):
+            return entries[0].offset, entries[0].length
         return None
 
-    def _pieces(self, entries: Entries, first: int, end: int, depth: int) -> Iterator[Entries]:
-        """All tile entries that can hold an id from ``first`` up to ``end``; only the leaves that may are read."""
-        is_leaf = entries.runs == 0
-        here = ~is_leaf & (entries.ids < end) & (entries.ids + entries.runs > first)
-        yield Entries(entries.ids[here], entries.offsets[here], entries.lengths[here], entries.runs[here])
-        ends = np.r_[entries.ids[1:], end]
-        for index in np.flatnonzero(is_leaf & (entries.ids < end) & (ends > first)):
-            if not depth:
-                raise ArchiveError(f"{self.path}: is damaged: its leaf directories lie more than {_DEPTH} deep")
+    def _between(self, first: int, end: int) -> Iterator[Entries]:
+        """The tiles from ``first`` up to ``end``; what a leaf says of more than its share is not followed."""
+        for share in self.directories(first, end):
+            entries, low, high = share.entries, max(first, share.first), min(end, share.end)
+            here = np.flatnonzero((entries.runs > 0) & (entries.ids < high) & (entries.ids + entries.runs > low))
+            if len(here):
+                ids, ends = entries.ids[here], (entries.ids + entries.runs)[here]
+                ids, runs = np.maximum(ids, low), np.minimum(ends, high) - np.maximum(ids, low)
+                yield Entries(ids, entries.offsets[here], entries.lengths[here], runs)
+
+    def directories(self, first: int = 0, end: int = TILES) -> Iterator[Share]:
+        """The root and each leaf directory that can hold an id from ``first`` up to ``end``, in the order of ids.
+
+        Raises:
+            ArchiveError: one of them is damaged, or leaf directories hold each other.
+        """
+        root = Share(0, TILES, self._directory(self.header.root_offset, self.header.root_length))
+        return self._below(root, first, end, _Walk(self.header.leaf_directory_length))
+
+    def _below(self, share: Share, first: int, end: int, walk: _Walk, depth: int = 0) -> Iterator[Share]:
+        yield share
+        entries = share.entries
+        walk.entries += len(entries)
+        if walk.entries > _MOST_WALKED:
+            raise ArchiveError(f"{self.path}: has more than {_MOST_WALKED:,} entries, which is more than are looked at")
+        ends = np.r_[entries.ids[1:], TILES]
+        for index in np.flatnonzero((entries.runs == 0) & (entries.ids < end) & (ends > first)):
             leaf = entries[int(index)]
+            low, high = max(share.first, leaf.tile_id), min(share.end, int(ends[index]))
+            if low >= high:
+                continue
+            walk.leaf_bytes -= leaf.length
+            if depth == _DEPTH:
+                raise self.damaged(f"its leaf directories lie more than {_DEPTH} deep")
+            if walk.leaf_bytes < 0 or leaf.offset + leaf.length > self.header.leaf_directory_length:
+                raise self.damaged("its leaf directories overlap, or go beyond their section")
             below = self._directory(self.header.leaf_directory_offset + leaf.offset, leaf.length)
-            # A leaf that speaks of more than its share, or of itself, is not followed there.
-            yield from self._pieces(below, max(first, leaf.tile_id), min(end, int(ends[index])), depth - 1)
+            yield from self._below(Share(low, high, below), first, end, walk, depth + 1)
+
+    def _directory(self, offset: int, length: int) -> Entries:
+        """A directory, kept for a while."""
+        key = offset, length
+        with self._lock:
+            if key not in self._kept:
+                try:
+                    self._kept[key] = parse_directory(self._section(offset, length, _MOST_DIRECTORY))
+                except ValueError as error:
+                    raise self.damaged(str(error)) from None
+            directory = self._kept[key]
+            while len(self._kept) > _KEPT:
+                del self._kept[next(iter(self._kept))]
+        return directory
 
     def tile(self, offset: int, length: int) -> bytes:
         """The bytes of a tile by its place in the tile section, uncompressed; safe from any thread.
@@ -108,55 +176,53 @@ class ArchiveReader:
         Raises:
             ArchiveError: the archive is cut off, or damaged there.
         """
-        data = self._read(self.header.tile_data_offset + offset, length)
+        data = self.stored(offset, length)
         # Pictures are compressed already, and some writers say gzip all the same.
-        packed = _GZIP if data[:2] == b"\x1f\x8b" else self.header.tile_compression
-        return self._unpacked(data, packed) if packed in {_BROTLI, _ZSTD} or data[:2] == b"\x1f\x8b" else data
+        found, told = compression_of(data), self.header.tile_compression
+        packed = told if told in {BROTLI, ZSTD} else found
+        return self._unpacked(data, GZIP if found == GZIP else packed, MOST_TILE)
 
-    def _directory(self, offset: int, length: int) -> Entries:
+    def stored(self, offset: int, length: int) -> bytes:
+        """The bytes of a tile by its place in the tile section, as they are; safe from any thread.
+
+        Raises:
+            ArchiveError: the archive is cut off, or damaged there.
+        """
+        return self._read(self.header.tile_data_offset + offset, length, MOST_TILE)
+
+    def _section(self, offset: int, length: int, most: int) -> bytes:
+        return self._unpacked(self._read(offset, length, most), self.header.internal_compression, most)
+
+    def _read(self, offset: int, length: int, most: int) -> bytes:
+        if length > most:
+            raise self.damaged(f"a part of {length:,} bytes is more than the {most >> 20} MB that one may have")
         try:
-            return parse_directory(self._section(offset, length))
-        except ValueError as error:
-            raise ArchiveError(f"{self.path}: is damaged: {error}") from None
-
-    def _section(self, offset: int, length: int) -> bytes:
-        return self._unpacked(self._read(offset, length), self.header.internal_compression)
-
-    def _read(self, offset: int, length: int) -> bytes:
-        possible = max(offset, length) < 1 << 62 and length <= _MOST
-        try:
-            data = os.pread(self.descriptor, length, offset) if possible else b""
+            data = os.pread(self.descriptor, length, offset) if offset < 1 << 62 else b""
         except OSError as error:
             raise ArchiveError(f"{self.path}: cannot be read at byte {offset:,} ({error.strerror})") from error
         if len(data) < length:
             raise ArchiveError(f"{self.path}: is cut off or damaged: no {length:,} bytes from byte {offset:,} on")
         return data
 
-    def _unpacked(self, data: bytes, compression: int) -> bytes:
-        if compression == _NONE or not data:
-            return data
-        if compression not in _UNPACK:
-            raise ArchiveError(f"{self.path}: is compressed in a way that PMTiles v3 does not know ({compression})")
+    def _unpacked(self, data: bytes, compression: int, most: int) -> bytes:
         try:
-            return bytes(_UNPACK[compression](data))
-        except Exception as error:  # whatever a decoder raises
-            why = " ".join(str(error).split())
-            raise ArchiveError(f"{self.path}: is damaged: a part cannot be uncompressed ({why})") from error
+            return unpack(data, compression, most)
+        except ValueError as error:
+            raise self.damaged(f"a part {error}") from error
+
+    def damaged(self, what: str) -> ArchiveError:
+        """The error that says what is wrong with the archive."""
+        return ArchiveError(f"{self.path}: is damaged: {what}")
 
 
-def _gunzip(data: bytes) -> bytes:
-    unpack = zlib.decompressobj(wbits=31)
-    unpacked = unpack.decompress(data, _MOST)
-    if not unpack.eof:
-        raise ValueError(f"it is cut off, or larger than {_MOST >> 20} MB")
-    return unpacked
+@dataclass
+class _Walk:
+    """What a way through the directories may still cost, and has cost."""
 
-
-_UNPACK: dict[int, Callable[[bytes], bytes | bytearray]] = {
-    _GZIP: _gunzip,
-    _BROTLI: imagecodecs.brotli_decode,
-    _ZSTD: imagecodecs.zstd_decode,
-}
+    leaf_bytes: int
+    """Bytes of leaf directories that were not read yet: those that lie beside each other are read once. More is a
+    circle, or a small file that stands for a huge one."""
+    entries: int = 0
 
 
 @contextmanager

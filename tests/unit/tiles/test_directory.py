@@ -14,7 +14,8 @@ from pmtiles.tile import Entry, serialize_directory, zxy_to_tileid
 from support.archives import write_archive
 
 from cartloader_image.tiles.directory import Entries, first_equal, parse_directory
-from cartloader_image.tiles.reader import first_id, reading
+from cartloader_image.tiles.ids import first_id
+from cartloader_image.tiles.reader import reading
 
 small, large = st.integers(0, 300), st.integers(0, 1 << 40)
 
