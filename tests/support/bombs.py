@@ -263,7 +263,7 @@ BOMBS: dict[str, tuple[Bomb, str]] = {
     "long JSON": (_mapping(f'{{"a": [{"[]," * 2_000_000}[]]}}'), "bytes of text, more than the 4,194,304"),
     "pages that are not alike": (_pages, "has 4,097 pages that are not alike"),
     "rows of a sheet": (_rows, "has 65,537 images in a sample sheet"),
-    "rows of a matrix": (_beside("--micron2pixel-csv", b"#\n" * (2 * _MEGABYTE - 1)), "found 2097151 rows of 1, 1, 1, 1 values"),
+    "rows of a matrix": (_beside("--micron2pixel-csv", b"#\n" * (2 * _MEGABYTE - 1)), "found 2097151 rows of 1, 1,"),
     "directories": (_directories, "has 65,537 directories"),
     "directories below": (_sub_directories, "has 500,000 levels of a pyramid"),
     "numbers in a tag": (
