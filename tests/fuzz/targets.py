@@ -23,7 +23,7 @@ from support.rasters import params_for
 from cartloader_flows.cli import info
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, UpdateCatalogParams
 from cartloader_image.archive import open_archive
-from cartloader_image.catalog.update import update
+from cartloader_image.catalog.update import check_archive, update
 from cartloader_image.drawing import render_preview
 from cartloader_image.errors import CartloaderError, sentence
 from cartloader_image.images.kinds import is_tiff
@@ -37,6 +37,7 @@ from cartloader_image.recipe.plan import planned
 from cartloader_image.recipe.run import gather, import_one
 from cartloader_image.report import quiet
 from cartloader_image.results import ImageResult, RunError
+from cartloader_image.tiles.verify import verify
 from cartloader_image.window import windows
 
 _WINDOWS = 12
@@ -214,7 +215,8 @@ def catalog(tried: Tried, file: Path, random: Random) -> None:
 
 
 def archive(tried: Tried, file: Path, random: Random) -> None:
-    """Look at it, draw it, read a piece of it, list it."""
+    """Look at it, verify it, draw it, read a piece of it, list it."""
+    verify(file, deep=random.random() < 0.3)  # refuses nothing, and tells what it finds
     with tried.attempt(aside=True):
         told(file)
     with tried.attempt():
@@ -222,6 +224,8 @@ def archive(tried: Tried, file: Path, random: Random) -> None:
     with tried.attempt(aside=True), open_archive(file) as opened:
         repr(opened)
         opened.read(random.choice([None, (0, 0, 30, 20), (-1e7, 1e7, 1e7, -1e7)]), size=random.choice([1, 64, 500]))
+    with tried.attempt(aside=True):
+        check_archive(file)
     with tried.attempt(aside=True):
         params = UpdateCatalogParams(catalog_yaml=file.with_name("c.yaml"), basemaps={"a": file}, title="maps")
         update(params, quiet)

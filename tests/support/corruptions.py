@@ -297,6 +297,7 @@ CORRUPTIONS = [
     header("tile_data_offset", "overlap from byte", by=-1),
     header("tile_data_length", "of the tile data, which have", lambda parts: max(parts.tiles), by=-1),
     header("tile_data_length", "its tile data should end at byte", by=1),
+    header("tile_data_length", "its tile data should end at byte", to=(1 << 64) - 1),
     header("addressed_tiles_count", "the number of addressed tiles in its header should be", by=1),
     header("addressed_tiles_count", "the number of addressed tiles in its header should be", to=0),
     header("tile_entries_count", "the number of tile entries in its header should be", by=-1),

@@ -183,8 +183,9 @@ def _clustered(header: Header, entries: Entries, findings: Findings) -> None:
             "does not lie where the tiles before it end, and its header says that it is clustered",
             int(entries.ids[index]),
         )
-    if ends[-1] < header.tile_data_length:
-        findings.add(f"{header.tile_data_length - ends[-1]:,} bytes at the end of its tile data belong to no tile")
+    unused = header.tile_data_length - int(ends[-1])
+    if unused > 0:
+        findings.add(f"{unused:,} bytes at the end of its tile data belong to no tile")
 
 
 def _zooms(header: Header, entries: Entries, findings: Findings) -> None:
