@@ -20,6 +20,7 @@ from cartloader_image.crs import map_frame
 from cartloader_image.errors import BoundsError, InputError
 from cartloader_image.params import ImportOptions
 from cartloader_image.system.gdal import OFFLINE
+from cartloader_image.system.process import running
 
 SERVER = """
 import http.server, sys
@@ -112,3 +113,10 @@ def test_the_address_that_is_a_name_is_known(srs: str) -> None:
 def test_names_that_only_gdal_knows_are_no_paths(path: str) -> None:
     with pytest.raises(ValidationError, match="is a name that only GDAL knows; download or unpack the file"):
         ImportOptions(georef_bounds_tsv=path)
+
+
+def test_tools_are_kept_off_the_network_as_well(tmp_path: Path) -> None:
+    with running(["env"], tmp_path) as tool:
+        assert tool.stdout
+        told = tool.stdout.read().decode().splitlines()
+    assert {f"{name}={value}" for name, value in OFFLINE.items()} <= {*told}
