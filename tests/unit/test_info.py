@@ -168,6 +168,13 @@ def test_no_text_of_a_file_steers_the_terminal(told: Any) -> None:
     assert r"name: \x1b]0;mine\x07" in shown
     assert shown.replace("\n", "").isprintable()
     assert told("a.pmtiles", as_json=True)["metadata"] == {"name": "\x1b]0;mine\x07", "n\x1b": "y"}
+    Path("a.yaml").write_text(
+        '{title: "a\\e[2J", assets: {basemap: {"b\\t": a.pmtiles, "c\\e": {"d\\e": a.pmtiles}}}}\n'
+    )
+    shown = told("a.yaml")
+    assert r"a.yaml  a\x1b[2J, 2 basemaps" in shown
+    assert r"c\x1b.d\x1b " in shown
+    assert shown.replace("\n", "").isprintable()
 
 
 def test_an_archive_as_another_reader_finds_it(told: Any) -> None:

@@ -82,7 +82,7 @@ def _plain(value: Any) -> Any:
 
 def _rows(rows: Iterable[tuple[str, str]], width: int | None) -> Iterator[str]:
     for name, text in rows:
-        yield from note_lines(f"  {name:<15} ", [visible(text)], width)
+        yield from note_lines(f"  {visible(name):<15} ", [visible(text)], width)
 
 
 def _image_lines(found: Inspection, width: int | None) -> Iterator[str]:
@@ -160,7 +160,7 @@ def _metadata(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _catalog_lines(found: CatalogInfo, width: int | None) -> Iterator[str]:
     count = f"{len(found.basemaps):,} basemap{'' if len(found.basemaps) == 1 else 's'}"
-    title = f"{shortened(found.title)}, " if found.title else ""
+    title = f"{visible(shortened(found.title))}, " if found.title else ""
     yield f"{visible(found.path.name)}  {title}{count}"
     yield from _rows(((shortened(one.id, 40), _basemap_text(one)) for one in found.basemaps), width)
 
