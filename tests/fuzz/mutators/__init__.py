@@ -10,8 +10,8 @@ from fuzz.mutators import archives, octets, pictures, texts, tiff
 from fuzz.mutators.octets import Mutator
 
 _TOO_MUCH_CHANGED = (
-    EOFError, IndexError, KeyError, OSError, OverflowError, RecursionError, StopIteration, TypeError, ValueError,
-    struct.error, zlib.error,
+    AttributeError, EOFError, IndexError, KeyError, OSError, OverflowError, RecursionError, StopIteration, TypeError,
+    ValueError, struct.error, zlib.error,
 )  # fmt: skip
 """What a mutator meets in a file whose structure is gone."""
 _BLINDLY = 0.12
