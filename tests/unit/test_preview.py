@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from pmtiles.tile import Compression, TileType, tileid_to_zxy
+from pmtiles.tile import Compression, Entry, TileType, tileid_to_zxy
 from support.archives import WORLD, cut, encoded, write_archive
+from support.parts import Parts
 from support.rasters import noise, smooth
 from support.tools import require_tools
 
@@ -176,6 +177,19 @@ def test_tiles_at_the_ends_of_the_world_take_little_memory(tmp_path: Path, zoom:
     assert size.startswith("(1024, 1024) (255, 0, 0, ")
     assert size.endswith("(0, 0, 0, 0)")
     assert int(memory) < 120_000  # kB
+
+
+def test_a_small_place_in_a_world_of_equal_tiles_takes_little_memory(tmp_path: Path) -> None:
+    """It lies in one of the squares that are drawn, which would have a million pixels a side."""
+    grey = encoded(np.full((256, 256), 90, np.uint8))
+    place = e7(*degrees(64, 64, 64 + 2**-11, 64 + 2**-11))
+    header = place | {"version": 3, "clustered": True, "tile_type": TileType.PNG, "min_zoom": 20, "max_zoom": 20}
+    header |= {"internal_compression": Compression.GZIP, "tile_compression": Compression.NONE}
+    everywhere = [Entry(first_id(20), 0, len(grey), 4**20)]
+    (tmp_path / "a.pmtiles").write_bytes(Parts({}, {}, header, entries=everywhere, data=grey).build())
+    found = shown(tmp_path / "a.pmtiles", 512)
+    assert max(found.shape) == 512
+    assert (found == [90, 90, 90, 255]).all()
 
 
 def test_very_many_tiles_are_drawn_in_time(tmp_path: Path) -> None:

@@ -97,7 +97,8 @@ def plan_drawing(archive: ArchiveReader, zooms: list[int], tile: int, size: int)
         if side >= size:
             break
     cell = tile * 2.0 ** -max(math.floor(math.log2(side / size)), 0)
-    return box.pixels(cell * 2.0**zoom), _squares_of(archive, zoom, cell)
+    window = box.pixels(cell * 2.0**zoom)
+    return window, _squares_of(archive, zoom, cell, window)
 
 
 def place_of(archive: ArchiveReader, zooms: list[int]) -> Box:
@@ -196,10 +197,11 @@ def column_and_row(places: Numbers, zoom: int) -> tuple[Numbers, Numbers]:
     return columns, rows
 
 
-def _squares_of(archive: ArchiveReader, zoom: int, cell: float) -> list[Square]:
+def _squares_of(archive: ArchiveReader, zoom: int, cell: float, seen: Window) -> list[Square]:
     """What is drawn: the tiles themselves while they have a pixel and are not too many, else one of each square.
 
-    A tile has ``cell`` pixels a side.
+    A tile has ``cell`` pixels a side. Squares of several tiles end where the window that is ``seen`` does: they may be
+    as large as the world, and it as small as a tile.
     """
     steps = max(math.ceil(-math.log2(cell)), 0)
     # Places of squares; id, offset and length of the tile that each is drawn from.
@@ -217,7 +219,11 @@ def _squares_of(archive: ArchiveReader, zoom: int, cell: float) -> list[Square]:
     columns, rows = column_and_row(drawn[0], zoom - steps)
     side = cell * 2**steps
     edges = np.floor(np.stack([rows, rows + 1, columns, columns + 1]) * side + 0.5).astype(np.int64)
-    return [Square(Window(*window), *tile) for window, tile in zip(edges.T.tolist(), drawn[1:].T.tolist(), strict=True)]
+    windows = (Window(*window) for window in edges.T.tolist())
+    return [
+        Square(window.intersect(seen) if steps else window, *tile)
+        for window, tile in zip(windows, drawn[1:].T.tolist(), strict=True)
+    ]
 
 
 def _one_each(squares: Numbers) -> Numbers:
