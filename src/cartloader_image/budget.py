@@ -29,6 +29,7 @@ class Cost(Enum):
     ELEMENTS = 1 << 19, "tags and attributes of XML"
     TEXT = 4 << 20, "bytes of text"
     YAML = 1 << 19, "bytes of YAML"
+    CATALOG = 1 << 17, "bytes of a catalog"
     IMAGES = 1 << 16, "images in a sample sheet"
 
     def __init__(self, most: int, things: str) -> None:

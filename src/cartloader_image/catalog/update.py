@@ -108,7 +108,7 @@ def read_catalog(catalog: Path, budget: Budget) -> str:
             found = special(catalog.stat().st_mode) or "a directory"
             raise CatalogError(f"a YAML file is needed, found {found}")
         if catalog.is_file():
-            budget.check(catalog, Cost.YAML, catalog.stat().st_size)
+            budget.check(catalog, Cost.CATALOG, catalog.stat().st_size)
         return read_file(catalog).decode()
     except FileNotFoundError:
         return ""
