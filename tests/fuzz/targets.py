@@ -86,7 +86,10 @@ class Tried:
             if not (all_memory and isinstance(error, MemoryError)):
                 self.findings.append(_told(error))
             return
-        text = sentence(error)
+        self.hear(sentence(error))
+
+    def hear(self, text: str) -> None:
+        """Take note of a text that is no sentence."""
         if not text or len(text) > _SENTENCE or not text.isprintable():
             self.findings.append(f"no sentence: {len(text)} letters, {text[:80]!r}")
 
@@ -216,7 +219,8 @@ def catalog(tried: Tried, file: Path, random: Random) -> None:
 
 def archive(tried: Tried, file: Path, random: Random) -> None:
     """Look at it, verify it, draw it, read a piece of it, list it."""
-    verify(file, deep=random.random() < 0.3)  # refuses nothing, and tells what it finds
+    for finding in verify(file, deep=random.random() < 0.3).findings:  # it refuses nothing
+        tried.hear(str(finding))
     with tried.attempt(aside=True):
         told(file)
     with tried.attempt():
