@@ -14,6 +14,7 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 from PIL import Image
+from support.corruptions import chunk
 from support.rasters import noise, read_image, read_whole, smooth, with_source
 
 from cartloader_image.action_params import Ome2PngParams, OutputPrefix
@@ -33,9 +34,6 @@ def png(
     path: Path, samples: NDArray[Any], colour: int, depth: int, *chunks: tuple[bytes, bytes], interlaced: bool = False
 ) -> Path:
     """A PNG with exactly these samples ``(rows, columns, bands)``, written by the book."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     def packed(part: NDArray[Any]) -> bytes:
         lines = []
@@ -102,6 +100,14 @@ def test_png_with_a_transparent_colour(tmp_path: Path, colour: int, depth: int, 
     scale = 255 // ((1 << depth) - 1) if depth < 8 else 1
     np.testing.assert_array_equal(read[..., :-1], samples * scale)
     np.testing.assert_array_equal(read[..., -1], np.where((samples == key).all(axis=-1), 0, top))
+
+
+def test_png_with_the_rest_of_a_header_behind_its_pixels(tmp_path: Path) -> None:
+    samples = samples_of(RGB, 8)
+    path = png(tmp_path / "a.png", samples, RGB, 8)
+    data = path.read_bytes()
+    path.write_bytes(data[:-12] + chunk(b"IHDR", b"") + data[-12:])
+    np.testing.assert_array_equal(read_image(path), samples)
 
 
 def test_rows_come_right_across_blocks(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from typing import Self
 from cartloader_image.errors import InputError
 
 _GREY, _RGB = 0, 2
+_HEADER = 13
+"""Bytes of a PNG's header."""
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 """Markers of JPEG without a length behind them."""
@@ -49,9 +51,9 @@ class Png:
                     break
                 if file.tell() + size + 4 > end:
                     raise InputError(f"{path}: is cut off; it ends before byte {file.tell() + size + 4:,}")
-                if kind == b"IHDR":
-                    bits, colour, _, _, interlace = file.read(13)[8:]
-                    size -= 13
+                if kind == b"IHDR" and size == _HEADER:
+                    bits, colour, _, _, interlace = file.read(_HEADER)[8:]
+                    size = 0
                 elif kind == b"tRNS" and colour in {_GREY, _RGB}:
                     count = 1 if colour == _GREY else 3
                     data = file.read(2 * count)
