@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 from support.archives import WORLD, cut, encoded, write_archive
 from support.rasters import smooth
-from support.tags import with_entry
+from support.tags import entries, with_entry
 
 import cartloader_image as cl
 
@@ -59,3 +59,14 @@ def test_a_tile_has_one_width(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(data)
     with pytest.raises(cl.InputError, match=r"a\.tif: is no TIFF that can be read \(its size is no whole number\)"):
         cl.inspect(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("far", [5000, 1 << 62, (1 << 63) + 8])
+def test_directories_may_lead_beyond_the_end_of_the_file(tmp_path: Path, far: int) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", smooth(64, 64, 1), bigtiff=True)
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    last = entries(bytes(data))[-1]
+    struct.pack_into("<Q", data, last.position + 20, far)
+    (tmp_path / "a.tif").write_bytes(data)
+    [series] = cl.inspect(tmp_path / "a.tif").series
+    assert len(series.planes) == 1
