@@ -17,9 +17,10 @@ _is_done = False
 
 @contextmanager
 def heard(*, for_good: bool) -> Iterator[None]:
-    """Let the signals interrupt the work that is done here; afterwards, or ``for_good``, they are as they were.
+    """Let the signals interrupt the work that is done here; afterwards they are as they were or, ``for_good``, ignored.
 
-    What the caller wants ignored, as nohup does, stays so.
+    (Python gives back the handlers that it has some time before a process ends, which a signal then kills.) What the
+    caller wants ignored, as nohup does, stays so.
     """
     global _is_done  # noqa: PLW0603  (signals are the process's)
     _is_done = False
@@ -31,9 +32,8 @@ def heard(*, for_good: bool) -> Iterator[None]:
         yield
     finally:
         _is_done = True
-        if not for_good:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if for_good else handler)
 
 
 @contextmanager
