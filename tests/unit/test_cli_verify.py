@@ -23,7 +23,7 @@ def _archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiles = cut(PIXELS, 5, 8, 12, 128) | cut(half, 4, 4, 6, 128)
     write_archive(Path("good.pmtiles"), tiles)
     broken = {place: data[:-1] for place, data in tiles.items() if place[0] == 5}
-    write_archive(Path("bad.pmtiles"), tiles | broken, max_lon_e7=1)
+    write_archive(Path("bad.pmtiles"), tiles | broken, max_lon_e7=-1)
     write_archive(Path("vector.pmtiles"), {(1, 0, 0): b"no tile"}, tile_type=TileType.MVT)
 
 
@@ -36,7 +36,7 @@ def test_a_person_reads_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "bad.pmtiles", "good.pmtiles", "missing.pmtiles"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "bad.pmtiles  not good:"
-    assert lines[1] == "  the bounds in its header are no box: 0.0, 0.0, 1e-07, 0.0"
+    assert lines[1] == "  the bounds in its header are no box: 0.0, 0.0, -1e-07, 0.0"
     assert lines[2] == "  tile 5/11/15 is a PNG that is cut off"
     assert lines[6].startswith("  tile 5/")
     assert lines[6].endswith(" is a PNG that is cut off (and so 11 others)")

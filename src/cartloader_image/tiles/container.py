@@ -202,7 +202,7 @@ def _place(archive: ArchiveReader, metadata: Mapping[str, Any], findings: Findin
     longitude, latitude = header.center_lon_e7 / 1e7, header.center_lat_e7 / 1e7
     if not any((*header.bounds, longitude, latitude)) and not own:
         return
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
         findings.add(f"the bounds in its header are no box: {west}, {south}, {east}, {north}")
         return
     inside = west - _STEP <= longitude <= east + _STEP and south - _STEP <= latitude <= north + _STEP
@@ -219,8 +219,12 @@ def _place(archive: ArchiveReader, metadata: Mapping[str, Any], findings: Findin
 
 
 def _hold(bounds: Sequence[float], tiles: Box | None, zoom: int) -> bool:
-    """Whether the tiles of a zoom all touch a box in degrees; true where that is none, or tiles are too many."""
-    box, side = box_of(bounds), 2.0**-zoom + 1e-9
+    """Whether the tiles of a zoom all touch a box in degrees; true where that is none, or tiles are too many.
+
+    A picture of less than 11 mm has its corners in one place, once they are rounded.
+    """
+    west, south, east, north = bounds
+    box, side = box_of((west, south, east + _STEP, min(north + _STEP, 90))), 2.0**-zoom + 1e-9
     return box is None or tiles is None or box.grown(side).within(tiles) == tiles
 
 
