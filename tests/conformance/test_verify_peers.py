@@ -38,7 +38,7 @@ def check(path: Path) -> int:
 
 def pixels(kind: str) -> NDArray[np.uint8]:
     """What is made smaller with difficulty: detail, noise, dots, and squares that vanish or stay as it happens."""
-    random, size = np.random.default_rng(3), (1100, 900, 3)
+    random, size = np.random.default_rng(3), (700, 600, 3)
     if kind == "noise":
         return random.integers(0, 256, size, np.uint8)
     if kind == "dots":
@@ -181,8 +181,13 @@ def test_of_vector_tiles_it_is_the_container(tmp_path: Path) -> None:
         {"resample": "mode", "blocksize": 1024},
         {"min_zoom": 10, "max_zoom": 17},
         {"engine": "gdal", "blocksize": 256, "transparent_below": 120},
-        {"engine": "gdal", "tile_format": "jpeg", "resample": "near"},
-        {"engine": "gdal", "resample": "lanczos", "flip_horizontal": True},
+        *(
+            pytest.param(options, marks=pytest.mark.slow)
+            for options in (
+                {"engine": "gdal", "tile_format": "jpeg", "resample": "near"},
+                {"engine": "gdal", "resample": "lanczos", "flip_horizontal": True},
+            )
+        ),
     ],
     ids=str,
 )

@@ -21,18 +21,19 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     """What one program says that looks at all of them: its memory is the most that any took."""
     folder = tmp_path_factory.mktemp("bombs")
     for name, data in bombs():
-        assert len(data) < 1_100_000
+        assert len(data) < 1_200_000
         (folder / f"{name}.pmtiles").write_bytes(data)
     argv = [sys.executable, "-m", "support.archive_bombs", *map(str, sorted(folder.iterdir()))]
     done = subprocess.run(
         argv, env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True, text=True, check=True
     )
+    assert len(done.stdout.splitlines()) == len(list(folder.iterdir()))
     print(done.stdout)  # name, seconds of the catalog's check, of preview and of verify, MB, words
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
 def test_all_are_looked_at_in_little_memory(lines: list[list[str]]) -> None:
-    assert len(lines) == len(list(bombs())) > 25
+    assert len(lines) > 25
     assert max(int(line[4]) for line in lines) <= MEMORY
 
 

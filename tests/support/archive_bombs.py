@@ -97,7 +97,7 @@ def scans(count: int) -> bytes:
 def bombs() -> Iterator[tuple[str, bytes]]:
     """Each by name."""
     packs = {
-        "gzip": (gzip.compress, zlib.compress(bytes(LARGE), wbits=31)),
+        "gzip": (gzip.compress, zlib.compress(bytes(LARGE), 1, wbits=31)),
         "brotli": (imagecodecs.brotli_encode, imagecodecs.brotli_encode(bytes(LARGE), 1)),
         "zstd": (imagecodecs.zstd_encode, imagecodecs.zstd_encode(bytes(LARGE))),
     }

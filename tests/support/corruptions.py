@@ -391,19 +391,19 @@ CORRUPTIONS = [
     tile("gzip", gzip.compress, "is compressed as gzip, and the header says none"),
     tile("zstd", imagecodecs.zstd_encode, "is compressed as zstd, and the header says none"),
     tile(
-        "half the size", lambda data: saved(picture(data).resize((128, 128))), "has 128 × 128 pixels, where others have"
+        "half the size", lambda data: saved(picture(data).resize((32, 32))), "has 32 × 32 pixels, where others have"
     ),
     tile("huge, it says", lambda _: claiming(65500), "has 65500 × 65500 pixels"),
-    tile("fewer pixels than it says", lambda _: claiming(256), "cannot be decoded"),
-    tile("black", lambda _: saved(Image.new("RGB", (256, 256))), "shows something else", parent),
+    tile("fewer pixels than it says", lambda _: claiming(64), "cannot be decoded"),
+    tile("black", lambda _: saved(Image.new("RGB", (64, 64))), "shows something else", parent),
     tile("mirrored", lambda data: saved(ImageOps.mirror(picture(data))), "shows something else", parent),
-    tile("black at the top", lambda _: saved(Image.new("RGB", (256, 256))), "shows something else", top),
+    tile("black at the top", lambda _: saved(Image.new("RGB", (64, 64))), "shows something else", top),
     tile("cut off", lambda data: data[: len(data) // 2], "cannot be decoded", base="jpeg"),
     tile(
         "ends in zeros", lambda data: data[: len(data) // 2] + bytes(len(data) // 2), "cannot be decoded", base="jpeg"
     ),
     tile("huge, it says", _jpeg_of(65500), "has 65500 × 65500 pixels", base="jpeg"),
-    tile("a bit smaller, it says", _jpeg_of(255), "has 255 × 255 pixels, where others have", base="jpeg"),
+    tile("a bit smaller, it says", _jpeg_of(63), "has 63 × 63 pixels, where others have", base="jpeg"),
     tile("cut off", lambda data: data[: len(data) // 2], "is a WebP of", base="webp"),
     tile("more behind it", lambda data: data + b"more", "is a WebP of", base="webp"),
     raw("leaves: out of place", _leaf(_out_of_place), "where no reader looks", base="leaves"),
