@@ -390,9 +390,7 @@ CORRUPTIONS = [
     tile("a WebP", lambda data: saved(picture(data), "WEBP"), "is WEBP, and the header says PNG"),
     tile("gzip", gzip.compress, "is compressed as gzip, and the header says none"),
     tile("zstd", imagecodecs.zstd_encode, "is compressed as zstd, and the header says none"),
-    tile(
-        "half the size", lambda data: saved(picture(data).resize((32, 32))), "has 32 × 32 pixels, where others have"
-    ),
+    tile("half the size", lambda data: saved(picture(data).resize((32, 32))), "has 32 × 32 pixels, where others have"),
     tile("huge, it says", lambda _: claiming(65500), "has 65500 × 65500 pixels"),
     tile("fewer pixels than it says", lambda _: claiming(64), "cannot be decoded"),
     tile("black", lambda _: saved(Image.new("RGB", (64, 64))), "shows something else", parent),

@@ -216,3 +216,24 @@ def test_degrees_are_those_of_proj_and_lead_back(across: float, up: float) -> No
     (longitude,), (latitude,) = transform("EPSG:3857", "EPSG:4326", [x], [y])
     assert lon_lat(x, y) == pytest.approx((longitude, latitude), abs=1e-9)
     assert from_lon_lat(*lon_lat(x, y)) == pytest.approx((x, y), abs=1e-6)
+
+
+@pytest.mark.parametrize("edge", range(4))
+def test_a_picture_beyond_the_map_is_refused(edge: int) -> None:
+    ends = [-50.0, -50.0, 50.0, 50.0]
+    for beyond in (ends[edge] * 1e9, math.copysign(HALF_MAP * (1 + 1e-8), ends[edge])):
+        edges = [*ends[:edge], beyond, *ends[edge + 1 :]]
+        with pytest.raises(BoundsError, match=r"x: lies outside the map, which ends at ±20,037,508 map units"):
+            plan_pyramid(MapBox(*edges), 1, 256, None, None, "x")
+
+
+@given(TILES, st.booleans())
+def test_a_picture_is_at_least_the_thousandth_of_a_pixel(tile: int, high: bool) -> None:
+    def plan(thin: float) -> Pyramid:
+        width, height = (1, thin) if high else (thin, 1)
+        return plan_pyramid(MapBox(1, 1, 1 + width, 1 + height), 1e-9, tile, None, None, "x")
+
+    pixel = side(24, tile)
+    assert plan(pixel / 990).extent(24).shape[0 if high else 1] == 1
+    with pytest.raises(BoundsError, match="next to nothing beside a pixel of zoom 24"):
+        plan(pixel / 1010)

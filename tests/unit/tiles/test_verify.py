@@ -19,7 +19,6 @@ from cartloader_image.drawing import render_preview
 from cartloader_image.errors import ArchiveError, CatalogError
 from cartloader_image.tiles.verify import verify
 
-
 TILE = 64
 """Pixels a side of the tiles that are damaged."""
 
