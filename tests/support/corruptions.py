@@ -350,6 +350,10 @@ CORRUPTIONS = [
     metadata("another tile size", lambda values: {**values, "tilesize": 512}, "say that tiles have 512 pixels a side"),
     metadata("another zoom", lambda values: {**values, "maxzoom": values["maxzoom"] - 1}, "its header says zooms"),
     metadata("other bounds", lambda values: {**values, "bounds": "-0.0005,-0.0005,0.01,0.01"}, "tell different bounds"),
+    metadata(
+        "bounds beyond all numbers", lambda values: {**values, "bounds": [10**400, 0, 1, 1]}, "bounds other than 4"
+    ),
+    metadata("a centre of words", lambda values: {**values, "center": "a,b,c"}, "center other than 3"),
     metadata("bounds elsewhere", lambda values: {**values, "bounds": "20,20,21,21"}, "tell different bounds"),
     metadata("another centre", lambda values: {**values, "center": "0.0,0.0,3"}, "tell different centres"),
     raw("directory: a tile twice", _twice, "twice"),

@@ -107,6 +107,7 @@ PART = (COLUMN + 0.25, ROW + 0.5, COLUMN + 1.5, ROW + 1.75)
         ({"bounds": list(degrees(*PART))}, WORLD, PART),
         ({"bounds": "1,1,2,2"}, {}, WHOLE),  # elsewhere
         ({"bounds": "nan,1,2,inf"}, {}, WHOLE),
+        ({"bounds": [10**400, 0, 1, 1]}, {}, WHOLE),
         ({"bounds": "10,20,-10,30"}, {}, WHOLE),
     ],
 )

@@ -34,6 +34,7 @@ _STEP = 1.5e-7
 _ROUNDED = 1e-2
 """Degrees to which other writers round what their metadata tell."""
 _OWN = ("name", "format", "type", "tilesize", "bounds", "center", "minzoom", "maxzoom")
+_COUNTS = {"bounds": 4, "center": 3, "minzoom": 1, "maxzoom": 1}
 _OWN_ORIGIN = ("version", "image_size", "crs", "affine", "resample", "notes")
 
 
@@ -84,6 +85,9 @@ def _metadata(archive: ArchiveReader, findings: Findings) -> dict[str, Any]:
         missing = [name for name in _OWN if name not in metadata] + missing
         if missing:
             findings.add(f"its metadata lack {', '.join(missing)}")
+        for name, count in _COUNTS.items():
+            if name in metadata and _numbers(metadata[name], count) is None:
+                findings.add(f"its metadata have {name} other than {count} number{'s' if count > 1 else ''}")
     return metadata
 
 
@@ -260,7 +264,7 @@ def _numbers(value: Any, count: int) -> list[float] | None:
     values = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
     try:
         numbers = [float(number) for number in values]
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     return numbers if len(numbers) == count else None
 

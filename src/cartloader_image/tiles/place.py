@@ -121,7 +121,7 @@ def box_of(bounds: Any) -> Box | None:
     values = bounds.split(",") if isinstance(bounds, str) else bounds
     try:
         west, south, east, north = (float(value) for value in values)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     if not (-180.001 <= west < east <= 180.001 and -90 <= south < north <= 90):
         return None
