@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import tifffile
 from support.places import bounds_of, edges
 from support.rasters import noise
 
+from cartloader_image.budget import Budget, Cost
 from cartloader_image.errors import InputError
 from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
 from cartloader_image.values import Bounds
@@ -77,6 +79,27 @@ def test_the_header_of_a_pixel_tsv(tmp_path: Path, header: str, zipped: bool) ->
     assert edges(bounds_from_pixel_tsv(written(tmp_path / "a.tsv", data))) == (-5.5, 200, 45.5, 261)
 
 
+def test_a_pixel_tsv_of_one_place_is_one_unit_wide(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.tsv", "#OFFSET_X=0;OFFSET_Y=7;SIZE_X=0;SIZE_Y=0.5\n")
+    assert edges(bounds_from_pixel_tsv(path)) == (0, 7, 1, 8.5)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize(("read", "text"), [(bounds_from_tsv, "0,7,1,8"), (bounds_from_pixel_tsv, FICTURE[2])])
+def test_a_text_is_read_to_its_limit_and_no_further(
+    tmp_path: Path, read: Callable[[Path, Budget], Bounds], text: str, zipped: bool
+) -> None:
+    budget = Budget(100 / Cost.TEXT.most)
+    for size, fits in ((100, True), (101, False)):
+        data = text.ljust(size, " ").encode()
+        path = written(tmp_path / "a.tsv", gzip.compress(data) if zipped else data)
+        if fits:
+            assert edges(read(path, budget)) == edges(read(path, Budget()))
+        else:
+            with pytest.raises(InputError, match="has 101 bytes of text, more than the 100 that are taken"):
+                read(path, budget)
+
+
 @pytest.mark.parametrize(
     ("header", "what"),
     [
@@ -129,6 +152,22 @@ def test_what_is_no_vizgen_matrix(tmp_path: Path, text: str, what: str) -> None:
 def test_vizgen_rounding_is_no_shear(tmp_path: Path, share: float) -> None:
     path = written(tmp_path / "a.csv", f"9.25 {8 * share!r} -100\n{9.25 * share!r} 8 16\n0 0 1")
     assert edges(bounds_from_vizgen(path, 80, 60)) == edges(Bounds(100 / 9.25, -2, 160 / 9.25, 8))
+
+
+@pytest.mark.parametrize(("a", "d"), [(0.125, 16), (16, 0.125), (-0.125, 16)])
+@pytest.mark.parametrize("entry", ["shear x", "shear y", "tilt x", "tilt y", "one"])
+def test_vizgen_shear_is_a_share_of_the_picture(tmp_path: Path, a: float, d: float, entry: str) -> None:
+    """A billionth of a side at its last pixel is rounding, a tenth more is not; of 80 rows and 60 columns."""
+    whole = {"shear x": d, "shear y": a, "tilt x": a / 60, "tilt y": d / 80, "one": 1}
+    for share, sheared in ((0.9e-9, False), (1.1e-9, True), (-1.1e-9, True)):
+        off = dict.fromkeys(whole, 0.0) | {entry: share * whole[entry]}
+        rows = [[a, off["shear x"], 4], [off["shear y"], d, 4], [off["tilt x"], off["tilt y"], 1 + off["one"]]]
+        path = written(tmp_path / "a.csv", "\n".join(",".join(map(repr, row)) for row in rows))
+        if sheared:
+            with pytest.raises(InputError, match="turns or shears"):
+                bounds_from_vizgen(path, 80, 60)
+        else:
+            assert edges(bounds_from_vizgen(path, 80, 60)) == (-4 / a, -4 / d, 56 / a, 76 / d)
 
 
 def test_vizgen_keeps_the_extent_at_lower_levels(tmp_path: Path) -> None:

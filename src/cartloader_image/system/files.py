@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 import threading
-from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from cartloader_image.action_params import OutputPrefix
 from cartloader_image.errors import DiskError
+from cartloader_image.system.aside import aside
 from cartloader_image.system.hidden import HIDDEN, Hidden, opened
 from cartloader_image.system.reading import naming, open_file
 
@@ -161,47 +161,20 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def _claim(folder: Path, name: str, on_wait: OnWait | None) -> Iterator[Path]:
-    """Hold a name in a folder as long as the context lasts.
+    """Hold a name in a folder as long as the context lasts; no signal interrupts what makes and removes its files."""
 
-    A thread of its own does it: a signal interrupts the main one between any two steps, that one never. They wait for
-    each other by bare locks, each of them one step; whatever Python has above them may be interrupted while it has one.
-    """
-    ready, over, ended = _taken(), _taken(), _taken()
-    found: list[Path | BaseException] = []
-
-    def keep() -> None:
-        try:
-            with _holding(folder, name, on_wait, over) as scratch:
-                found.append(scratch)
-                ready.release()
-                over.acquire()
-        except BaseException as error:  # noqa: BLE001  (raised where it is waited for)
-            found.append(error)
-        finally:
-            ended.release()
-            with suppress(RuntimeError):  # it was said above
-                ready.release()
+    def keep(say: Callable[[Path], None], over: threading.Lock) -> None:
+        with _holding(folder, name, on_wait, over) as scratch:
+            say(scratch)
+            over.acquire()
 
     try:
-        start_new_thread(keep, ())
-        ready.acquire()
-        with naming(folder):
-            if isinstance(found[0], BaseException):
-                raise found[0]
-            yield found[0]
+        with naming(folder), aside(keep) as scratch:
+            yield scratch
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskError(f"{folder}: the disk is full; make room or choose another directory") from error
         raise
-    finally:
-        over.release()
-        ended.acquire()
-
-
-def _taken() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import uniform
@@ -24,6 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from cartloader_image.errors import ToolError, UsageError
 from cartloader_image.report import Report, Stage, quiet
 from cartloader_image.results import ToolUse
+from cartloader_image.system.aside import aside
 from cartloader_image.system.process import TICK, Lines, listen, running
 
 _COPY_BYTES = 16 << 20
@@ -164,28 +164,25 @@ def run_with_retries(call: ToolCall, report: Report = quiet) -> Finished:
 def run(call: ToolCall, report: Report = quiet, attempt: int = 1) -> Finished:
     """Run a tool once; on any way out, its whole process group has ended.
 
-    A thread of its own looks after it, since Ctrl-C can interrupt the main one between any two steps.
-
     Raises:
         ToolError: it cannot be started, fails, or takes too long.
     """
-    stop = threading.Event()
-    with ThreadPoolExecutor(1, thread_name_prefix=call.tool) as keeper:
-        try:
-            return keeper.submit(_attend, call, report, stop, attempt).result()
-        except BaseException:
-            stop.set()
-            raise
+
+    def attend(say: Callable[[Finished], None], over: threading.Lock) -> None:
+        say(_attend(call, report, over, attempt))
+
+    with aside(attend) as finished:
+        return finished
 
 
-def _attend(call: ToolCall, report: Report, stop: threading.Event, attempt: int) -> Finished:
+def _attend(call: ToolCall, report: Report, over: threading.Lock, attempt: int) -> Finished:
     """All of one attempt: the same start each time, the tool at work, its end judged."""
     start = time.monotonic()
 
     def check() -> None:
         """Whether to go on."""
         report.check()
-        if stop.is_set():
+        if not over.locked():
             raise ToolError(f"{call.tool} was stopped")
         if time.monotonic() > start + call.timeout:
             raise ToolError(
