@@ -17,6 +17,10 @@ from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_t
 from cartloader_image.values import Bounds
 
 
+def matrix_of(path: Path) -> Bounds:
+    return bounds_from_vizgen(path, 1, 1)
+
+
 def written(path: Path, text: str | bytes) -> Path:
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return path
@@ -55,20 +59,49 @@ def test_what_is_no_bounds_file(tmp_path: Path, data: bytes, what: str) -> None:
     assert "\n" not in str(error.value)
 
 
+_NO_TEXT = "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"
+_CUT_OFF = "Compressed file ended before the end-of-stream marker was reached"
+
+
+@pytest.mark.parametrize(
+    ("read", "data", "sentence"),
+    [
+        (bounds_from_tsv, b"", "--georef-bounds-tsv takes one line of ulx,uly,lrx,lry, found 0 lines"),
+        (bounds_from_tsv, b"\xff", f"is no text file ({_NO_TEXT}); check --georef-bounds-tsv"),
+        (bounds_from_pixel_tsv, b"", "its header comments have no OFFSET_X; is it a FICTURE pixel TSV?"),
+        (bounds_from_pixel_tsv, b"#OFFSET_X=a", "OFFSET_X is 'a' in its header, which is no number"),
+        (bounds_from_pixel_tsv, b"#OFFSET_X=1;OFFSET_Y=2\n#SIZE_X=-1;SIZE_Y=4",
+         "its header says a size of -1 × 4 at 1,2, which is no area"),
+        (bounds_from_pixel_tsv, gzip.compress(b"#O")[:-8], f"is no text file ({_CUT_OFF}); check --georef-pixel-tsv"),
+        (matrix_of, b"a b c\n1 2 3\n4 5 6",
+         "--micron2pixel-csv takes a 3×3 matrix of numbers (could not convert string to float: 'a')"),
+        (matrix_of, b"1 2", "--micron2pixel-csv takes a 3×3 matrix of numbers, found 1 rows of 2 values"),
+        (matrix_of, b"\xff", f"is no text file ({_NO_TEXT}); check --micron2pixel-csv"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_one_sentence(tmp_path: Path, read: Callable[[Path], Bounds], data: bytes, sentence: str) -> None:
+    path = written(tmp_path / "a.tsv", data)
+    with pytest.raises(InputError) as error:
+        read(path)
+    assert str(error.value) == f"{path}: {sentence}"
+
+
 def test_a_missing_file_names_the_option(tmp_path: Path) -> None:
     for read, option in (
         (bounds_from_tsv, "--georef-bounds-tsv"),
         (bounds_from_pixel_tsv, "--georef-pixel-tsv"),
-        (lambda path: bounds_from_vizgen(path, 1, 1), "--micron2pixel-csv"),
+        (matrix_of, "--micron2pixel-csv"),
     ):
-        with pytest.raises(InputError, match=f"No such file or directory.*{option}"):
+        with pytest.raises(InputError) as error:
             read(tmp_path / "none")
+        assert str(error.value) == f"{tmp_path}/none: cannot be read (No such file or directory); check {option}"
 
 
 FICTURE = [
     "##K=12;TOPK=3\n##OFFSET_X=-5.5;OFFSET_Y=200;SIZE_X=50;SIZE_Y=60;SCALE=100\n#BLOCK\tX\tY\n1\t2\t3\n",
     "##OFFSET_X = -5.5 ; OFFSET_Y = 200\r\n## SIZE_X = 50;SIZE_Y=60\r\n",
     "#OFFSET_X=-5.5;OFFSET_Y=2e2;SIZE_X=50.0;SIZE_Y=60",
+    "#OFFSET_X=-5.5\n#OFFSET_Y=200;SIZE_X=50\n#SIZE_Y=60\nSIZE_Y=7\n",
 ]
 
 
