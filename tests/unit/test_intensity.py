@@ -92,6 +92,13 @@ def test_values_that_are_not_finite_do_not_count() -> None:
 def test_minus_zero_is_zero() -> None:
     found = thresholds(column(-0.0, 0.0, 0.0, 5, dtype=np.float32), upper_thres_quantile=1)
     assert (found.low.value, found.high.value) == (0, 5)
+    assert str(found) == "0 … 5 (minimum, quantile 1)"
+
+
+def test_thresholds_of_stretched_values_are_told_as_they_are_stored() -> None:
+    found = Thresholds(Side(17, "as given"), Side(255, ""))
+    assert found.stored(17) == Thresholds(Side(1, "as given"), Side(15, ""))
+    assert str(found.stored(17)) == "1 … 15 (as given)"
 
 
 def test_thresholds_of_colours_are_pooled_and_alpha_does_not_count() -> None:
