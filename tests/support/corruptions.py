@@ -242,6 +242,11 @@ def _with_a_gap(parts: Parts) -> bytes:
     return parts.build()
 
 
+def _with_a_byte(parts: Parts) -> bytes:
+    parts.data += b"x"
+    return parts.build()
+
+
 def _far_root(parts: Parts) -> bytes:
     """The root directory behind the tiles."""
     data = parts.build()
@@ -335,6 +340,12 @@ CORRUPTIONS = [
     raw("sections: metadata over the root", _overlapping("metadata", "root"), "overlap"),
     raw("sections: tiles over the metadata", _overlapping("tile_data", "metadata"), "overlap"),
     raw("sections: a gap", _with_a_gap, "7 bytes between its metadata and"),
+    raw(
+        "sections: a byte of no tile",
+        _with_a_byte,
+        "1 bytes at the end of its tile data belong to no tile",
+        base="other",
+    ),
     raw("sections: the root far behind", _far_root, "beyond the first 16,384 bytes", base="other"),
     metadata("no JSON", lambda _: gzip.compress(b"{"), "its metadata are no JSON"),
     metadata("not compressed", lambda values: json.dumps(values).encode(), "cannot be uncompressed"),

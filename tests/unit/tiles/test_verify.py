@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
-from pmtiles.tile import tileid_to_zxy
-from support.corruptions import CORRUPTIONS, Corruption, saved
+from pmtiles.tile import Entry, TileType, serialize_directory, tileid_to_zxy
+from support.archives import cut, write_archive
+from support.corruptions import CORRUPTIONS, LAT, LON, Corruption, saved
 from support.maps import blobs, import_picture, save
-from support.parts import Parts
+from support.parts import Parts, with_field
 
 from cartloader_image.catalog.update import check_archive
 from cartloader_image.drawing import render_preview
 from cartloader_image.errors import ArchiveError, CatalogError
-from cartloader_image.tiles.verify import verify
+from cartloader_image.tiles.verify import prove, verify
 
 TILE = 64
 """Pixels a side of the tiles that are damaged."""
@@ -83,7 +88,10 @@ def test_damage_is_found(bases: dict[str, Parts], tmp_path: Path, corruption: Co
     told = [finding for finding in found.findings if corruption.words in finding.text]
     assert not found.good
     assert told, [str(finding) for finding in found.findings]
-    assert not any(str(path) in str(finding) or "\n" in str(finding) for finding in found.findings)
+    for finding in found.findings:  # goes on after the name of the file, or of the tile
+        assert finding.text[0].islower() or finding.text[0].isdigit()
+        assert str(path) not in finding.text
+        assert "\n" not in finding.text
     if corruption.tile:
         assert tileid_to_zxy(corruption.tile(parts)) in [finding.tile for finding in told]
     for use in (lambda: render_preview(path, 64), lambda: check_archive(path)):
@@ -98,3 +106,135 @@ def words_of(use: Callable[[], object]) -> str:
     except (ArchiveError, CatalogError) as error:
         return str(error)
     return ""
+
+
+def backwards(parts: Parts) -> bytes:
+    """Tiles stored from the last to the first, with bytes between them that belong to none."""
+    data = b""
+    for entry in reversed(parts.entries):
+        entry.offset, data = len(data), data + parts.tiles[entry.tile_id] + b"gap"
+    parts.data = data
+    return parts.build(clustered=0)
+
+
+def beside_leaves(parts: Parts) -> bytes:
+    """Some tiles in the root, before and behind a leaf directory with the others."""
+    leaf = serialize_directory(parts.entries[3:-3])
+    entries = [*parts.entries[:3], Entry(parts.entries[3].tile_id, 0, len(leaf), 0), *parts.entries[-3:]]
+    return parts.build(serialize_directory(entries), leaf)
+
+
+def telling(**metadata: Any) -> Callable[[Parts], bytes]:
+    def change(parts: Parts) -> bytes:
+        parts.metadata = {**parts.metadata, **metadata}
+        return parts.build()
+
+    return change
+
+
+def degrees(parts: Parts, more: float = 0) -> list[float]:
+    return [parts.header[name] / 1e7 + more for name in ("min_lon_e7", "min_lat_e7", "max_lon_e7", "max_lat_e7")]
+
+
+NO_CENTRE = {"center_lon_e7": 0, "center_lat_e7": 0}
+NOT_SET = dict.fromkeys((*LON, *LAT), 0)
+EDGES = {"min_lon_e7": -180, "max_lon_e7": 180, "min_lat_e7": -90, "max_lat_e7": 90}
+WHOLE = {name: edge * 10_000_000 for name, edge in EDGES.items()}
+GOOD: dict[str, Callable[[Parts], bytes]] = {
+    "counts that are not known": lambda parts: parts.build(
+        addressed_tiles_count=0, tile_entries_count=0, tile_contents_count=0
+    ),
+    "more bytes behind": lambda parts: parts.build() + b"more",
+    "a gap": lambda parts: replace(parts, gap=b"gap").build(),
+    "backwards": backwards,
+    "tiles beside leaf directories": beside_leaves,
+    "bounds that were not set": lambda parts: parts.build(**NOT_SET),
+    "the whole world": lambda parts: parts.build(**WHOLE),
+    "the whole world, its centre not set": lambda parts: parts.build(
+        **WHOLE | {"center_lon_e7": 0, "center_lat_e7": 0}
+    ),
+    "no centre": lambda parts: parts.build(
+        min_lon_e7=1, min_lat_e7=1, max_lon_e7=90_000, max_lat_e7=90_000, **NO_CENTRE
+    ),
+    "a centre on the edge": lambda parts: parts.build(
+        center_lon_e7=parts.header["max_lon_e7"] + 1, center_lat_e7=parts.header["min_lat_e7"] - 1
+    ),
+    "rounded bounds": lambda parts: telling(bounds=degrees(parts, 0.009))(parts),
+    "bounds as text": lambda parts: telling(bounds=",".join(map(str, degrees(parts))))(parts),
+    "bounds of one of two that were made one": lambda parts: telling(bounds=[*degrees(parts)[:2], 1e-5, 1e-4])(parts),
+    "bounds of the other": lambda parts: telling(bounds=[0.0026, 0.0032, *degrees(parts)[2:]])(parts),
+    "senseless bounds": telling(bounds="none", center=["x", 2, 3]),
+    "a rounded centre": telling(center="0.009,0.009,1"),
+    "other zooms": telling(minzoom=0, maxzoom=3),
+    "another format that nobody knows": telling(format="mosaic"),
+    "its format": telling(format="png"),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_what_other_programs_may_do_is_no_damage(bases: dict[str, Parts], tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.pmtiles"
+    path.write_bytes(GOOD[name](deepcopy(bases["other"])))
+    found = verify(path)
+    assert found.good, [str(finding) for finding in found.findings]
+    assert found.tiles == found.decoded == len(bases["other"].tiles)
+    prove(path)
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS[::5], ids=lambda corruption: corruption.name)
+def test_what_proves_an_archive_finds_it_too(bases: dict[str, Parts], tmp_path: Path, corruption: Corruption) -> None:
+    """Unless just the pictures are other ones; it stops at the first."""
+    path = tmp_path / "a.pmtiles"
+    path.write_bytes(corruption(bases[corruption.base]))
+    found = [str(finding) for finding in verify(path).findings if "something else" not in str(finding)]
+    if found:
+        with pytest.raises(ArchiveError) as refused:
+            prove(path)
+        assert str(refused.value).removeprefix(f"{path}: ") == found[0]
+
+
+def test_an_archive_has_as_many_tiles_as_are_expected(originals: dict[str, Path], bases: dict[str, Parts]) -> None:
+    path, count = originals["png"], len(bases["png"].tiles)
+    prove(path, count)
+    with pytest.raises(
+        ArchiveError, match=f"picture.pmtiles: the number of its tiles should be {count + 1}, found {count}"
+    ):
+        prove(path, count + 1)
+
+
+@pytest.mark.parametrize("kind", [TileType.MVT, TileType.PNG, TileType.JPEG, TileType.WEBP, TileType.AVIF])
+def test_metadata_tell_the_kind_of_tiles_of_the_header(bases: dict[str, Parts], tmp_path: Path, kind: TileType) -> None:
+    """By the names that the specification of TileJSON and other programs have for them."""
+    names = {
+        TileType.MVT: {"pbf", "mvt"}, TileType.PNG: {"png"}, TileType.JPEG: {"jpg", "jpeg"},
+        TileType.WEBP: {"webp"}, TileType.AVIF: {"avif"},
+    }  # fmt: skip
+    for name in {*itertools.chain(*names.values()), "mlt"}:
+        path = tmp_path / "a.pmtiles"
+        path.write_bytes(with_field(telling(format=name)(deepcopy(bases["other"])), "tile_type", kind.value))
+        told = f"its header says that tiles are {kind.name}, its metadata that they are {name}"
+        assert (told in [finding.text for finding in verify(path).findings]) == (name not in names[kind])
+
+
+def test_an_archive_without_tiles_is_not_good(tmp_path: Path, bases: dict[str, Parts]) -> None:
+    """Whatever its leaf directories hold."""
+    path, parts = tmp_path / "a.pmtiles", deepcopy(bases["other"])
+    leaf = serialize_directory([Entry(5, 0, 1, 0)])
+    path.write_bytes(parts.build(serialize_directory([Entry(5, 0, len(leaf), 0)]), leaf))
+    assert not verify(path).good
+    with pytest.raises(ArchiveError):
+        prove(path)
+
+
+@pytest.mark.parametrize("finest", [0, 1, 2])
+def test_zooms_that_are_there_to_their_last_tile(tmp_path: Path, finest: int) -> None:
+    pixels = blobs(64, 64, 3)
+    tiles = {}
+    for zoom in range(finest, -1, -1):
+        side = 16 << zoom
+        tiles |= cut(np.asarray(Image.fromarray(pixels).reduce(64 // side)), zoom, 0, 0, 16)
+    found = verify(write_archive(tmp_path / "a.pmtiles", tiles), deep=True)
+    assert found.good, [str(finding) for finding in found.findings]
+    assert (found.min_zoom, found.max_zoom) == (0, finest)
+    assert found.tiles == found.decoded == len(tiles)
+    assert found.compared == sum(zoom < finest for zoom, _, _ in tiles)
