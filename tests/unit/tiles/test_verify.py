@@ -22,6 +22,7 @@ from support.parts import Parts, with_field
 from cartloader_image.catalog.update import check_archive
 from cartloader_image.drawing import render_preview
 from cartloader_image.errors import ArchiveError, CatalogError
+from cartloader_image.report import Quiet, Stage
 from cartloader_image.tiles.verify import prove, verify
 
 TILE = 64
@@ -238,3 +239,34 @@ def test_zooms_that_are_there_to_their_last_tile(tmp_path: Path, finest: int) ->
     assert (found.min_zoom, found.max_zoom) == (0, finest)
     assert found.tiles == found.decoded == len(tiles)
     assert found.compared == sum(zoom < finest for zoom, _, _ in tiles)
+
+
+def test_pictures_are_looked_at_though_the_header_says_that_they_are_none(
+    bases: dict[str, Parts], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.pmtiles"
+    parts = bases["other"]
+    path.write_bytes(parts.build(tile_type=TileType.MVT.value))
+    found = verify(path)
+    assert [str(finding) for finding in found.findings] == ["its header says that tiles are MVT, and they are PNG"]
+    assert found.decoded == len(parts.tiles)
+
+
+class Told(Quiet):
+    def __init__(self) -> None:
+        self.steps: list[tuple[Stage, int, int]] = []
+        self.checks = 0
+
+    def check(self) -> None:
+        self.checks += 1
+
+    def progress(self, stage: Stage, done: int, total: int) -> None:
+        self.steps.append((stage, done, total))
+
+
+def test_progress_is_told(originals: dict[str, Path]) -> None:
+    """Of all tiles that are decoded; and a person who has seen enough can stop it at each."""
+    told = Told()
+    found = verify(originals["png"], told)
+    assert told.steps == [(Stage.CHECKING, done, found.decoded) for done in range(1, found.decoded + 1)]
+    assert told.checks == found.decoded + found.compared
