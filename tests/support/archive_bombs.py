@@ -26,7 +26,7 @@ from cartloader_image.catalog.update import check_archive
 from cartloader_image.drawing import render_preview
 from cartloader_image.errors import CartloaderError
 from cartloader_image.tiles.verify import verify
-from support.corruptions import chunk, claiming, directory, octets
+from support.corruptions import chunk, claiming, directory, octets, scans
 from support.parts import Parts
 
 LARGE = 256 << 20
@@ -87,13 +87,6 @@ def webp(form: bytes, rest: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def scans(count: int) -> bytes:
-    """A progressive JPEG whose last pass comes again and again."""
-    data = saved(np.zeros((4096, 4096), np.uint8), "JPEG", progressive=True)
-    last = data.rindex(b"\xff\xda")
-    return data[:last] + (data[last:-2]) * count + data[-2:]
-
-
 def bombs() -> Iterator[tuple[str, bytes]]:
     """Each by name."""
     packs = {
@@ -115,6 +108,7 @@ def bombs() -> Iterator[tuple[str, bytes]]:
         ("blanks", b" " * 4_000_000 + b"{}"),
     ):
         yield f"metadata: {name}", archive(text=gzip.compress(text)).build()
+    yield "metadata: 50,000 times nothing", archive(text=gzip.compress(b"", mtime=0) * 50_000).build()
     yield "a directory of 2**60 entries", archive().build(directory([1 << 60, FIRST, 1, 1, 1]))
     yield "a directory of 100 million entries", archive().build(gzip.compress(octets(100_000_000) + b"\1" * 4_000_000))
     yield "an entry of 2**60 tiles", archive().build(directory([1, FIRST, 1 << 60, 99, 1]))
@@ -129,7 +123,8 @@ def bombs() -> Iterator[tuple[str, bytes]]:
         struct.pack(">HH", 256, 256), struct.pack(">HH", 65500, 65500)
     )
     yield "a JPEG of 65500²", archive(jpeg, header={"tile_type": TileType.JPEG}).build()
-    yield "a JPEG of 4096² in 10,000 scans", archive(scans(10_000), header={"tile_type": TileType.JPEG}).build()
+    passes = scans(saved(np.zeros((4096, 4096), np.uint8), "JPEG", progressive=True), 10_000)
+    yield "a JPEG of 4096² in 10,000 scans", archive(passes, header={"tile_type": TileType.JPEG}).build()
     extended = bytes([0, 0, 0, 0]) + (16382).to_bytes(3, "little") * 2
     yield "a WebP of 16383²", archive(webp(b"VP8X", extended), header={"tile_type": TileType.WEBP}).build()
     lossless = b"\x2f" + (0x3FFF | 0x3FFF << 14).to_bytes(4, "little") + bytes(40)

@@ -13,6 +13,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 
+from support.corruptions import scans
 from support.rasters import NAMESPACE
 
 Bomb = Callable[[Path], list[str]]
@@ -30,7 +31,7 @@ def _tiff(folder: Path, **how: object) -> list[str]:
     return ["--ome2png", "--in-img", "a.tif", "--page", "0", *_PLACED]
 
 
-def _ome(inner: str, pages: int = 1, **sizes: int) -> Bomb:
+def _ome(inner: str, pages: int = 1, blanks: int = 0, **sizes: int) -> Bomb:
     named = {
         "SizeX": 16,
         "SizeY": 16,
@@ -41,9 +42,10 @@ def _ome(inner: str, pages: int = 1, **sizes: int) -> Bomb:
         "PhysicalSizeY": 1,
     } | sizes
     attributes = " ".join(f'{name}="{value}"' for name, value in named.items())
-    xml = f'<OME {NAMESPACE}><Image><Pixels DimensionOrder="XYZCT" {attributes}>{inner}</Pixels></Image></OME>'
+    start = f'<OME {NAMESPACE}><Image><Pixels DimensionOrder="XYZCT" {attributes}>{inner}'
 
     def write(folder: Path) -> list[str]:
+        xml = f"{start}{' ' * blanks}</Pixels></Image></OME>"
         with tifffile.TiffWriter(folder / "a.ome.tif") as file:
             for number in range(pages):
                 description = None if number else xml.encode()
@@ -130,9 +132,9 @@ def jpeg_xl(side: int) -> bytes:
     return bytes(imagecodecs.jpegxl_encode(np.zeros((side, side), np.uint8), lossless=True, effort=1))
 
 
-def _beside(option: str, text: bytes) -> Bomb:
+def _beside(option: str, piece: bytes, count: int) -> Bomb:
     def write(folder: Path) -> list[str]:
-        (folder / "t.tsv.gz").write_bytes(gzip.compress(text, 1))
+        (folder / "t.tsv.gz").write_bytes(gzip.compress(piece * count, 1))
         return [*_tiff(folder)[: -len(_PLACED)], option, "t.tsv.gz"]
 
     return write
@@ -206,7 +208,7 @@ BOMBS: dict[str, tuple[Bomb, str]] = {
         _ome('<Channel SamplesPerPixel="100000000000"/><TiffData IFD="0"/>'),
         "has 100,000,000,000 channels",
     ),
-    "blanks in XML": (_ome(f'<TiffData IFD="0"/>{" " * (200 * _MEGABYTE)}'), "bytes in one tag"),
+    "blanks in XML": (_ome('<TiffData IFD="0"/>', blanks=200 * _MEGABYTE), "bytes in one tag"),
     "planes in XML": (
         _ome('<TiffData IFD="0"/>' + '<Plane TheZ="0" TheC="0" TheT="0"/>' * 800_000),
         "attributes of XML",
@@ -227,12 +229,16 @@ BOMBS: dict[str, tuple[Bomb, str]] = {
     "comments that do not end": (
         _ome('<TiffData IFD="0"/>' + "<!--" * 400_000 + " " * (20 * _MEGABYTE)), "OME-XML cannot be parsed"
     ),
-    "a long word": (_beside("--georef-pixel-tsv", b"#" + b"a" * (3 * _MEGABYTE)), "have no OFFSET_X"),
+    "a long word": (_beside("--georef-pixel-tsv", b"#" + b"a" * (3 * _MEGABYTE), 1), "have no OFFSET_X"),
     "a unit of blanks": (
         lambda folder: _tiff(folder, description=f"ImageJ=1.53\nunit=a{' ' * (8 * _MEGABYTE)}b\n", resolution=(2, 2)),
         "",
     ),
     "a tile of JPEG": (_tile(lambda: jpeg(65500), 7), _FAR_MORE),
+    "a tile of JPEG in many passes": (
+        _tile(lambda: scans(imagecodecs.jpeg8_encode(_COLOUR), 100), 7),
+        "is damaged .JPEG: it has more than 100 scans",
+    ),
     "a tile of WebP": (_tile(lambda: webp(16383), 50001), _FAR_MORE),
     "a tile of PNG": (_tile(lambda: png(65500), 34933), _FAR_MORE),
     "a tile of JPEG 2000": (_tile(lambda: jpeg_2000(65500), 34712), _FAR_MORE),
@@ -245,10 +251,10 @@ BOMBS: dict[str, tuple[Bomb, str]] = {
     "JPEG": (_plain("a.jpg", lambda: jpeg(65500)), "is damaged or cut off near row 0"),
     "WebP": (_plain("a.webp", lambda: webp(16383)), "add --high-memory"),
     "JPEG 2000": (_plain("a.jp2", lambda: jpeg_2000(65500, "jp2")), "add --high-memory"),
-    "a long line of #": (_beside("--georef-pixel-tsv", b"#" * (512 * _MEGABYTE)), "4,194,305 bytes of text"),
-    "many lines of #": (_beside("--georef-pixel-tsv", b"#a\n" * (200 * _MEGABYTE)), r"4,194,\d+ bytes of text"),
-    "blank bounds": (_beside("--georef-bounds-tsv", b"\n" * (512 * _MEGABYTE)), "4,194,305 bytes of text"),
-    "a blank matrix": (_beside("--micron2pixel-csv", b"1 " * (256 * _MEGABYTE)), "4,194,305 bytes of text"),
+    "a long line of #": (_beside("--georef-pixel-tsv", b"#", 512 * _MEGABYTE), "4,194,305 bytes of text"),
+    "many lines of #": (_beside("--georef-pixel-tsv", b"#a\n", 200 * _MEGABYTE), r"4,194,\d+ bytes of text"),
+    "blank bounds": (_beside("--georef-bounds-tsv", b"\n", 512 * _MEGABYTE), "4,194,305 bytes of text"),
+    "a blank matrix": (_beside("--micron2pixel-csv", b"1 ", 256 * _MEGABYTE), "4,194,305 bytes of text"),
     **{
         f"aliases for --{name}": (
             _mapping(f"{_aliases()}IMAGES: {{dapi: {{path: a.tif, {name}: *x29}}}}\n"),
@@ -263,7 +269,7 @@ BOMBS: dict[str, tuple[Bomb, str]] = {
     "long JSON": (_mapping(f'{{"a": [{"[]," * 2_000_000}[]]}}'), "bytes of text, more than the 4,194,304"),
     "pages that are not alike": (_pages, "has 4,097 pages that are not alike"),
     "rows of a sheet": (_rows, "has 65,537 images in a sample sheet"),
-    "rows of a matrix": (_beside("--micron2pixel-csv", b"#\n" * (2 * _MEGABYTE - 1)), "found 2097151 rows of 1, 1,"),
+    "rows of a matrix": (_beside("--micron2pixel-csv", b"#\n", 2 * _MEGABYTE - 1), "found 2097151 rows of 1, 1,"),
     "directories": (_directories, "has 65,537 directories"),
     "directories below": (_sub_directories, "has 500,000 levels of a pyramid"),
     "numbers in a tag": (

@@ -39,6 +39,12 @@ class Corruption:
         return self.corrupt(deepcopy(parts))
 
 
+def scans(data: bytes, count: int) -> bytes:
+    """A progressive JPEG whose last pass comes again and again."""
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * count + data[-2:]
+
+
 def finest(parts: Parts) -> int:
     """A tile of the finest zoom, in the middle of the archive."""
     ids = [tile_id for tile_id in parts.tiles if tileid_to_zxy(tile_id)[0] == parts.header["max_zoom"]]

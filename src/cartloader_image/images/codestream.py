@@ -20,6 +20,8 @@ from cartloader_image.images.chunks import FRAMES, Jpeg
 
 _XL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Width to height of JPEG XL, by number from 1 on."""
+MOST_SCANS = 100
+"""Scans of a progressive JPEG that are decoded: encoders make ten, and each costs as much as the whole picture."""
 
 
 class Codestream(NamedTuple):
@@ -49,6 +51,11 @@ def values_declared(data: bytes) -> int:
     with suppress(struct.error, IndexError):  # it ends too early, which its decoder tells best
         return read(data) if read else 0
     return 0
+
+
+def scans(data: bytes) -> int:
+    """The scans of a JPEG; 0 of anything else."""
+    return data.count(b"\xff\xda") if data.startswith(b"\xff\xd8") else 0
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, TiffPage
 
 from cartloader_image.errors import InputError
-from cartloader_image.images.codestream import values_declared
+from cartloader_image.images.codestream import MOST_SCANS, scans, values_declared
 from cartloader_image.images.damage import Damaged, Segments
 from cartloader_image.images.photometric import JPEG, JPEG_2000, MINISBLACK, SEPARATE
 from cartloader_image.images.plane import COPIES
@@ -227,6 +227,8 @@ class SegmentSamples:
         if values_declared(data) > self._most:
             pixels = f"{self._segment[1]} × {self._segment[0]} pixels of a {self._name}"
             raise Damaged(f"it says that it holds far more than the {pixels}")
+        if scans(data) > MOST_SCANS:
+            raise Damaged(f"it has more than {MOST_SCANS} scans")
         try:
             decoded = self._decode(data, index)
         except (ImportError, NotImplementedError) as error:

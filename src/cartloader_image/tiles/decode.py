@@ -10,7 +10,7 @@ from PIL import Image
 from simplejpeg import decode_jpeg
 
 from cartloader_image.errors import ArchiveError
-from cartloader_image.images.codestream import Codestream
+from cartloader_image.images.codestream import MOST_SCANS, Codestream, scans
 from cartloader_image.tiles.ids import name_of
 from cartloader_image.tiles.reader import ArchiveReader
 
@@ -18,8 +18,6 @@ LARGEST = 4096
 """Pixels a side of a tile: 64 MB as RGBA. Maps have 256 or 512, some of their makers 1024."""
 _AT_ONCE = 128 << 20
 """Bytes of tiles that are decoded at the same time."""
-_SCANS = 100
-"""Passes over a progressive JPEG: encoders make ten, and each costs as much as the whole picture."""
 _PNG_MAGIC = 8
 _DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG file")
 """How libjpeg begins what it says of pixels that it had to make up."""
@@ -45,8 +43,8 @@ def header_of(data: bytes, size: tuple[int, int] | None = None) -> Codestream:
         raise ValueError(f"cannot be decoded (it is none of {', '.join(_FORMATS)})")
     if not 0 < min(found.width, found.height) <= max(found.width, found.height) <= LARGEST:
         raise ValueError(f"has {found.width} × {found.height} pixels; tiles have 1 to {LARGEST} a side")
-    if found.kind == "JPEG" and data.count(b"\xff\xda") > _SCANS:
-        raise ValueError(f"is a JPEG of more than {_SCANS} scans")
+    if scans(data) > MOST_SCANS:
+        raise ValueError(f"is a JPEG of more than {MOST_SCANS} scans")
     if size not in {None, (found.width, found.height)}:
         raise ValueError(f"has {found.width} × {found.height} pixels, where others have {size[0]} × {size[1]}")
     return found

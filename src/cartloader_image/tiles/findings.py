@@ -39,12 +39,13 @@ class Findings:
 
     def add(self, text: str, tile_id: int | None = None) -> None:
         """Add a finding; the text goes on after the name of the tile, or after that of the file."""
-        alike = self._alike.setdefault(text, [])
+        alike = self._alike.get(text, [])
         if len(alike) >= _ALIKE:
             alike[-1].others += 1
-        elif len(self._found) >= MOST:
+        elif len(self._found) >= MOST:  # nor are its words kept: each of millions of tiles may have its own
             self.left_out += 1
         else:
+            self._alike[text] = alike
             alike.append(Finding(text, None if tile_id is None else tileid_to_zxy(tile_id)))
             self._found.append(alike[-1])
 
