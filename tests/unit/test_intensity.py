@@ -89,6 +89,23 @@ def test_values_that_are_not_finite_do_not_count() -> None:
     assert not rescaled(np.full((2, 2, 1), np.nan, np.float32)).any()
 
 
+def test_a_plane_without_a_value_has_no_range() -> None:
+    assert str(thresholds(column(np.nan, np.inf, dtype=np.float32))) == "0 … 0 (minimum, maximum)"
+
+
+def test_pixels_that_a_mask_hides_do_not_count() -> None:
+    plane = np.array([[[900, 0], [5, 1], [7, 255], [3, 65535], [800, 0]]], np.uint16)
+    for masked, low, high in ((True, 3, 7), (False, 3, 900)):
+        options = PixelOptions(lower_thres_quantile=0, upper_thres_quantile=1)
+        found = find_thresholds(plane.dtype, 1, options, lambda _, work: [work(plane)], masked=masked)
+        assert (found.low.value, found.high.value) == (low, high)
+
+
+def test_alpha_that_is_not_a_number_is_transparent() -> None:
+    plane = np.array([[[0, 0.5], [1, np.nan], [2, 1], [3, 2], [4, -1]]], np.float32)
+    np.testing.assert_array_equal(rescaled(plane, alpha=True)[0, :, 3], [128, 0, 255, 255, 0])
+
+
 def test_minus_zero_is_zero() -> None:
     found = thresholds(column(-0.0, 0.0, 0.0, 5, dtype=np.float32), upper_thres_quantile=1)
     assert (found.low.value, found.high.value) == (0, 5)
