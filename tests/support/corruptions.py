@@ -237,6 +237,12 @@ def _again(entries: list[Entry], _: int) -> None:
     entries[1].offset, entries[1].length = entries[0].offset, entries[0].length
 
 
+def _run_over_a_leaf(parts: Parts) -> bytes:
+    last, following = parts.entries[2 * parts.leaf - 1 : 2 * parts.leaf + 1]
+    last.run_length = following.tile_id - last.tile_id + 1
+    return parts.build()
+
+
 def _in_itself(parts: Parts) -> bytes:
     """A leaf directory that is its own leaf."""
     leaf = stored([(1, 0, 30, 0), (5, 0, 30, 0)])
@@ -251,6 +257,18 @@ def _with_a_gap(parts: Parts) -> bytes:
 def _with_a_byte(parts: Parts) -> bytes:
     parts.data += b"x"
     return parts.build()
+
+
+def _with_a_byte_before(parts: Parts) -> bytes:
+    parts.data = b"x" + parts.data
+    for each in parts.entries:
+        each.offset += 1
+    return parts.build()
+
+
+def _at_one_place(parts: Parts) -> bytes:
+    """Two tiles of different lengths that begin at the same byte."""
+    return parts.change(after(parts), offset=parts.entries[parts.index(finest(parts))].offset).build(clustered=0)
 
 
 def _far_root(parts: Parts) -> bytes:
@@ -339,6 +357,10 @@ CORRUPTIONS = [
     *(header(name, "tell different bounds", by=-9) for name in ("min_lon_e7", "min_lat_e7")),
     *(header(name, "tell different bounds", by=9) for name in ("max_lon_e7", "max_lat_e7")),
     header("max_lon_e7", "are no box", base="other", to=-1_800_000_000),
+    *(header(name, "are no box", to=91 * FAR) for name in ("min_lat_e7", "max_lat_e7")),
+    *(header(name, "are no box", to=-91 * FAR) for name in ("min_lat_e7", "max_lat_e7")),
+    header("max_lon_e7", "are no box", base="other", to=181 * FAR),
+    header("min_lon_e7", "are no box", base="other", to=-181 * FAR),
     header("center_lon_e7", "lies outside its bounds", by=FAR),
     header("center_lat_e7", "lies outside its bounds", base="other", by=FAR),
     header("center_lat_e7", "tell different centres", by=9),
@@ -366,6 +388,7 @@ CORRUPTIONS = [
     ),
     metadata("another tile size", lambda values: {**values, "tilesize": 512}, "say that tiles have 512 pixels a side"),
     metadata("another zoom", lambda values: {**values, "maxzoom": values["maxzoom"] - 1}, "its header says zooms"),
+    metadata("a finer zoom", lambda values: {**values, "minzoom": values["minzoom"] + 1}, "its header says zooms"),
     metadata("other bounds", lambda values: {**values, "bounds": "-0.0005,-0.0005,0.01,0.01"}, "tell different bounds"),
     metadata(
         "bounds beyond all numbers", lambda values: {**values, "bounds": [10**400, 0, 1, 1]}, "bounds other than 4"
@@ -428,5 +451,12 @@ CORRUPTIONS = [
     raw("leaves: out of place", _leaf(_out_of_place), "where no reader looks", base="leaves"),
     raw("leaves: beyond their section", _leaf(_beyond), "go beyond their section", base="leaves"),
     raw("leaves: one twice", _leaf(_again), "where no reader looks", base="leaves"),
+    raw(
+        "leaves: a run over the end of one",
+        _run_over_a_leaf,
+        "where no reader looks",
+        lambda parts: parts.entries[2 * parts.leaf - 1].tile_id,
+        "leaves",
+    ),
     raw("leaves: in themselves", _in_itself, "is damaged", base="leaves"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -160,6 +161,9 @@ GOOD: dict[str, Callable[[Parts], bytes]] = {
     "a centre on the edge": lambda parts: parts.build(
         center_lon_e7=parts.header["max_lon_e7"] + 1, center_lat_e7=parts.header["min_lat_e7"] - 1
     ),
+    "a centre on the other edge": lambda parts: parts.build(
+        center_lon_e7=parts.header["min_lon_e7"] - 1, center_lat_e7=parts.header["max_lat_e7"] + 1
+    ),
     "rounded bounds": lambda parts: telling(bounds=degrees(parts, 0.009))(parts),
     "bounds as text": lambda parts: telling(bounds=",".join(map(str, degrees(parts))))(parts),
     "bounds of one of two that were made one": lambda parts: telling(bounds=[*degrees(parts)[:2], 1e-5, 1e-4])(parts),
@@ -270,3 +274,34 @@ def test_progress_is_told(originals: dict[str, Path]) -> None:
     found = verify(originals["png"], told)
     assert told.steps == [(Stage.CHECKING, done, found.decoded) for done in range(1, found.decoded + 1)]
     assert told.checks == found.decoded + found.compared
+
+
+def test_a_piece_of_an_archive_of_ours_has_the_metadata_of_the_whole(bases: dict[str, Parts], tmp_path: Path) -> None:
+    """Its centre is in the middle of its own bounds, and of tiles that are not there nothing is known."""
+    path, parts = tmp_path / "a.pmtiles", deepcopy(bases["png"])
+    east, middle = parts.header["max_lon_e7"], parts.header["center_lon_e7"]
+    del parts.tiles[max(parts.tiles)]
+    whole, piece = parts.laid().build(), parts.build(max_lon_e7=east - 20, center_lon_e7=middle - 10)
+    path.write_bytes(piece)
+    assert not verify(path, deep=True).findings
+    path.write_bytes(whole)
+    assert "shows something else" in str(verify(path, deep=True).findings)
+    path.write_bytes(with_field(piece, "center_lon_e7", middle + 30))
+    assert [str(finding) for finding in verify(path).findings] == ["its header and its metadata tell different bounds"]
+
+
+def test_a_picture_of_less_than_11_mm_has_all_corners_in_one_place(tmp_path: Path) -> None:
+    zoom, tiles = 24, cut(blobs(16, 16, 3), 24, 5000, 7000, 16)
+    longitude = 360 * 5000.5 / 2**zoom - 180
+    latitude = math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * 7000.5 / 2**zoom))))
+    place = {name: round(1e7 * (longitude if "lon" in name else latitude)) for name in (*LON, *LAT)}
+    path = write_archive(tmp_path / "a.pmtiles", tiles, **place)
+    assert not verify(path).findings
+    for name in (*LON[:2], *LAT[:2]):
+        step = -2000 if name.startswith("max") else 2000
+        path = write_archive(
+            path, tiles, **{**place, **{each: place[each] + step for each in place if name[4:7] in each}}
+        )
+        assert [str(finding) for finding in verify(path).findings] == [
+            "tiles of zoom 24 lie outside the bounds in its header"
+        ]
