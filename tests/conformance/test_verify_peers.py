@@ -74,10 +74,11 @@ def test_gdal_and_go_pmtiles(tmp_path: Path, kind: str, tile_format: str, resamp
     ("kind", "tile_format", "resampling"),
     [
         ("detail", "WEBP", "bilinear"),
-        pytest.param("noise", "JPEG", "nearest", marks=pytest.mark.slow),
-        pytest.param("squares", "PNG", "nearest", marks=pytest.mark.slow),
+        ("noise", "JPEG", "nearest"),
+        ("squares", "PNG", "nearest"),
     ],
 )
+@pytest.mark.slow
 def test_rio_pmtiles(tmp_path: Path, kind: str, tile_format: str, resampling: str) -> None:
     require_tools("gdal_translate")
     save(tmp_path / "a.png", pixels(kind))
@@ -180,12 +181,12 @@ def test_of_vector_tiles_it_is_the_container(tmp_path: Path) -> None:
         {"resample": "near", "transparent_below": 120},
         {"resample": "mode", "blocksize": 1024},
         {"min_zoom": 10, "max_zoom": 17},
-        {"engine": "gdal", "blocksize": 256, "transparent_below": 120},
         *(
-            pytest.param(options, marks=pytest.mark.slow)
+            pytest.param({"engine": "gdal", **options}, marks=pytest.mark.slow)
             for options in (
-                {"engine": "gdal", "tile_format": "jpeg", "resample": "near"},
-                {"engine": "gdal", "resample": "lanczos", "flip_horizontal": True},
+                {"blocksize": 256, "transparent_below": 120},
+                {"tile_format": "jpeg", "resample": "near"},
+                {"resample": "lanczos", "flip_horizontal": True},
             )
         ),
     ],
