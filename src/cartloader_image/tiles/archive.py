@@ -152,7 +152,6 @@ def _header(min_zoom: int, max_zoom: int, box: MapBox) -> dict[str, Any]:
         "center_lon": center[0], "center_lat": center[1],
     }  # fmt: skip
     return {
-        "version": 3,
         "clustered": True,
         "internal_compression": Compression.GZIP,
         "tile_compression": Compression.NONE,

@@ -53,10 +53,20 @@ def picture(size: int = 128, bands: int = 3) -> Pixels:
     return np.random.default_rng(8).integers(0, 256, (size, size, bands), np.uint8) // 2 + blobs(size, size, bands) // 2
 
 
+def slope(pixels: Pixels) -> Pixels:
+    """Brighter and brighter down each parent, and across it in another band."""
+    rows, columns = np.indices(pixels.shape[:2])
+    pixels[..., 0] = rows % 64 * 4
+    pixels[..., 1] = columns % 64 * 4
+    pixels[..., 2] = 200
+    return pixels
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("bands", [3, 4])
-def test_however_tiles_are_made_smaller_they_are_alike(path: Path, way: str, bands: int) -> None:
-    pixels = picture(bands=bands)
+@pytest.mark.parametrize("sloping", [False, True])
+def test_however_tiles_are_made_smaller_they_are_alike(path: Path, way: str, bands: int, sloping: bool) -> None:
+    pixels = slope(picture(bands=bands)) if sloping else picture(bands=bands)
     if bands == 4:
         pixels[..., 3] = 255 * (pixels[..., :1] > 120)[..., 0]
         pixels[pixels[..., 3] == 0] = 0
@@ -84,11 +94,7 @@ OTHERS: dict[str, Callable[[Pixels], Pixels]] = {
 @pytest.mark.parametrize("other", OTHERS)
 def test_another_picture_is_not_alike(path: Path, other: str) -> None:
     """Of a parent, and only that one; a picture that has an edge in its colours across and down."""
-    pixels = picture()
-    rows, columns = np.indices((128, 128))
-    pixels[..., 0] = rows % 64 * 4
-    pixels[..., 1] = columns % 64 * 4
-    pixels[..., 2] = 200
+    pixels = slope(picture())
     coarse = halved(pixels, WAYS["mean"])
     coarse[32:, :32] = OTHERS[other](coarse[32:, :32])
     assert differing(path, cut(pixels, 5, 8, 4, 32) | cut(coarse, 4, 4, 2, 32), whole=False) == [(4, 4, 3)]
