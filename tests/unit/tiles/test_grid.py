@@ -237,3 +237,12 @@ def test_a_picture_is_at_least_the_thousandth_of_a_pixel(tile: int, high: bool) 
     assert plan(pixel / 990).extent(24).shape[0 if high else 1] == 1
     with pytest.raises(BoundsError, match="next to nothing beside a pixel of zoom 24"):
         plan(pixel / 1010)
+
+
+@pytest.mark.parametrize("tile", [256, 512, 1024])
+def test_pixels_of_the_finest_zoom_are_not_too_small_for_it(tile: int) -> None:
+    """But for what rounding does, which is less than a millionth."""
+    for hair, notes in ((-5e-7, 0), (0, 0), (5e-7, 0), (-2e-6, 1)):
+        pyramid = Picture(side(24, tile) * (1 + hair), 900, 900, 7, 7).plan(tile)
+        assert pyramid.base_zoom == 24
+        assert len(pyramid.notes) == notes
