@@ -105,6 +105,12 @@ def test_a_picture_that_is_decoded_at_once_asks_for_memory(tmp_path: Path, monke
     with pytest.raises(InputError, match="add --high-memory"):
         read_image(tmp_path / "a.webp")
     np.testing.assert_array_equal(read_image(tmp_path / "a.webp", high_memory=True), picture)
+    Image.fromarray(picture).save(tmp_path / "a.jpg")
+    plain = read_image(tmp_path / "a.jpg")
+    Image.fromarray(picture).save(tmp_path / "a.jpg", progressive=True)
+    with pytest.raises(InputError, match="add --high-memory"):
+        read_image(tmp_path / "a.jpg")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg", high_memory=True), plain)
 
 
 def test_the_limits_stand_in_the_docs() -> None:

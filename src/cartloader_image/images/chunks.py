@@ -22,6 +22,8 @@ _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 """Markers of JPEG without a length behind them."""
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """Markers of JPEG that begin a frame, whose size they say."""
+_PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+"""Those of frames in several scans."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ class Jpeg:
         """Whether the mark of the end does not follow the first scan."""
         scan = self.data.find(bytes([0xFF, _START_OF_SCAN]))
         return scan < 0 or self.data.rfind(bytes([0xFF, _END_OF_IMAGE])) < scan
+
+    @property
+    def is_progressive(self) -> bool:
+        """Whether its pixels come in several scans over the whole picture, so that only all of them can be read."""
+        return any(kind in _PROGRESSIVE for kind, _, _ in self.segments())
 
     def segments(self) -> Iterator[tuple[int, int, int]]:
         """Marker, first byte and the byte behind the last one of each segment up to the first scan, which is the last.

@@ -93,9 +93,10 @@ class Segments:
         """
         most = max(min(_SURVEYED, _SURVEYED_BYTES // size), 1)
         seen = [True, *map(is_damaged, range(index + 1, min(index + most, self.count)))]
+        others = f"are {sum(seen):,}" if sum(seen) > 1 else "is no other"
         return InputError(
-            f"{self._path}: its {self._where(index)}, is damaged ({why}), as {'is' if sum(seen) == 1 else 'are'} "
-            f"{sum(seen):,} of the {len(seen):,} {self._name}s seen from there on; {KEEP}"
+            f"{self._path}: its {self._where(index)}, is damaged ({why}), as {others} of the {len(seen):,} "
+            f"{self._name}s seen from there on; {KEEP}"
         )
 
     def _where(self, index: int) -> str:

@@ -45,6 +45,8 @@ _GDAL_OPTIONS = {
     # Decode line by line: bounded memory, and a damaged file is an error instead of black rows.
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
+    # How much may be decoded at once is settled here, by --high-memory.
+    "GDAL_ALLOW_LARGE_LIBJPEG_MEM_ALLOC": "YES",
     "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",  # world files lie beside the picture
 }
 
@@ -119,11 +121,12 @@ class PicturePlane:
         path, dataset = self._path, self._dataset
         with suppress(Exception):
             _ = dataset.colorinterp  # the first look meets what is broken in EXIF data, which say nothing of pixels
-        key, whole = None, dataset.driver in _WHOLE
+        key, whole, held = None, dataset.driver in _WHOLE, 0
         if dataset.driver == "JPEG":
             jpeg = Jpeg.read(path)
             if jpeg.is_cut_off:
                 raise InputError(f"{path}: is cut off; it ends before the end of its picture")
+            whole, held = jpeg.is_progressive, 2  # bytes of a coefficient, all of which are kept until the last scan
             if mended := jpeg.without_stray_bytes():
                 self._read_from(mended)
                 self.notes = ("has stray bytes between its segments, which are left out",)
@@ -134,7 +137,7 @@ class PicturePlane:
         size = self.height * self.width
         options.budget.check(path, Cost.PIXELS, size)
         if whole:
-            check_segment_size(path, size * dataset.count * stored.itemsize, options)
+            check_segment_size(path, size * dataset.count * max(stored.itemsize, held), options)
         bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8 * stored.itemsize))
         self.stretch = 255 // ((1 << bits) - 1) if bits < 8 else 1
         colour = [band for band in dataset.colorinterp if band != ColorInterp.alpha]
