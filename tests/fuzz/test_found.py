@@ -53,11 +53,20 @@ def test_a_sentence_about_a_pixel_file_is_no_longer_than_one(tmp_path: Path) -> 
     assert len(str(error.value)) < 300
 
 
-def test_a_tile_has_one_width(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("code", "kind", "value", "words"),
+    [
+        (322, 3, struct.pack("<3H", 32, 32, 32), "its tilewidth is no whole number"),
+        (262, 3, struct.pack("<3H", 1, 1, 1), "its photometric is no whole number"),
+        (262, 2, b"\x02\0", "its photometric is no whole number"),
+        (262, 3, struct.pack("<H", 3), "its palette is not one of red, green and blue"),
+    ],
+)
+def test_what_a_tag_cannot_be_is_told(tmp_path: Path, code: int, kind: int, value: bytes, words: str) -> None:
     tifffile.imwrite(tmp_path / "a.tif", smooth(64, 64, 1), tile=(32, 32))
-    data = with_entry((tmp_path / "a.tif").read_bytes(), 322, 3, struct.pack("<3H", 32, 32, 32))
+    data = with_entry((tmp_path / "a.tif").read_bytes(), code, kind, value)
     (tmp_path / "a.tif").write_bytes(data)
-    with pytest.raises(cl.InputError, match=r"a\.tif: is no TIFF that can be read \(its size is no whole number\)"):
+    with pytest.raises(cl.InputError, match=rf"a\.tif: is no TIFF that can be read \({words}\)"):
         cl.inspect(tmp_path / "a.tif")
 
 

@@ -41,6 +41,8 @@ def ramp_of(table: NDArray[np.uint8], bits: int) -> Rgb | None:
 def palette(page: TiffPage) -> NDArray[np.uint8]:
     """RGB by index; the entries are 16-bit, but some writers fill in just 8. Indices without an entry are black."""
     stored = np.asarray(page.colormap)
+    if stored.ndim != 2 or len(stored) != 3:
+        raise ValueError("its palette is not one of red, green and blue")
     table = np.zeros((max(1 << int(page.bitspersample), stored.shape[1]), 3), np.uint8)
     table[: stored.shape[1]] = (stored >> 8 if stored.max() > 255 else stored).T
     return table

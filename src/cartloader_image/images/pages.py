@@ -8,6 +8,12 @@ from tifffile import TiffPage
 from cartloader_image.images.ome import is_ome
 from cartloader_image.images.photometric import JPEG, JPEG_2000, RGB, SEPARATE, YCBCR
 
+_NUMBERS = (
+    "subfiletype", "imagewidth", "imagelength", "samplesperpixel", "tilewidth", "tilelength", "rowsperstrip",
+    "compression", "photometric", "planarconfig", "predictor", "fillorder",
+)  # fmt: skip
+"""Attributes of a page that are one number each; tifffile makes a tuple of several, or a text, where the file does."""
+
 
 def page_at(file: tifffile.TiffFile, index: int) -> TiffPage:
     """A top-level page, with what its writer is known to say wrongly put right."""
@@ -20,9 +26,8 @@ def mended(file: tifffile.TiffFile, page: TiffPage) -> TiffPage:
     A separate plane has one component, which cannot be subsampled; Bio-Formats calls red, green and blue YCbCr.
     JPEG 2000 has its own word for how components are sampled.
     """
-    sizes = page.imagewidth, page.imagelength, page.samplesperpixel, page.tilewidth, page.tilelength, page.rowsperstrip
-    if not all(isinstance(size, int) for size in sizes):
-        raise ValueError("its size is no whole number")
+    if wrong := [name for name in _NUMBERS if not isinstance(getattr(page, name), int)]:
+        raise ValueError(f"its {wrong[0]} is no whole number")
     if page.compression in JPEG_2000:
         page.subsampling = (1, 1)
     if page.compression in JPEG and page.planarconfig == SEPARATE and page.photometric == YCBCR:
