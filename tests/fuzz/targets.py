@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 from PIL import Image
@@ -87,11 +87,21 @@ class Tried:
                 self.findings.append(_told(error))
             return
         self.hear(sentence(error))
+        if _is_slip(cause := error.__cause__):
+            self.findings.append(f"a library's error that is ours: {_told(cause)}")
 
     def hear(self, text: str) -> None:
         """Take note of a text that is no sentence."""
         if not text or len(text) > _SENTENCE or not text.isprintable():
             self.findings.append(f"no sentence: {len(text)} letters, {text[:80]!r}")
+
+
+def _is_slip(error: BaseException | None) -> TypeGuard[BaseException]:
+    """Whether an error that is told as one of the file came up in a line of ours that raises none on purpose."""
+    if error is None or isinstance(error, (OSError, CartloaderError)):
+        return False
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return "/cartloader_" in last.filename and not (last.line or "").startswith("raise")
 
 
 def _told(error: BaseException) -> str:
