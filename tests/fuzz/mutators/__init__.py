@@ -14,6 +14,8 @@ _TOO_MUCH_CHANGED = (
     ValueError, struct.error, zlib.error,
 )  # fmt: skip
 """What a mutator meets in a file whose structure is gone."""
+_LONG = 1 << 16
+"""Bytes of a text that is long enough."""
 _BLINDLY = 0.12
 """Share of the changes that know nothing of the kind of file."""
 
@@ -45,4 +47,5 @@ def mutator_for(name: str, data: bytes, random: Random) -> Mutator:
     for magic, mutator in known.items():
         if data.startswith(magic):
             return mutator
-    return random.choice(texts.mutators_for(name, data))
+    # A line that is there 2,000 times four times in a row would never be written.
+    return random.choice(texts.mutators_for(name, data) if len(data) < _LONG else octets.MUTATORS)

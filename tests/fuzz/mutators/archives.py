@@ -75,7 +75,7 @@ def _entries(data: bytes, random: Random) -> bytes:
         case 2:
             random.shuffle(rows)
         case 3:
-            rows *= random.choice([2, 1000])
+            rows *= random.choice([2, 1000 if len(rows) < 1000 else 3])
         case _:
             other = random.choice(
                 [*NUMBERS, *range(9), len(data), rows[index][random.randrange(4)] + 1, (4**31 - 1) // 3]
