@@ -158,7 +158,7 @@ def test_a_strip_with_too_few_rows_keeps_those_that_it_has(tmp_path: Path) -> No
     short = imagecodecs.jpeg8_encode(picture[:32], level=60)
     hurt(tmp_path / "a.tif", lambda _: short, [0])
     with pytest.raises(
-        InputError, match=r"its strip 0, from column 0 and row 0 on, is damaged \(JPEG: .*as is no other of the 2 strips"
+        InputError, match=r"its strip 0, from column 0 and row 0 on, is damaged .*as is no other of the 2 strips"
     ):
         read_image(tmp_path / "a.tif")
 
