@@ -17,6 +17,15 @@ from support.tags import entries, with_entry
 import cartloader_image as cl
 
 
+@pytest.mark.parametrize(("code", "kind"), [(529, 7), (532, 7), (529, 5), (532, 5)])
+def test_coefficients_of_ycbcr_that_are_none_are_told(tmp_path: Path, code: int, kind: int) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", smooth(64, 64, 3), photometric="ycbcr")
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(with_entry(data, code, kind, struct.pack("<2I", 1, 3)))
+    with pytest.raises(cl.InputError, match="YCbCr coefficients or reference black and white make no sense"):
+        cl.import_image(tmp_path / "a.tif", out_dir=tmp_path, img_id="a", pixel_size=1)
+
+
 @pytest.mark.parametrize("data", [b"no picture", encoded(smooth(64, 64, 3))[:-300], b"\x89PNG\r\n\x1a\n"])
 def test_a_piece_of_an_archive_whose_tile_is_no_picture(tmp_path: Path, data: bytes) -> None:
     path = write_archive(tmp_path / "a.pmtiles", {(1, 0, 0): encoded(smooth(64, 64, 3)), (1, 1, 0): data}, **WORLD)
@@ -59,6 +68,7 @@ def test_a_sentence_about_a_pixel_file_is_no_longer_than_one(tmp_path: Path) -> 
         (322, 3, struct.pack("<3H", 32, 32, 32), "its tilewidth is no whole number"),
         (262, 3, struct.pack("<3H", 1, 1, 1), "its photometric is no whole number"),
         (262, 2, b"\x02\0", "its photometric is no whole number"),
+        (277, 3, struct.pack("<H", 0), "its pixels have no samples"),
         (262, 3, struct.pack("<H", 3), "its palette is not one of red, green and blue"),
     ],
 )

@@ -72,10 +72,13 @@ def from_cmyk(samples: Pixels, top: float) -> Pixels:
 
 def from_ycbcr(page: TiffPage) -> Converter:
     """Section 21's inverse, with the coefficients and reference range of the file (defaults: BT.601, full range)."""
-    red, green, blue = (float(value) for value in _rationals(page, 529) or (0.299, 0.587, 0.114))
-    black_white = _rationals(page, 532) or (0, 255, 128, 255, 128, 255)
-    y0, y1, b0, b1, r0, r1 = map(float, black_white)
-    if not (np.isfinite([red, green, blue, *black_white]).all() and green and y1 != y0 and b1 != b0 and r1 != r0):
+    try:
+        red, green, blue = map(float, _rationals(page, 529) or (0.299, 0.587, 0.114))
+        y0, y1, b0, b1, r0, r1 = map(float, _rationals(page, 532) or (0, 255, 128, 255, 128, 255))
+        known = bool(np.isfinite([red, green, blue, y0, y1, b0, b1, r0, r1]).all())
+    except ValueError:  # others than three and six numbers
+        known = False
+    if not (known and green and y1 != y0 and b1 != b0 and r1 != r0):
         raise ValueError("its YCbCr coefficients or reference black and white make no sense")
 
     def convert(samples: Pixels) -> Pixels:

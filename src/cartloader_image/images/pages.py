@@ -28,6 +28,8 @@ def mended(file: tifffile.TiffFile, page: TiffPage) -> TiffPage:
     """
     if wrong := [name for name in _NUMBERS if not isinstance(getattr(page, name), int)]:
         raise ValueError(f"its {wrong[0]} is no whole number")
+    if page.samplesperpixel < 1:
+        raise ValueError("its pixels have no samples")
     if page.compression in JPEG_2000:
         page.subsampling = (1, 1)
     if page.compression in JPEG and page.planarconfig == SEPARATE and page.photometric == YCBCR:
