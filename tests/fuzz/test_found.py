@@ -17,6 +17,15 @@ from support.tags import entries, with_entry
 import cartloader_image as cl
 
 
+@pytest.mark.parametrize("code", [324, 325])
+def test_places_of_tiles_that_are_no_numbers_are_told(tmp_path: Path, code: int) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", smooth(64, 64, 1), tile=(32, 32))
+    data = with_entry((tmp_path / "a.tif").read_bytes(), code, 2, b"777\0")
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(cl.InputError, match="the places of its strips or tiles are no whole numbers"):
+        cl.import_image(tmp_path / "a.tif", out_dir=tmp_path, img_id="a", pixel_size=1)
+
+
 @pytest.mark.parametrize(("code", "kind"), [(529, 7), (532, 7), (529, 5), (532, 5)])
 def test_coefficients_of_ycbcr_that_are_none_are_told(tmp_path: Path, code: int, kind: int) -> None:
     tifffile.imwrite(tmp_path / "a.tif", smooth(64, 64, 3), photometric="ycbcr")

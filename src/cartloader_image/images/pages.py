@@ -28,6 +28,8 @@ def mended(file: tifffile.TiffFile, page: TiffPage) -> TiffPage:
     """
     if wrong := [name for name in _NUMBERS if not isinstance(getattr(page, name), int)]:
         raise ValueError(f"its {wrong[0]} is no whole number")
+    if not all(isinstance(number, int) for number in (*page.dataoffsets[:1], *page.databytecounts[:1])):
+        raise ValueError("the places of its strips or tiles are no whole numbers")
     if page.samplesperpixel < 1:
         raise ValueError("its pixels have no samples")
     if page.compression in JPEG_2000:
