@@ -56,6 +56,9 @@ _OPTIONS: list[dict[str, Any]] = [
 _SENTENCE = 2000
 """Letters at most."""
 
+SLIP = "a library's error that is ours"
+"""How a finding begins that is just a poor sentence: the file is refused, and rightly."""
+
 
 class Tried:
     """What came of one mutant."""
@@ -88,7 +91,7 @@ class Tried:
             return
         self.hear(sentence(error))
         if _is_slip(cause := error.__cause__):
-            self.findings.append(f"a library's error that is ours: {_told(cause)}")
+            self.findings.append(f"{SLIP}: {_told(cause)}")
 
     def hear(self, text: str) -> None:
         """Take note of a text that is no sentence."""

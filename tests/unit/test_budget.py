@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,16 @@ def test_a_companion_is_looked_at_before_it_is_parsed(tmp_path: Path, name: str)
     path = numbered(tmp_path / "a.ome.tif", named)
     with pytest.raises(InputError, match=rf"set\.companion\.ome: has .* {Cost[name].things}"):
         read_image(path)
+
+
+def test_directories_that_lie_over_one_another_are_damage(tmp_path: Path) -> None:
+    """Each begins four bytes behind the one before, and has 256 tags."""
+    data = bytearray(struct.pack(">2sHI", b"MM", 42, 8) + struct.pack(">HH", 256, 0) * 1250)
+    for number in range(100):
+        struct.pack_into(">I", data, 8 + 2 + 256 * 12 + 4 * number, 12 + 4 * number)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(InputError, match="its directories lie over one another"):
+        read_image(tmp_path / "a.tif")
 
 
 def test_a_header_of_comments_is_read_to_its_end(tmp_path: Path) -> None:

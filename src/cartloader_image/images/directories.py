@@ -39,10 +39,12 @@ def check_directories(path: Path, budget: Budget) -> None:
 
     Raises:
         InputError: one of them leads back to another, the file ends before the first one does, there are too many, or
-            one has tags of too many bytes or values.
+            one has tags of too many bytes or values; or they lie over one another, as a small file can have a great
+            many tags.
     """
     end_of_file = path.stat().st_size
     seen: set[int] = set()
+    lengths = 0
     with path.open("rb") as file, suppress(struct.error):  # a file that is cut off
         start = file.read(4)
         if not start.startswith(TIFF):  # tifffile tells
@@ -62,6 +64,9 @@ def check_directories(path: Path, budget: Budget) -> None:
                 entries = file.read(min(count, _MOST_TAGS) * form.tagsize)
             if len(seen) == 1 and end > end_of_file:
                 raise InputError(f"{path}: is cut off; it ends before byte {end:,}")
+            lengths += len(entries)
+            if lengths > end_of_file:
+                raise InputError(f"{path}: is damaged; its directories lie over one another")
             _check_tags(path, budget, form, entries)
             if end > end_of_file:  # tifffile reads none from here on
                 return
