@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OURS = {"cartloader_image", "cartloader_tasks", "cartloader_flows", "support"}
+OURS = {"cartloader_image", "cartloader_tasks", "cartloader_flows", "support", "fuzz"}
 WHERE_IT_RUNS = {"IPython"}
 """There in a notebook, and imported in no other place."""
 HELD_BACK = {"fastapi", "sqlalchemy"}

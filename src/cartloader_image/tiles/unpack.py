@@ -38,8 +38,11 @@ def unpack(data: bytes, compression: int, most: int) -> bytes:
 
 def _gunzip(data: bytes, most: int) -> bytes:
     """All members of a gzip file, of which there can be a hundred thousand that are empty."""
-    with gzip.open(BytesIO(data)) as file:
-        unpacked: bytes = file.read(most + 1)
+    try:
+        with gzip.open(BytesIO(data)) as file:
+            unpacked: bytes = file.read(most + 1)
+    except EOFError:
+        raise ValueError("it is cut off") from None
     if len(unpacked) > most:
         raise ValueError("it is larger")
     return unpacked
