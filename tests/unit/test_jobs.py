@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from support.archives import WORLD, encoded, write_archive
 from support.maps import write_ome
+from support.rasters import noise
 
 from cartloader_image.action_params import (
     Ome2PngParams,
@@ -196,7 +198,7 @@ def test_the_catalog_alone_needs_no_image_but_its_archive(tmp_path: Path) -> Non
     (tmp_path / "a.pmtiles").write_bytes(b"PMTiles")
     with pytest.raises(CatalogError, match=r"a\.pmtiles: is a PMTiles archive cut off; one of version 3 is needed"):
         import_one(job, perform=recorder)
-    (tmp_path / "a.pmtiles").write_bytes(b"PMTiles\3" + bytes(119))
+    write_archive(tmp_path / "a.pmtiles", {(0, 0, 0): encoded(noise((256, 256)))}, **WORLD)
     image = import_one(job, perform=recorder)
     assert not recorder.calls
     assert gather([job], [lambda: image], recorder.update_catalog).catalogs[0].added == ("a",)
