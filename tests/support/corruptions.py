@@ -387,6 +387,12 @@ CORRUPTIONS = [
         "another format", lambda values: {**values, "format": "jpg"}, "tiles are PNG, its metadata that they are jpg"
     ),
     metadata("another tile size", lambda values: {**values, "tilesize": 512}, "say that tiles have 512 pixels a side"),
+    metadata(
+        "a tile size that is none", lambda values: {**values, "tilesize": {"a": []}}, "say that tiles have {'a': []}"
+    ),
+    metadata(
+        "a tile size in no letters", lambda values: {**values, "tilesize": "\ud800\x1b"}, r"have \ud800\x1b pixels"
+    ),
     metadata("another zoom", lambda values: {**values, "maxzoom": values["maxzoom"] - 1}, "its header says zooms"),
     metadata("a finer zoom", lambda values: {**values, "minzoom": values["minzoom"] + 1}, "its header says zooms"),
     metadata("other bounds", lambda values: {**values, "bounds": "-0.0005,-0.0005,0.01,0.01"}, "tell different bounds"),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pmtiles.tile import tileid_to_zxy
 
+from cartloader_image.errors import visible
+
 MOST = 100
 """Findings that are kept; an archive with more of them is none, and a person reads the first few."""
 _ALIKE = 5
@@ -39,6 +41,7 @@ class Findings:
 
     def add(self, text: str, tile_id: int | None = None) -> None:
         """Add a finding; the text goes on after the name of the tile, or after that of the file."""
+        text = visible(text)
         alike = self._alike.get(text, [])
         if len(alike) >= _ALIKE:
             alike[-1].others += 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cartloader_image.errors import ArchiveError
+from cartloader_image.errors import ArchiveError, shortened
 from cartloader_image.images.codestream import Codestream
 from cartloader_image.report import Report, Stage, quiet
 from cartloader_image.system.parallel import cores, in_order
@@ -124,8 +124,9 @@ class _Tiles:
         if self._kind in VECTOR and kinds:
             findings.add(f"its header says that tiles are {self._kind}, and they are {kinds.most_common(1)[0][0]}")
         told = archive.metadata.get("tilesize")
-        if "cartloader" in archive.metadata and self._size not in {None, (told, told)}:
-            findings.add(f"its metadata say that tiles have {told} pixels a side, and they have {max(self._size)}")
+        if "cartloader" in archive.metadata and self._size and self._size != (told, told):
+            words = shortened(str(told))
+            findings.add(f"its metadata say that tiles have {words} pixels a side, and they have {max(self._size)}")
 
     def _headers(self) -> Iterator[Codestream]:
         """What some tiles say of themselves."""
