@@ -72,6 +72,7 @@ def test_a_world_file(raster: Raster, tmp_path: Path, name: str, world: str) -> 
         "1\n0\n0\nnan\n10\n20", "inf\n0\n0\n-1\n10\n20", "1\n0\n0\n-1\n10\n1e999", "0\n0\n0\n0\n0\n0",
         "1\n0\n0\n0\n10\n20", "1\n1\n1\n1\n10\n20", "", "1\n2\n3", "1\n0\n0\n-1\n10\ntwenty", "1 0 0 -1 10 20 30",
         "\xff\xfe\n0\n0\n-1\n10\n20", "hello", "1_0\n0\n0\n-1\n0\n0\n",
+        "1\n0\n0\n-1\n5\n5\n" + " " * 4096 + "7",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize(("name", "world"), [("a.png", "a.pgw"), ("a.tif", "a.tfw"), ("a.tif", "a.TFW")])

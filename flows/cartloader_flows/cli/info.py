@@ -17,6 +17,7 @@ from cartloader_flows.cli.summary import between, note_lines, size, zooms_and_ti
 from cartloader_image.budget import Budget
 from cartloader_image.crs import short_name
 from cartloader_image.errors import shortened, visible
+from cartloader_image.system.reading import read_file
 
 if TYPE_CHECKING:
     from cartloader_image.inspection.archives import ArchiveInfo
@@ -59,10 +60,7 @@ def _looked_at(path: Path, cost: float = 1) -> tuple[str, Any, Any]:
 
 
 def _begins_as_archive(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_MAGIC)) == _MAGIC
+    return path.is_file() and read_file(path, len(_MAGIC)) == _MAGIC
 
 
 def _plain(value: Any) -> Any:

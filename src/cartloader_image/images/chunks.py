@@ -25,6 +25,9 @@ FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 """Those of frames in several scans."""
 
+CORRUPT = ("Corrupt JPEG data", "Premature end of JPEG file")
+"""How libjpeg begins what it says of pixels that it had to make up."""
+
 
 @dataclass(frozen=True)
 class Png:

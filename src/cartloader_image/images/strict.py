@@ -18,7 +18,7 @@ import numpy as np
 from simplejpeg import decode_jpeg
 from tifffile import TiffPage
 
-from cartloader_image.images.chunks import FRAMES, Jpeg
+from cartloader_image.images.chunks import CORRUPT, FRAMES, Jpeg
 from cartloader_image.images.codestream import jpeg_xr_directory
 from cartloader_image.images.damage import Damaged
 from cartloader_image.images.photometric import JPEG, JPEG_2000, OLD_JPEG, RGB, SEPARATE, YCBCR
@@ -38,7 +38,6 @@ _TABLES, _COLOUR_MARKS = {0xDB, 0xC4}, {0xE0, 0xEE}
 """Markers of tables, and of the segments by which JFIF and Adobe say the colours."""
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64" + bytes(5)
 """Says that three samples are RGB, as Aperio's are without saying so."""
-_CORRUPT = ("Corrupt JPEG data", "Premature end of JPEG file")
 _MENDS = 4
 """Harmless things that are mended in one JPEG at most."""
 _OF_PIXELS = ("EOC", "SOP marker", "EPH marker", "PTERM", "segment too long", "bpno", "bit number", "HT codeblock")
@@ -94,7 +93,7 @@ def _jpeg(page: TiffPage, usual: Decode) -> Decode:
         marked = not _COLOUR_MARKS.isdisjoint(head)
         parts = (data[:2], _ADOBE_RGB if as_rgb and not marked else b"", definitions, data[2:])
         pixels, complaint = _strictly(b"".join(parts), _MODES.get(there, "RGB"))
-        if complaint.startswith(_CORRUPT):
+        if complaint.startswith(CORRUPT):
             raise Damaged(complaint, _left(usual, data, index))
         if pixels is None or there != samples or not alike or (as_rgb and marked) or not _fits(page, pixels):
             pixels = usual(data, index)

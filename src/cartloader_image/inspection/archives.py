@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cartloader_image.tiles.container import TILE_TYPES
 from cartloader_image.tiles.directory import Numbers
 from cartloader_image.tiles.header import Header
 from cartloader_image.tiles.place import place_of
 from cartloader_image.tiles.reader import ArchiveReader, reading
+from cartloader_image.tiles.unpack import COMPRESSIONS
 from cartloader_image.values import Bounds
 
-_TILE_TYPES = ("unknown", "mvt", "png", "jpeg", "webp", "avif", "mlt")
-_COMPRESSIONS = ("unknown", "none", "gzip", "brotli", "zstd")
+_UNKNOWN = {0: "unknown"}
 
 
 class ZoomInfo(NamedTuple):
@@ -63,9 +64,9 @@ def inspect_archive(path: Path) -> ArchiveInfo:
         return ArchiveInfo(
             path=path,
             bytes=path.stat().st_size,
-            tile_type=_name(_TILE_TYPES, header.tile_type),
-            tile_compression=_name(_COMPRESSIONS, header.tile_compression),
-            internal_compression=_name(_COMPRESSIONS, header.internal_compression),
+            tile_type=_name(TILE_TYPES, header.tile_type).lower(),
+            tile_compression=_name(COMPRESSIONS, header.tile_compression),
+            internal_compression=_name(COMPRESSIONS, header.internal_compression),
             header=header,
             bounds=place_of(archive, [one.zoom for one in zooms]).bounds if zooms else None,
             zooms=zooms,
@@ -83,5 +84,5 @@ def _zooms(archive: ArchiveReader) -> Iterator[ZoomInfo]:
         yield ZoomInfo(zoom, tiles, stored.shape[1], int(stored[1].sum()))
 
 
-def _name(names: tuple[str, ...], number: int) -> str:
-    return names[number] if number < len(names) else f"{number}"
+def _name(names: dict[int, str], number: int) -> str:
+    return (names | _UNKNOWN).get(number, f"{number}")

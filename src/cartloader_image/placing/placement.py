@@ -28,7 +28,7 @@ _LEAST = 1e-300
 _HALF_TURN = 180
 """Degrees."""
 _WORLD_FILE = 4096
-"""Bytes of a world file that are looked at: six numbers are far shorter."""
+"""Bytes of a world file at most: six numbers are far shorter."""
 _INSTEAD = "mend it, or give --georef-bounds, or the pixel size in µm with --pixel-size"
 
 
@@ -201,8 +201,9 @@ def check_world_files(path: Path) -> None:
         BoundsError: one is not.
     """
     for world in world_files(path):
-        lines = read_file(world, _WORLD_FILE).split()  # a byte that is no text is no number either
-        try:
+        data = read_file(world, _WORLD_FILE + 1)
+        lines = data.split() if len(data) <= _WORLD_FILE else []
+        try:  # a byte that is no text is no number either
             values = [number(line.decode("latin-1").replace(",", ".")) for line in lines]
         except ValueError:
             values = []

@@ -10,6 +10,7 @@ from PIL import Image
 from simplejpeg import decode_jpeg
 
 from cartloader_image.errors import ArchiveError
+from cartloader_image.images.chunks import CORRUPT
 from cartloader_image.images.codestream import MOST_SCANS, Codestream, scans
 from cartloader_image.tiles.ids import name_of
 from cartloader_image.tiles.reader import ArchiveReader
@@ -19,8 +20,6 @@ LARGEST = 4096
 _AT_ONCE = 128 << 20
 """Bytes of tiles that are decoded at the same time."""
 _PNG_MAGIC = 8
-_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG file")
-"""How libjpeg begins what it says of pixels that it had to make up."""
 
 Picture = Image.Image
 
@@ -106,7 +105,7 @@ def _check_jpeg(data: bytes) -> None:
     try:
         decode_jpeg(data)
     except ValueError as error:
-        if str(error).startswith(_DAMAGE):  # others are of colours that this decoder does not know
+        if str(error).startswith(CORRUPT):  # others are of colours that this decoder does not know
             raise ValueError(f"cannot be decoded ({error})") from None
 
 
