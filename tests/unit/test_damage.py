@@ -482,6 +482,24 @@ def test_a_damaged_picture_is_kept_where_asked(tmp_path: Path, name: str) -> Non
     assert image.notes == notes
 
 
+@pytest.mark.parametrize("kind", ["RGB", "L"])
+@pytest.mark.parametrize("how", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+def test_a_hole_in_a_jpeg_that_gdal_reads_over_is_told(tmp_path: Path, kind: str, how: dict[str, Any]) -> None:
+    """Zeros are pixels to it; that they are too many, or too few, shows where the scan ends."""
+    Image.fromarray(grain(300, 200)).convert(kind).save(tmp_path / "a.jpg", quality=90, **how)
+    whole = read_image(tmp_path / "a.jpg")
+    data = bytearray((tmp_path / "a.jpg").read_bytes())
+    middle = (data.index(b"\xff\xda") + len(data)) // 2
+    data[middle : middle + 2000] = bytes(2000)
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.jpg: is damaged or cut off .*; add --damaged keep"):
+        read_image(tmp_path / "a.jpg")
+    kept = read_image(tmp_path / "a.jpg", damaged="keep")
+    assert (kept != whole).any()
+    if "progressive" not in how:  # whose scans all go over the whole picture
+        np.testing.assert_array_equal(kept[:64], whole[:64])
+
+
 def test_a_damaged_mask_is_counted_too(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path) as writer:

@@ -112,6 +112,7 @@ class PicturePlane:
         self.block = (STRIP_ROWS, self.width)
         self._mended = False
         self._keep, self._complaint, self._lost_from = options.damaged == "keep", "", self.height
+        self._lenient, self._ended = False, False
         self.notes: tuple[str, ...] = ()
         self.tint: Rgb | None = None
         with reading(path, "picture"):
@@ -185,7 +186,7 @@ class PicturePlane:
 
     def _bands(self, window: Window) -> Pixels:
         """The bands as they are stored."""
-        if self._complaint:
+        if self._lenient:
             return self._kept(window)
         try:
             found: NDArray[Any] = np.moveaxis(self._dataset.read(window=window.ranges), 0, -1)
@@ -193,19 +194,32 @@ class PicturePlane:
             why = str(error.__cause__ or error).rpartition(": ")[2]
             mended = Jpeg.read(self._path).mended(why) if self._dataset.driver == "JPEG" else None
             if mended is None or self._mended:
-                if not self._keep:
-                    raise InputError(
-                        f"{self._path}: is damaged or cut off near row {window.row0:,} ({why}); {KEEP}"
-                    ) from error
-                self._leniently(why, window.row0)
+                self._complain(f"near row {window.row0:,} ({why})", error)
+                self._leniently()
                 return self._kept(window)
             self._read_from(mended)
             return self._bands(window)
+        if window.row1 == self.height and self._dataset.driver == "JPEG" and not self._ended:
+            self._ended = True
+            self._check_scan()
         return found
 
-    def _leniently(self, why: str, row: int) -> None:
+    def _check_scan(self) -> None:
+        """Look whether the scan ends where its pixels do: GDAL stops at the last row, however that came about."""
+        from cartloader_image.images.strict import corruption  # noqa: PLC0415  (what few pictures need)
+
+        if why := corruption(Jpeg.read(self._path).data):
+            self._complain(f"({why})")
+
+    def _complain(self, what: str, error: Exception | None = None) -> None:
+        """Refuse a damaged picture, or take note of it where it is kept."""
+        if not self._keep:
+            raise InputError(f"{self._path}: is damaged or cut off {what}; {KEEP}") from error
+        self._complaint = f"is damaged {what}"
+
+    def _leniently(self) -> None:
         """Go on from the first row with a decoder that only warns."""
-        self._complaint = f"is damaged near row {row:,} ({why})"
+        self._lenient = True
         self._opened.enter_context(environment(GDAL_ERROR_ON_LIBJPEG_WARNING="NO"))
         self._dataset = self._opened.enter_context(rasterio.open(self._dataset.name, driver=self._dataset.driver))
 
