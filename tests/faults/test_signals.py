@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,23 @@ def test_a_signal_at_any_step_leaves_no_lock_and_a_whole_file_or_none(tmp_path: 
             break
     assert moment > 200
     assert (folder / "a.json").read_text() == "{}"
+
+
+def test_a_signal_while_the_scratch_is_removed_leaves_none(tmp_path: Path) -> None:
+    clearing = """
+import os, pathlib, signal, sys, time
+from cartloader_image.system import files
+removed = files.Hidden.remove
+def remove(*args):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.5)
+    removed(*args)
+files.Hidden.remove = remove
+files.write_whole(pathlib.Path(sys.argv[1]), "{}")
+"""
+    run = subprocess.run([sys.executable, "-c", clearing, tmp_path / "a.json"], check=False, stderr=subprocess.PIPE)
+    assert b"KeyboardInterrupt" in run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

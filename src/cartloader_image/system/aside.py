@@ -2,10 +2,12 @@
 
 Python lets a signal interrupt the main thread between any two steps, and no other. The two wait for each other by bare
 locks, each of them one step: whatever Python has above them may be interrupted while it holds one, and then all hang.
+A wait that is interrupted itself is made up for before the process ends.
 """
 
 from __future__ import annotations
 
+import atexit
 import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator
@@ -13,6 +15,9 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 T = TypeVar("T")
+
+_at_work: list[tuple[threading.Lock, threading.Lock]] = []
+"""For each work that has begun and not ended: what it waits for, and what its end is waited for by."""
 
 
 @contextmanager
@@ -35,11 +40,13 @@ def aside(work: Callable[[Callable[[T], None], threading.Lock], None]) -> Iterat
         ready.release()
 
     def do() -> None:
+        _at_work.append((over, ended))
         try:
             work(say, over)
         except BaseException as error:  # noqa: BLE001  (raised where it is waited for)
             failed.append(error)
         finally:
+            _at_work.remove((over, ended))
             ended.release()
             with suppress(RuntimeError):  # it has said something
                 ready.release()
@@ -52,7 +59,21 @@ def aside(work: Callable[[Callable[[T], None], threading.Lock], None]) -> Iterat
         yield said[0]
     finally:
         over.release()
-        ended.acquire()
+        _wait(ended)
+
+
+@atexit.register
+def _end_all() -> None:
+    for over, ended in tuple(_at_work):
+        with suppress(RuntimeError):  # it was told before
+            over.release()
+        _wait(ended)
+
+
+def _wait(ended: threading.Lock) -> None:
+    """Wait until a work has ended, as may others."""
+    ended.acquire()
+    ended.release()
 
 
 def _taken() -> threading.Lock:
