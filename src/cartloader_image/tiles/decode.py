@@ -6,7 +6,7 @@ import zlib
 from io import BytesIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 from simplejpeg import decode_jpeg
 
 from cartloader_image.errors import ArchiveError
@@ -23,8 +23,7 @@ _PNG_MAGIC = 8
 
 Picture = Image.Image
 
-Image.init()
-_FORMATS = [name for name in ("PNG", "JPEG", "WEBP", "AVIF") if name in Image.OPEN]
+_FORMATS = ["PNG", "JPEG", *(name.upper() for name in ("webp", "avif") if features.check(name))]
 
 
 def header_of(data: bytes, size: tuple[int, int] | None = None) -> Codestream:
