@@ -14,9 +14,9 @@ install:
 check:
     .ci/check
 
-# the tests; what follows goes to pytest
+# the tests, on two cores; what follows goes to pytest
 test *arguments:
-    .venv/bin/python -m pytest "$@"
+    .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
 
 # the tests that take longer
 slow *arguments:
