@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from skimage import data as images
 from support.rasters import noise
 
 from cartloader_image.rasters import png
-from cartloader_image.rasters.png import PngWriter, band_rows, deflate_band, encode_png
+from cartloader_image.rasters.png import PngWriter, band_rows, deflate_band, deflated, encode_png
 
 SIZES = [(1, 1), (1, 7), (7, 1), (2, 3), (64, 64), (131, 257)]
 
@@ -156,3 +157,20 @@ def test_nothing_that_looks_finished_is_left_by_an_error(tmp_path: Path) -> None
     with pytest.raises(KeyError):
         fail()
     assert b"IEND" not in path.read_bytes()
+
+
+def test_deflated_bytes_do_not_depend_on_the_place_in_memory() -> None:
+    """ISA-L's hash of the third byte is made of an address: a wrong one of 8,192 values, all of which are tried.
+
+    (Each hash value is that of one of the first words, which differ in their upper 13 bits; the word comes twice.)
+    """
+    rest = noise((1, 600, 1)).reshape(-1) >> 4
+    words = (np.arange(8192, dtype="<u4") << 19).view(np.uint8).reshape(-1, 4)
+    streams = [np.concatenate([rest[:2], word, rest[2:20], word, rest[20:]]) for word in words]
+
+    def all_deflated() -> list[bytes]:
+        return [deflated(stream) for stream in streams]
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        assert elsewhere.submit(all_deflated).result() == all_deflated()
+    assert zlib.decompress(deflated(streams[-1])) == streams[-1].tobytes()

@@ -26,6 +26,8 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _INDEXED, _COLOUR, _ALPHA = 3, 2, 4
 _LEVEL = 1
 """ISA-L's levels 2 and 3 take up to 11 and 90 % longer, for a file within 1 % either way."""
+_START = 16
+"""Bytes that ISA-L leaves to its routine for the end of a stream."""
 _SMOOTH = 0.1
 """Below this share of the raw bytes, ISA-L's output has a third of slack that zlib squeezes out in 3 ms a tile."""
 _SAMPLE_STEP = 16
@@ -40,7 +42,7 @@ _ADLER_BASE = 65521
 def encode_png(pixels: Bytes, palette: Bytes | None = None) -> bytes:
     """One picture ``(rows, columns, 1 … 4)`` as the bytes of a PNG; with a palette ``(256, 3)``, one of indices."""
     lines = _filtered(pixels, None)
-    data = isal_zlib.compress(lines, _LEVEL)
+    data = deflated(lines)
     if len(data) < _SMOOTH * lines.size:
         runs = zlib.compressobj(strategy=zlib.Z_RLE)
         data = min(data, runs.compress(lines.data) + runs.flush(), key=len)
@@ -49,6 +51,24 @@ def encode_png(pixels: Bytes, palette: Bytes | None = None) -> bytes:
         chunks.append(_chunk(b"PLTE", palette.tobytes()))
     chunks += [_chunk(b"IDAT", data), _chunk(b"IEND", b"")]
     return b"".join([_SIGNATURE, *itertools.chain.from_iterable(chunks)])
+
+
+def deflated(data: Bytes, window: int = 15, end: int = isal_zlib.Z_FINISH) -> bytes:
+    """Contiguous bytes, deflated; the same ones wherever in memory that is done.
+
+    The hash by which ISA-L remembers the third byte of a stream is made of its state's address, not of the data
+    (``.write_first_byte`` in igzip_icf_body_h1_gr_bt.asm, up to version 2.32 at least): of 8,192 addresses one or two
+    find a match that others do not. A start so short that it goes another way costs twelve bytes.
+
+    Args:
+        data: Of any shape.
+        window: As zlib's ``wbits``; negative for a stream without head and checksum.
+        end: How the stream is flushed at its end.
+    """
+    line = data.reshape(-1)
+    deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, window)
+    start = deflate.compress(line[:_START]) + deflate.flush(isal_zlib.Z_SYNC_FLUSH)
+    return start + deflate.compress(line[_START:]) + deflate.flush(end)
 
 
 @dataclass(frozen=True)
@@ -70,9 +90,7 @@ def band_rows(width: int, bands: int) -> int:
 def deflate_band(rows: Bytes, above: Bytes | None) -> Band:
     """Filter and deflate ``(rows, columns, bands)``; ``above`` is the row before the first, None at the top."""
     lines = _filtered(rows, above)
-    deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -15)
-    data = deflate.compress(lines) + deflate.flush(isal_zlib.Z_FULL_FLUSH)
-    return Band(data, isal_zlib.adler32(lines), lines.size)
+    return Band(deflated(lines, -15, isal_zlib.Z_FULL_FLUSH), isal_zlib.adler32(lines), lines.size)
 
 
 class PngWriter:
