@@ -89,6 +89,37 @@ def test_what_a_tag_cannot_be_is_told(tmp_path: Path, code: int, kind: int, valu
         cl.inspect(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize(
+    ("code", "kind", "value", "words"),
+    [
+        (338, 2, b"\x01", "its extrasamples are no whole numbers"),
+        (347, 3, struct.pack("<2H", 0xD8FF, 0xD9FF), "its JPEG tables are no bytes"),
+    ],
+)
+def test_what_a_tag_of_many_values_cannot_be_is_told(
+    tmp_path: Path, code: int, kind: int, value: bytes, words: str
+) -> None:
+    tables = (347, "B", 4, b"\xff\xd8\xff\xd9", True)
+    tifffile.imwrite(tmp_path / "a.tif", smooth(64, 64, 4), tile=(32, 32), extrasamples=[2], extratags=[tables])
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(with_entry(data, code, kind, value))
+    with pytest.raises(cl.InputError, match=rf"a\.tif: is no TIFF that can be read \({words}\)"):
+        cl.inspect(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("photometric", [0, 1, 2])
+def test_samples_of_more_bits_than_the_file_says_are_told(tmp_path: Path, photometric: int) -> None:
+    """A codec has a width of its own: JPEG gives out 8 bits, whatever BitsPerSample says."""
+    bands = 3 if photometric == 2 else 1
+    tifffile.imwrite(tmp_path / "a.tif", smooth(64, 64, bands), photometric="rgb" if bands == 3 else "minisblack",
+                     compression="jpeg", tile=(32, 32))  # fmt: skip
+    data = (tmp_path / "a.tif").read_bytes()
+    data = with_entry(data, 258, 3, struct.pack("<3H", 4, 4, 4)[: 2 * bands])
+    (tmp_path / "a.tif").write_bytes(with_entry(data, 262, 3, struct.pack("<H", photometric)))
+    with pytest.raises(cl.InputError, match="has samples of more than the 4 bits that its BitsPerSample says"):
+        cl.import_image(tmp_path / "a.tif", out_dir=tmp_path, img_id="a", pixel_size=1)
+
+
 @pytest.mark.parametrize("far", [5000, 1 << 62, (1 << 63) + 8])
 def test_directories_may_lead_beyond_the_end_of_the_file(tmp_path: Path, far: int) -> None:
     tifffile.imwrite(tmp_path / "a.tif", smooth(64, 64, 1), bigtiff=True)

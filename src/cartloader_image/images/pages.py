@@ -30,6 +30,10 @@ def mended(file: tifffile.TiffFile, page: TiffPage) -> TiffPage:
         raise ValueError(f"its {wrong[0]} is no whole number")
     if not all(isinstance(number, int) for number in (*page.dataoffsets[:1], *page.databytecounts[:1])):
         raise ValueError("the places of its strips or tiles are no whole numbers")
+    if not all(isinstance(number, int) for number in page.extrasamples):
+        raise ValueError("its extrasamples are no whole numbers")
+    if not all(isinstance(tables, bytes | None) for tables in (page.jpegtables, page.jpegheader)):
+        raise ValueError("its JPEG tables are no bytes")
     if page.samplesperpixel < 1:
         raise ValueError("its pixels have no samples")
     if page.compression in JPEG_2000:

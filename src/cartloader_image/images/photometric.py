@@ -130,15 +130,22 @@ class Scheme:
     def converter(self, path: Path) -> Converter:
         """A function from stored samples ``(rows, columns, samples)`` to ``(rows, columns, colours + alpha)``.
 
+        It raises an InputError where samples have more bits than the page says.
+
         Raises:
             InputError: the samples have a type or meaning that cannot be shown.
         """
         self.check(path)
+        stored = np.dtype(self.page.dtype or np.void)
+        # A codec has a width of its own.
+        most = (1 << self.bits) - 1 if stored.kind == "u" and self.bits < 8 * stored.itemsize else None
         base = self.stored_colours
         to_colours, to_alpha = self._colours(), partial(scaled_alpha, top=self._top, dtype=self.dtype)
         given_out_as_rgb = self.needs_gdal
 
         def convert(samples: Pixels) -> Pixels:
+            if most is not None and samples.max(initial=0) > most:
+                raise InputError(f"{path}: has samples of more than the {self.bits} bits that its BitsPerSample says")
             colours = samples[..., :3] if given_out_as_rgb else to_colours(samples[..., :base])
             colours = colours.astype(self.dtype, copy=False)
             if self.alpha is None:
