@@ -54,7 +54,9 @@ def _packed(text: bytes, random: Random) -> bytes:
     """As directories and metadata are, or not quite."""
     if random.random() < 0.85:
         return gzip.compress(text, 1, mtime=0)
-    return random.choice([text, gzip.compress(text)[:-4], zlib.compress(text), gzip.compress(text) * 2, b""])
+    return random.choice(
+        [text, gzip.compress(text, mtime=0)[:-4], zlib.compress(text), gzip.compress(text, mtime=0) * 2, b""]
+    )
 
 
 def _rows(data: bytes) -> list[Row]:
@@ -153,9 +155,9 @@ def _tile(data: bytes, random: Random) -> bytes:
             change = random.choice([*octets.MUTATORS, _huge])
             tile = change(tile, random)
         case 1:
-            tile = gzip.compress(tile)
+            tile = gzip.compress(tile, mtime=0)
         case 2:
-            tile = gzip.compress(bytes(random.choice([10, 1 << 24])), 1)
+            tile = gzip.compress(bytes(random.choice([10, 1 << 24])), 1, mtime=0)
         case _:
             tile = random.choice(
                 [b"", b"GIF89a\xff\xff\xff\xff", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBPVP8 "]
