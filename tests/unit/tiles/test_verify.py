@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from pmtiles.tile import Entry, TileType, serialize_directory, tileid_to_zxy
+from pmtiles.tile import Compression, Entry, TileType, serialize_directory, tileid_to_zxy
 from support.archives import cut, write_archive
 from support.corruptions import CORRUPTIONS, LAT, LON, Corruption, saved
 from support.maps import blobs, import_picture, save
@@ -305,3 +305,28 @@ def test_a_picture_of_less_than_11_mm_has_all_corners_in_one_place(tmp_path: Pat
         assert [str(finding) for finding in verify(path).findings] == [
             "tiles of zoom 24 lie outside the bounds in its header"
         ]
+
+
+def test_of_what_cannot_be_opened_nothing_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.pmtiles").write_bytes(b"PMTiles")
+    found = verify(tmp_path / "a.pmtiles")
+    assert len(found.findings) == 1
+    counts = found.left_out, found.min_zoom, found.max_zoom, found.tiles, found.decoded, found.compared
+    assert counts == (0, 0, 0, 0, 0, 0)
+
+
+def test_tiles_that_are_no_pictures_are_not_decoded(tmp_path: Path) -> None:
+    tiles = {(1, x, y): f"vector {x} {y}".encode() for x in (0, 1) for y in (0, 1)}
+    path = write_archive(tmp_path / "a.pmtiles", tiles, tile_type=TileType.MVT, tile_compression=Compression.NONE)
+    found = verify(path, deep=True)
+    assert (found.tiles, found.decoded, found.compared) == (4, 0, 0)
+
+
+def test_a_sample_of_tiles_is_compared_unless_it_is_to_be_deep(tmp_path: Path) -> None:
+    pixels = blobs(32 * 24, 32 * 24, 3)
+    coarse = pixels.reshape(384, 2, 384, 2, 3).mean(axis=(1, 3)).round().astype(np.uint8)
+    path = write_archive(tmp_path / "a.pmtiles", cut(pixels, 5, 8, 8, 32) | cut(coarse, 4, 4, 4, 32))
+    found, deep = verify(path), verify(path, deep=True)
+    assert deep.compared == 144
+    assert 32 < found.compared < 144
+    assert (found.min_zoom, found.max_zoom, found.tiles) == (deep.min_zoom, deep.max_zoom, deep.tiles) == (4, 5, 720)
