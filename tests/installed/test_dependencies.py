@@ -32,10 +32,11 @@ def requirements(*extras: str) -> list[Requirement]:
 
 
 def pins() -> dict[str, str]:
-    """The versions of `constraints.txt`."""
+    """The versions of `constraints.txt` for this Python."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    split = (line.split("==") for line in lines if not line.startswith("#"))
-    return {canonicalize_name(name): version for name, version in split}
+    read = [Requirement(line) for line in lines if not line.startswith("#")]
+    here = [pin for pin in read if pin.marker is None or pin.marker.evaluate()]
+    return {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in here}
 
 
 def imported(folder: Path) -> dict[str, Path]:
