@@ -29,7 +29,7 @@ STAGES = {
     "deflate the PNG": ["cartloader_image.recipe.actions:deflate_band", "cartloader_image.rasters.png:PngWriter.write"],
     "resample": ["cartloader_image.tiles.levels:Resampled.read"],
     "halve": ["cartloader_image.tiles.pyramid:halved"],
-    "alpha": ["cartloader_image.tiles.levels:premultiplied", "cartloader_image.tiles.pyramid:straight"],
+    "alpha": ["cartloader_image.tiles.resampling:premultiplied", "cartloader_image.tiles.pyramid:straight"],
     "cut tiles": ["cartloader_image.tiles.pyramid:Cutter._cut"],
     "compress tiles": ["cartloader_image.tiles.encode:encode_png", "PIL.Image:Image.save"],
     "archive": ["cartloader_image.tiles.archive:ArchiveWriter.add", "cartloader_image.tiles.archive:_copy"],

@@ -28,6 +28,7 @@ from cartloader_image.images.beside import inputs
 from cartloader_image.params import TOOLS
 from cartloader_image.report import Report, quiet, waiting
 from cartloader_image.results import Output
+from cartloader_image.kernels import door
 from cartloader_image.version import ALGORITHM, __version__
 from cartloader_tasks.digests import DigestMemory
 from cartloader_tasks.records import Records
@@ -68,7 +69,7 @@ def key_of(action: str, params: RasterParams | Png2PmtilesParams) -> str:
     options = params.model_dump(mode="json", exclude=_NO_MATTER)
     parts: dict[str, Any] = {
         "action": action,
-        "algorithm": [__version__, ALGORITHM],
+        "algorithm": [__version__, ALGORITHM, door.version()],
         "out": str(params.out.path("").absolute()),
     }
     if isinstance(params, RasterParams):

@@ -62,7 +62,7 @@ def test_pictures_that_do_not_lie_on_the_map_are_refused(tmp_path: Path) -> None
     with pytest.raises(BoundsError, match="next to nothing beside a pixel of zoom 24"):
         import_picture(picture, tmp_path / "out", georef_bounds="0,0,0.001,0.000001")
     with pytest.raises(BoundsError, match=r"less than a pixel of zoom 24.*choose --resample cubic"):
-        import_picture(picture, tmp_path / "out", georef_bounds="0,0,0.001,0.001", resample="average")
+        import_picture(picture, tmp_path / "out", georef_bounds="0,0,0.001,0.001", resample="mode")
     with pytest.raises(BoundsError, match="outside the map"):
         import_picture(picture, tmp_path / "out", georef_bounds="20037000,0,20037999,999")
     for bounds, why in (("178,-15,182,-18", "antimeridian"), ("10,89,12,87", "beyond the map")):

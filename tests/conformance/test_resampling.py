@@ -15,6 +15,9 @@ from scipy import ndimage
 from support.archives import read_archive
 from support.maps import HALF_MAP, MapView, import_picture, look, psnr, write_ome
 
+from cartloader_image.kernels import door
+from cartloader_image.tiles.resampling import is_kernel
+
 BORDER = 4
 
 
@@ -49,6 +52,17 @@ def inside(affine: Affine, shape: tuple[int, int], view: MapView, distance: int)
     return ((y > y0 + reach) & (y < y1 - reach))[:, None] & ((x > x0 + reach) & (x < x1 - reach))[None, :]
 
 
+def check_close(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> None:
+    """The same but for ties of rounding; without the kernels, but for the 8 bits that Pillow keeps between the axes."""
+    error = np.abs(found.astype(int) - expected)
+    if door.there():
+        assert error.max() <= 1
+        assert error.mean() <= 1e-4
+    else:
+        assert psnr(found, expected) >= 50
+        assert (error <= 4).mean() >= 0.998
+
+
 PLACES = {
     "y down, Xenium pixels": (0.2125, 0.2125, 0.0, 0.0, True),
     "y up, off the grid": (0.2989, 0.2989, -431.77, 219.3, False),
@@ -72,16 +86,14 @@ def test_the_finest_zoom_is_gdals_cubic_on_the_exact_grid(tmp_path: Path, place:
     expected = warped(picture, affine, view, Resampling.cubic)
     shown = view.rgba[..., :bands]
     core = inside(affine, (900, 1300), view, BORDER)
-    error = np.abs(shown[core].astype(int) - expected[core])
-    assert psnr(shown[core], expected[core]) >= 52
-    assert (error <= 4).mean() >= 0.998
+    check_close(shown[core], expected[core])
     rows, columns = (np.arange(start, start + size) % 512 for start, size in
                      ((view.row, shown.shape[0]), (view.column, shown.shape[1])))  # fmt: skip
     beside = ((rows < 4) | (rows >= 508))[:, None] | ((columns < 4) | (columns >= 508))[None, :]
     whole = np.abs(shown.astype(int) - expected).max(axis=2)
     seam, field = whole[core & beside], whole[core & ~beside]
     assert seam.size > 5000
-    assert seam.mean() == pytest.approx(field.mean(), rel=0.1)
+    assert seam.mean() == pytest.approx(field.mean(), rel=0.1, abs=1e-4)
     assert seam.max() <= field.max() + 1
     edge = inside(affine, (900, 1300), view, 0) & ~core
     assert psnr(shown[edge], expected[edge]) >= 33
@@ -101,10 +113,10 @@ def test_every_kernel_is_gdals(tmp_path: Path, kernel: str) -> None:
     name = {"near": "nearest", "cubicspline": "cubic_spline"}.get(kernel, kernel)
     expected = warped(picture, affine, view, Resampling[name])
     core = inside(affine, (400, 500), view, BORDER)
-    if kernel in {"near", "cubicspline", "average", "mode"}:
+    if kernel in {"near", "mode"} or not is_kernel(kernel):
         np.testing.assert_array_equal(view.rgba[core][:, :3], expected[core])
     else:
-        assert psnr(view.rgba[core][:, :3], expected[core]) >= 50
+        check_close(view.rgba[core][:, :3], expected[core])
     np.testing.assert_array_equal(view.rgba[..., 3] > 0, inside(affine, (400, 500), view, 0))
 
 
@@ -178,3 +190,45 @@ def test_a_grid_of_single_pixels_stays_on_its_lines(tmp_path: Path) -> None:
         row = view.window(512 * 2**zoom // 2 - (512 >> (15 - zoom)), 512 * 2**zoom // 2, 512 * 2**zoom // 2,
                           512 * 2**zoom // 2 + (512 >> (15 - zoom)))[step // 2 + 3, :, 0]  # fmt: skip
         assert list(np.flatnonzero(row > 100)) == list(range(first, len(row), step))
+
+
+def centres_inside(affine: Affine, shape: tuple[int, int], view: MapView) -> NDArray[np.bool_]:
+    """Level pixels whose centres lie in the picture, whichever way it lies."""
+    rows, columns = np.mgrid[: view.rgba.shape[0], : view.rgba.shape[1]]
+    x = (columns + view.column + 0.5) * view.resolution - HALF_MAP
+    y = HALF_MAP - (rows + view.row + 0.5) * view.resolution
+    across, down = ~affine @ (x, y)
+    return (across >= 0) & (across < shape[1]) & (down >= 0) & (down < shape[0])
+
+
+@pytest.mark.parametrize("kernel", ["cubic", "bilinear", "lanczos", "cubicspline"])
+@pytest.mark.parametrize(("bands", "angle"), [(1, 0.5), (3, 7.3), (4, -3.0)])
+def test_a_picture_that_lies_askew_is_gdals(tmp_path: Path, kernel: str, bands: int, angle: float) -> None:
+    """Turned and sheared by its world file, over the seams of tiles; turned by more, GDAL takes pixels for larger."""
+    picture = texture(500, 700, bands)
+    if bands == 4:  # where it is opaque, GDAL's colours are ours
+        picture[..., 3] = 255
+        picture[100:200, 300:500, 3] = 0
+    affine = Affine.translation(33.3, -44.4) @ Affine.rotation(angle) @ Affine.shear(3, 0) @ Affine.scale(0.2125, -0.25)
+    Image.fromarray(picture[..., 0] if bands == 1 else picture).save(tmp_path / "picture.png")
+    half = affine @ (0.5, 0.5)
+    world = (affine.a, affine.d, affine.b, affine.e, *half)
+    (tmp_path / "picture.pgw").write_text("\n".join(f"{number!r}" for number in world))
+    archive = import_picture(
+        tmp_path / "picture.png", tmp_path / "out", georef_detect=True, resample=kernel, blocksize=256
+    )
+    view = look(archive, read_archive(archive).header.max_zoom, 256)
+    there = centres_inside(affine, (500, 700), view)
+    name = {"cubicspline": "cubic_spline"}.get(kernel, kernel)
+    expected = warped(picture, affine, view, Resampling[name])
+    core = ndimage.binary_erosion(there, iterations=2 * BORDER)
+    if bands == 4:
+        core &= ndimage.binary_erosion(expected[..., 3] == 255, iterations=2 * BORDER)
+        assert core.sum() > 100_000
+    else:
+        np.testing.assert_array_equal(view.rgba[..., 3] == 255, there)
+        np.testing.assert_array_equal(view.rgba[..., 3] > 0, there)
+    shown = view.rgba[core][:, : min(bands, 3)]
+    error = np.abs(shown.astype(int) - expected[core][:, : min(bands, 3)])
+    assert error.max() <= 1
+    assert psnr(shown, expected[core][:, : min(bands, 3)]) >= 58

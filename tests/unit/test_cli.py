@@ -13,6 +13,7 @@ import pytest
 from cartloader_flows.cli.main import main
 from cartloader_flows.cli.options import ImportCommand, InfoCommand, PreviewCommand, SampleCommand, VerifyCommand
 from cartloader_flows.cli.parser import GROUPS, Parser
+from cartloader_image.kernels import door
 from cartloader_image.options import Options, option
 from cartloader_image.params import ImportOptions
 from cartloader_image.version import __version__
@@ -171,7 +172,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0
-    assert capsys.readouterr().out == f"cartloader {__version__}\n"
+    assert capsys.readouterr().out == f"cartloader {__version__}, kernels: {door.state()}\n"
 
 
 @pytest.mark.parametrize(

@@ -101,13 +101,13 @@ def test_odd_pictures_are_within_their_range_too(tmp_path: Path, pixels: np.ndar
 
 def test_a_look_at_a_far_enlarged_picture_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    resized = footprint.resized
+    resampled = footprint.resampled
 
-    def watched(pixels: np.ndarray, size: tuple[int, int], *more: Any) -> np.ndarray:
+    def watched(pixels: np.ndarray, size: tuple[int, int], *more: Any, **named: Any) -> np.ndarray:
         sizes.append(size)
-        return resized(pixels, size, *more)
+        return resampled(pixels, size, *more, **named)
 
-    monkeypatch.setattr(footprint, "resized", watched)
+    monkeypatch.setattr(footprint, "resampled", watched)
     path = write_ome(tmp_path / "a.ome.tif", tissue(700, 700, 3), 0.25)
     plan_of(single_job(path, "a", tmp_path, ImportOptions(png2pmtiles=True, max_zoom=24)), look=True)
     assert sizes
@@ -165,8 +165,8 @@ IMPORTS: dict[str, tuple[int, dict[str, Any], list[str]]] = {
     "grey": (1, {}, []),
     "rgb": (3, {}, []),
     "colour": (1, {}, ["--colorize=orange", "--transparent-below=1"]),
-    "average": (3, {}, ["--resample=average"]),
-    "average of grey": (1, {}, ["--resample=average"]),
+    "mode": (3, {}, ["--resample=mode"]),
+    "mode of grey": (1, {}, ["--resample=mode"]),
     "jpeg2000": (1, {"compression": "jpeg2000", "tile": None, "rowsperstrip": 3072}, []),
     "in memory": (1, {}, ["--high-memory"]),
 }
@@ -177,7 +177,7 @@ IMPORTS: dict[str, tuple[int, dict[str, Any], list[str]]] = {
 )
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name in {"average", "jpeg2000"} else []) for name in IMPORTS],
+    [pytest.param(name, marks=[pytest.mark.slow] if name in {"mode", "jpeg2000"} else []) for name in IMPORTS],
 )
 def test_memory_is_within_a_quarter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, name: str) -> None:
     bands, layout, options = IMPORTS[name]

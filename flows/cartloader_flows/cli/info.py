@@ -84,11 +84,15 @@ def _rows(rows: Iterable[tuple[str, str]], width: int | None) -> Iterator[str]:
 
 
 def _image_lines(found: Inspection, width: int | None) -> Iterator[str]:
+    from cartloader_image.kernels import door  # noqa: PLC0415  (--help must not wait for numpy)
+
     several = f", {len(found.series):,} series" if len(found.series) > 1 else ""
     yield f"{visible(found.path.name)}  {found.kind}, {size(found.bytes)}{several}"
     for index, one in enumerate(found.series[:_SHOWN]):
         yield from _rows(_series_rows(one, f"series {index}" if several else "image"), width)
         yield f"{'':<18}{visible(one.import_image.command)}"
+    if not door.there():
+        yield from _rows([("kernels", f"{door.state()}; the import takes two to four times as long")], width)
     if len(found.series) > _SHOWN:
         yield f"  and {len(found.series) - _SHOWN:,} more series, which --json has"
 

@@ -87,10 +87,16 @@ def _dispatch(argv: Sequence[str]) -> int:
     )
     if neighbour.is_here():
         parser.epilog += "\nother commands are those of the package cartloader, which is installed here too"
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--version", action="version", version=_version() if "--version" in argv else "")
     parser.add_argument("COMMAND", choices=COMMANDS, help=argparse.SUPPRESS)
     parser.parse_args(argv)
     raise AssertionError("argparse accepts no other first word than a command")
+
+
+def _version() -> str:
+    from cartloader_image.kernels import door  # noqa: PLC0415  (--help must not wait for numpy)
+
+    return f"%(prog)s {__version__}, kernels: {door.state()}"
 
 
 def _complain(text: str) -> None:

@@ -11,6 +11,7 @@ from affine import Affine
 from cartloader_image.action_params import Png2PmtilesParams
 from cartloader_image.crs import crs_name
 from cartloader_image.errors import BoundsError, UsageError
+from cartloader_image.kernels import door
 from cartloader_image.layout import Layout
 from cartloader_image.rasters.geotiff import Placed
 from cartloader_image.results import ToolUse
@@ -53,8 +54,8 @@ def plan(size: tuple[int, int], affine: Affine, crs: str, bands: int, params: Pn
     level_pixel = resolution(pyramid.base_zoom, pyramid.tile)
     if min(box.right - box.left, box.top - box.bottom) < level_pixel and not resamples(affine, crs, params.resample):
         raise BoundsError(
-            f"{name}: is less than a pixel of zoom {pyramid.base_zoom} ({level_pixel:.3g} map units), of which GDAL's "
-            "warper shows nothing; check the bounds or the pixel size, or choose --resample cubic"
+            f"{name}: is less than a pixel of zoom {pyramid.base_zoom} ({level_pixel:.3g} map units), of which a warp "
+            "shows nothing; check the bounds or the pixel size, or choose --resample cubic"
         )
     return pyramid
 
@@ -72,6 +73,7 @@ def metadata(placed: Placed, params: Png2PmtilesParams, notes: tuple[str, ...] =
         "tilesize": params.blocksize,
         "cartloader": {
             "version": __version__,
+            "kernels": door.version(),
             "image_size": [placed.store.width, placed.store.height],
             "crs": crs_name(placed.crs),
             "affine": [affine.a, affine.b, affine.c, affine.d, affine.e, affine.f],

@@ -9,6 +9,7 @@ from pmtiles.tile import TileType
 
 from cartloader_image.action_params import Png2PmtilesParams
 from cartloader_image.engines.common import Tiled, metadata, plan
+from cartloader_image.kernels import door
 from cartloader_image.rasters.geotiff import Placed
 from cartloader_image.report import Report, Stage
 from cartloader_image.system.files import flush
@@ -16,7 +17,7 @@ from cartloader_image.system.parallel import cores
 from cartloader_image.tile_formats import TILE_FORMATS
 from cartloader_image.tiles.archive import ArchiveWriter
 from cartloader_image.tiles.encode import encoding, primary_colour
-from cartloader_image.tiles.levels import Level, Resampled, Warped, resamples
+from cartloader_image.tiles.levels import base_level
 from cartloader_image.tiles.pyramid import Cutter
 from cartloader_image.tiles.verify import prove
 from cartloader_image.values import Rgb
@@ -28,16 +29,13 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     Raises:
         ArchiveError: no pixel of the picture is visible.
     """
+    report.detail(f"kernels: {door.state()}")
     store, archive = placed.store, scratch / "picture.pmtiles"
     pyramid = plan((store.height, store.width), placed.affine, placed.crs, store.bands, params)
     # What one of its bands says is not worked out three times.
     colour = placed.origin["colorize"]
     primary = primary_colour(Rgb.parse(colour) if colour else None)
-    level: Level
-    if resamples(placed.affine, placed.crs, params.resample):
-        level = Resampled(placed, pyramid, params.resample, primary)
-    else:
-        level, primary = Warped(placed, pyramid, params.resample), None
+    level, primary = base_level(placed, pyramid, params.resample, primary)
     encode = encoding(params.tile_format, params.tile_quality, primary, params.background)
     cutter = Cutter(level, pyramid, encode, scratch, threads=cores(), nearest=params.resample == "near")
     writer, total = ArchiveWriter(scratch), pyramid.tile_count()

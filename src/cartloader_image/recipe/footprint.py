@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from cartloader_image.errors import UsageError
 from cartloader_image.images.plane import Plane
@@ -23,8 +22,8 @@ from cartloader_image.system.parallel import cores
 from cartloader_image.tile_formats import TILE_FORMATS
 from cartloader_image.tiles.encode import Encode, encoding, primary_colour
 from cartloader_image.tiles.grid import Pyramid
-from cartloader_image.tiles.levels import halved, resized
 from cartloader_image.tiles.pyramid import CHUNK_PIXELS
+from cartloader_image.tiles.resampling import halved, resampled
 from cartloader_image.window import Window
 
 Shares = tuple[float, float]
@@ -154,12 +153,12 @@ class Looks:
                 level = level[..., [self._primary.index(True), *range(3, piece.shape[2])]]
             region = (0, level.shape[0], 0, level.shape[1])
             rows, columns = (max(round(edge * enlarged), 4) for edge in level.shape[:2])
-            level = resized(level, (rows, columns), Image.Resampling.BICUBIC, region)
+            level = resampled(level, (rows, columns), "cubic", region, alpha=False)
             share, compressed, raw = 0.0, 0.0, 0
             for zoom, count in counts.items():
                 if min(level.shape[:2]) >= _SMALLEST or zoom == pyramid.base_zoom:
                     share = _mean_size(encode, level, pyramid, zoom) / (math.prod(level.shape[:2]) * piece.shape[2])
-                    level = halved(level[: level.shape[0] // 2 * 2, : level.shape[1] // 2 * 2], nearest=False)
+                    level = halved(level[: level.shape[0] // 2 * 2, : level.shape[1] // 2 * 2])
                 if zoom <= pyramid.max_zoom:
                     compressed, raw = compressed + share * count, raw + count
             found.append(compressed / raw)

@@ -50,7 +50,7 @@ from cartloader_image.report import Report, quiet
 from cartloader_image.system.tools import ToolCall
 from cartloader_image.tiles.encode import primary_colour
 from cartloader_image.tiles.grid import Pyramid
-from cartloader_image.tiles.levels import resamples
+from cartloader_image.tiles.levels import resamples, warps
 from cartloader_image.tiles.pyramid import kept_pixels
 from cartloader_image.values import Rgb
 
@@ -249,7 +249,7 @@ def _tiling(
 ) -> _Tiling:
     cut = subset(Png2PmtilesParams, job.options, out=job.out)
     pyramid = plan_tiles(size, placement.affine, placement.crs, bands, cut)
-    warps = not resamples(placement.affine, placement.crs, cut.resample)
+    by_gdal = warps(placement.affine, placement.crs, cut.resample)
     shares = looks.tiles(cut, pyramid, size) if looks else usual_shares(cut.tile_format)
     pixels = sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms)
     archive, scratch = Range.of(bands * pixels, shares, pyramid.tile_count()), kept_pixels(pyramid) * bands
@@ -270,7 +270,7 @@ def _tiling(
             tool_memory=tool_memory(size, bands, pyramid),
         )
     worked = bands
-    if warps:  # with alpha
+    if not resamples(placement.affine, placement.crs, cut.resample):  # with alpha
         worked = 2 if bands == 1 else 4
     elif primary_colour(colour):  # as grey
         worked = 1 + bands // 4
@@ -279,7 +279,7 @@ def _tiling(
         pyramid=pyramid,
         disk=archive + archive + Range.of(scratch),  # the tiles are spooled zoom by zoom, then joined
         scratch=scratch,
-        warps=warps,
+        warps=by_gdal,
         bands=worked,
     )
 

@@ -3,7 +3,7 @@
 The zooms are made in passes. A pass walks over a zoom in *chunks* of up to 2048² level pixels on the Hilbert curve,
 halves each chunk as often as whole tiles remain, and cuts tiles at every step; so each zoom's tiles come out in the
 order of their ids. Halved once more, a chunk is kept on disk (at 512-pixel tiles, a 64th of its pixels): the next pass
-begins there. A chunk is read with the margin that its halvings use up, so that there is no seam between chunks.
+begins there. A coarser pixel is made of four finer ones, all in the same chunk, so that there is no seam.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from cartloader_image.system.parallel import in_order
 from cartloader_image.tiles.coverage import Coverage
 from cartloader_image.tiles.encode import Encode
 from cartloader_image.tiles.grid import Pyramid
-from cartloader_image.tiles.levels import Kept, Level, halved, straight
+from cartloader_image.tiles.levels import Kept, Level
+from cartloader_image.tiles.resampling import halved, straight
 from cartloader_image.window import Window
 
 CHUNK_PIXELS = 2048
-"""Side of a chunk: large enough that its margin is small beside it, small enough for a few to be in memory."""
+"""Side of a chunk: large enough that what is read around it is little, small enough for a few to be in memory."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,10 @@ class _Cut:
 
 @dataclass(frozen=True)
 class _Patch:
-    """Level pixels of one zoom: those of ``window`` and ``margin`` more on each side."""
+    """The level pixels of a window at one zoom."""
 
     zoom: int
     window: Window
-    margin: int
     pixels: Bytes
 
 
@@ -139,9 +139,7 @@ class Cutter:
         side = self._pyramid.tile << (part.top - part.bottom)
         halvings = part.top - part.bottom + (store is not None)
         window = Window.cell(y, x, side).intersect(self._pyramid.extent(part.top).on_grid(1 << halvings))
-        margin = (1 << halvings) - 1
-        pixels = level.read(window.grown(margin))
-        patch = _Patch(part.top, window, margin, pixels)
+        patch = _Patch(part.top, window, level.read(window))
         tiles = self._tiles(patch)
         while patch.zoom > part.bottom:
             patch = self._halve(patch)
@@ -154,7 +152,7 @@ class Cutter:
 
     def _halve(self, patch: _Patch) -> _Patch:
         pixels = halved(patch.pixels, nearest=self._nearest)
-        return _Patch(patch.zoom - 1, patch.window.cells(2), (patch.margin - 1) // 2, pixels)
+        return _Patch(patch.zoom - 1, patch.window.cells(2), pixels)
 
     def _tiles(self, patch: _Patch) -> list[_Cut]:
         """The tiles of a patch, by id; nothing for a zoom that is not kept."""
@@ -168,7 +166,7 @@ class Cutter:
     def _cut(self, patch: _Patch, window: Window) -> Bytes | None:
         """One tile with the alpha that it needs; None where nothing of it is seen."""
         inside = window.intersect(patch.window)
-        pixels = patch.pixels[inside.within(patch.window.grown(patch.margin))]
+        pixels = patch.pixels[inside.within(patch.window)]
         if self._opaque:
             alpha, seen = self._coverage.alpha(patch.zoom, inside), pixels
         else:

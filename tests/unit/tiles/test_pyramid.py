@@ -16,8 +16,8 @@ from support.rasters import as_rgba, noise
 
 from cartloader_image.layout import Layout
 from cartloader_image.tiles.grid import MapBox, Pyramid, plan_pyramid
-from cartloader_image.tiles.levels import premultiplied, straight
 from cartloader_image.tiles.pyramid import CHUNK_PIXELS, Cutter, kept_pixels, passes
+from cartloader_image.tiles.resampling import premultiplied, straight
 from cartloader_image.window import Window
 
 Pixels = NDArray[np.uint8]
