@@ -25,10 +25,10 @@ from cartloader_image.action_params import OutputPrefix, Png2PmtilesParams, Rast
 from cartloader_image.engines.toolbox import toolbox
 from cartloader_image.errors import StoppedError
 from cartloader_image.images.beside import inputs
+from cartloader_image.kernels import door
 from cartloader_image.params import TOOLS
 from cartloader_image.report import Report, quiet, waiting
 from cartloader_image.results import Output
-from cartloader_image.kernels import door
 from cartloader_image.version import ALGORITHM, __version__
 from cartloader_tasks.digests import DigestMemory
 from cartloader_tasks.records import Records
