@@ -41,7 +41,6 @@ _DRIVERS: dict[str | None, str] = {
 _WHOLE = {"JP2OpenJPEG", "WEBP"}
 """Those that decode a whole picture, or as many tiles of it as a row crosses, at once."""
 _GDAL_OPTIONS = {
-    "GDAL_CACHEMAX": 64 << 20,  # bytes
     # Decode line by line: bounded memory, and a damaged file is an error instead of black rows.
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",

@@ -23,8 +23,6 @@ from cartloader_image.tiles.grid import HALF_MAP, Pyramid, resolution
 from cartloader_image.tiles.resampling import is_kernel, premultiplied, reach, resampled, warped
 from cartloader_image.window import Window
 
-_GDAL_CACHE = 64 << 20
-"""Bytes; by itself GDAL takes a twentieth of all memory."""
 _STRIP = 256
 """Rows that are warped at once: their pixels are floats meanwhile."""
 _WARP_TOLERANCE = 1e-6
@@ -188,7 +186,7 @@ class Warped:
             from rasterio.vrt import WarpedVRT  # noqa: PLC0415
 
             height, width = self._extent.shape
-            with environment(GDAL_CACHEMAX=_GDAL_CACHE):
+            with environment():
                 self._thread.dataset = WarpedVRT(
                     self._rasterio.open(self._path),
                     src_crs=self._crs,
