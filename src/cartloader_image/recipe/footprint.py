@@ -87,7 +87,9 @@ def memory(plane: Plane, options: PixelOptions, bands: int, pyramid: Pyramid | N
         decoding += (min(threads, blocks) if plane.concurrent else 1) * plane.working_bytes
     if options.high_memory:
         decoding += spooled_bytes(plane, options)
-    held = min(CACHE, plane.height * plane.width * _pixel_bytes(plane)) if gdal else 0
+    source = plane.plane if isinstance(plane, Shrunk) else plane
+    by_gdal = not source.concurrent
+    held = min(CACHE, source.height * source.width * _pixel_bytes(source)) if by_gdal else 0
     writing = threads * _BAND_COPIES * min(BAND_BYTES, plane.height * plane.width * bands)
     tiling = 0.0
     if pyramid:
@@ -98,7 +100,7 @@ def memory(plane: Plane, options: PixelOptions, bands: int, pyramid: Pyramid | N
         # Finished chunks wait with all their zooms; those at work hold their source as well.
         tiling = min((threads + 2) * chunk, all_chunks) * 4 / 3 + min(threads * chunk, all_chunks)
         tiling += bands * _WARPER if warps else 0
-    return PROCESS + (_GDAL if gdal or warps else 0) + held + round(max(decoding, writing, tiling))
+    return PROCESS + (_GDAL if by_gdal or gdal or warps else 0) + held + round(max(decoding, writing, tiling))
 
 
 def tool_memory(size: tuple[int, int], bands: int, pyramid: Pyramid) -> int:
