@@ -26,7 +26,7 @@ class KernelHook(BuildHookInterface):  # type: ignore[type-arg]
         if self.target_name != "wheel":
             return
         if problem := self._build().build():
-            self.app.display_warning(f"the kernels are not built: {problem}; imports take two to four times as long")
+            self.app.display_warning(f"the kernels are not built: {problem}; imports take about twice as long")
             return
         build_data["artifacts"].append(f"/{_KERNELS}/_kernels.so")
         build_data["pure_python"] = False

@@ -92,7 +92,7 @@ def _image_lines(found: Inspection, width: int | None) -> Iterator[str]:
         yield from _rows(_series_rows(one, f"series {index}" if several else "image"), width)
         yield f"{'':<18}{visible(one.import_image.command)}"
     if not door.there():
-        yield from _rows([("kernels", f"{door.state()}; the import takes two to four times as long")], width)
+        yield from _rows([("kernels", f"{door.state()}; the import takes about twice as long")], width)
     if len(found.series) > _SHOWN:
         yield f"  and {len(found.series) - _SHOWN:,} more series, which --json has"
 

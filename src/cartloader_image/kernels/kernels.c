@@ -5,8 +5,8 @@
  * `columns * bands` bytes one after the other, without gaps. The same input gives the same output on every machine:
  * floating-point sums are not contracted and have one order.
  *
- * Loops are written plainly and vectorised by the compiler. On x86-64 each is compiled twice, once for AVX2 and BMI2, and the
- * processor at hand decides; elsewhere (NEON on ARM) the baseline has the vectors.
+ * Loops are written plainly and vectorised by the compiler. On x86-64 each is compiled twice, once for AVX2 and BMI2,
+ * and the processor at hand decides; elsewhere (NEON on ARM) the baseline has the vectors.
  */
 
 #include <stddef.h>
