@@ -80,6 +80,7 @@ def _prepared(image: Path, options: list[str], folder: Path) -> Job:
         image=image,
         options=options,
         picture=folder / "picture.transform.png",
+        geotiff=folder / "picture.geotif.tif",
         bounds=(folder / "picture.transform.bounds.csv").read_text().strip().split(","),
         zooms=range(header.min_zoom, header.max_zoom + 1),
         bands={"mono": 1, "rgb": 3, "rgba": 4}[(folder / "picture.transform.color.csv").read_text().strip()],
@@ -95,17 +96,19 @@ def _table(title: str, size: int, costs: dict[str, list[Cost]], sizes: dict[str,
     first = next(iter(costs))
     lines = [
         title,
-        f"{'':<12}{'wall':>9}{'CPU':>9}{'CPU/MP':>9}{'MP/s':>8}{'peak':>9}{'bytes':>9}{'time ×':>8}{'bytes ×':>8}",
+        f"{'':<17}{'wall':>9}{'CPU':>9}{'MP/s':>8}{'peak':>9}{'bytes':>9}{'time ×':>8}{'CPU ×':>8}{'bytes ×':>8}",
     ]
     for name, measured in costs.items():
         wall = statistics.median(cost.wall for cost in measured)
         cpu = statistics.median(cost.cpu for cost in measured)
         peak = statistics.median(cost.peak for cost in measured)
-        ratio = statistics.median(one.wall / other.wall for one, other in zip(measured, costs[first], strict=True))
+        rounds = list(zip(measured, costs[first], strict=True))
+        longer = statistics.median(one.wall / other.wall for one, other in rounds)
+        dearer = statistics.median(one.cpu / other.cpu for one, other in rounds)
         pixels = size * size / 1e6
         lines.append(
-            f"{name:<12}{wall:>7.1f} s{cpu:>7.1f} s{cpu / pixels:>9.3f}{pixels / wall:>8.1f}{peak / 1e6:>6.0f} MB"
-            f"{sizes[name] / 1e6:>6.0f} MB{ratio:>8.2f}{sizes[name] / max(sizes[first], 1):>8.2f}"
+            f"{name:<17}{wall:>7.1f} s{cpu:>7.1f} s{pixels / wall:>8.1f}{peak / 1e6:>6.0f} MB"
+            f"{sizes[name] / 1e6:>6.0f} MB{longer:>8.2f}{dearer:>8.2f}{sizes[name] / max(sizes[first], 1):>8.2f}"
         )
     return "\n".join([*lines, ""])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,6 +15,9 @@ COLOURED = [
 ]  # fmt: skip
 """The options of the case that is stored as uint16 and shown with colour and transparency."""
 
+PEERS_PYTHON = os.environ.get("PEERS_PYTHON", "PEERS_PYTHON")
+"""A Python that has what `peers.py` asks for, which the one that runs the benchmark may not."""
+
 Command = list[str | Path]
 
 
@@ -25,6 +29,8 @@ class Job:
     options: list[str]
     picture: Path
     """The 8-bit PNG that the image becomes: the GDAL tools and libvips start from it."""
+    geotiff: Path
+    """The same, placed: ``gdal raster tile`` starts from it."""
     bounds: list[str]
     """ulx, uly, lrx, lry."""
     zooms: range
@@ -101,13 +107,28 @@ def _vips(job: Job, out: Path) -> list[Command]:
     ]  # fmt: skip
 
 
+def _peer(*arguments: str | Path) -> Command:
+    return [PEERS_PYTHON, Path(__file__).with_name("peers.py"), *arguments]
+
+
+def _raster_tile(job: Job, out: Path) -> list[Command]:
+    """From the GeoTIFF that cartloader made, to files in directories."""
+    return [_peer("gdal", job.geotiff, out / "tiles", f"{job.zooms[0]}", f"{job.zooms[-1]}")]
+
+
+def _newest_vips(job: Job, out: Path) -> list[Command]:
+    return [_peer("vips", job.picture, out / "tiles", f"{job.scale}")]
+
+
 RECIPES = {
     "native": Recipe((), _native(), "picture.pmtiles"),
     "native webp": Recipe((), _native("--tile-format", "webp"), "picture.pmtiles"),
     "engine gdal": Recipe(("gdal_translate", "gdaladdo", "pmtiles"), _native("--engine", "gdal"), "picture.pmtiles"),
     "gdal": Recipe(("gdal_translate", "gdaladdo", "pmtiles"), _gdal, "picture.pmtiles"),
     "rio pmtiles": Recipe(("rio", "gdal_translate"), _rio, "picture.pmtiles"),
+    "gdal raster tile": Recipe((PEERS_PYTHON,), _raster_tile, "tiles"),
     "libvips": Recipe(("vips",), _vips, "tiles"),
+    "libvips 8.18": Recipe((PEERS_PYTHON,), _newest_vips, "tiles"),
 }
 
 
