@@ -17,7 +17,10 @@ from collections.abc import Callable
 from typing import Any
 
 STAGES = {
-    "decode": ["cartloader_image.images.tiff:TiffPlane.read", "cartloader_image.images.picture:PicturePlane.read"],
+    "decode": [
+        "cartloader_image.images.tiff_plane:TiffPlane.read",
+        "cartloader_image.images.picture:PicturePlane.read",
+    ],
     "histogram": ["cartloader_image.intensity:_Statistics._count"],
     "rescale, colour": ["cartloader_image.intensity:Rescale.__call__"],
     "scratch, GeoTIFF": [
@@ -27,7 +30,7 @@ STAGES = {
     ],
     "filter rows": ["cartloader_image.rasters.png:_filtered"],
     "deflate the PNG": ["cartloader_image.recipe.actions:deflate_band", "cartloader_image.rasters.png:PngWriter.write"],
-    "resample": ["cartloader_image.tiles.levels:Resampled.read"],
+    "resample": [f"cartloader_image.tiles.levels:{level}.read" for level in ("Resampled", "Askew", "Warped")],
     "halve": ["cartloader_image.tiles.pyramid:halved"],
     "alpha": ["cartloader_image.tiles.resampling:premultiplied", "cartloader_image.tiles.pyramid:straight"],
     "cut tiles": ["cartloader_image.tiles.pyramid:Cutter._cut"],
