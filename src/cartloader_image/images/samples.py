@@ -25,6 +25,8 @@ from cartloader_image.window import Window
 
 BLOCK_BYTES = 4 << 20
 """About how many decoded bytes a block of strips has: enough to keep a thread busy, small against memory."""
+_SMALL_SIDE = 256
+"""Pixels across of a tile below which hardly any time goes into the tile itself."""
 SEGMENT_BYTES = 256 << 20
 """A compressed strip or tile that decodes to more than this needs ``--high-memory``."""
 _SMALL = 1 << 20
@@ -168,8 +170,11 @@ class SegmentSamples:
         self._size = math.prod(self._segment) * self._contiguous * np.dtype(page.dtype).itemsize
         check_segment_size(tiff.path, self._size, options)
         self._most = max(2 * math.prod(self._segment) * self._contiguous, _SMALL)
-        strips = max(BLOCK_BYTES // self._size, 1) if columns >= self._width else 1
-        self.block = (min(self._segment[0] * strips, self._height), min(columns, self._width))
+        # Whole rows of strips or of small tiles, or a part of one: in the order of their numbers.
+        grid, at_once = self._segments.grid, max(BLOCK_BYTES // self._size, 1)
+        across = min(grid.column1, at_once) if columns < _SMALL_SIDE else 1
+        down = max(at_once // across, 1) if across == grid.column1 else 1
+        self.block = (min(self._segment[0] * down, self._height), min(columns * across, self._width))
         self._decode = telling(page, decode)
         # OpenJPEG works in 32 bits a sample.
         self.copies = COPIES + 5 if page.compression in JPEG_2000 else COPIES
