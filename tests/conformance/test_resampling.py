@@ -232,3 +232,17 @@ def test_a_picture_that_lies_askew_is_gdals(tmp_path: Path, kernel: str, bands: 
     error = np.abs(shown.astype(int) - expected[core][:, : min(bands, 3)])
     assert error.max() <= 1
     assert psnr(shown, expected[core][:, : min(bands, 3)]) >= 58
+
+
+def test_pixels_too_small_for_the_finest_zoom_are_averaged_also_where_they_lie_askew(tmp_path: Path) -> None:
+    """A chequerboard of pixels of which nine and more lie in each of the map's: it is grey, and not a pattern."""
+    board = np.indices((900, 900)).sum(axis=0).astype(np.uint8) % 2 * 255
+    affine = Affine.rotation(10) @ Affine.scale(0.0005, -0.0005)
+    Image.fromarray(board).save(tmp_path / "picture.png")
+    world = (affine.a, affine.d, affine.b, affine.e, *(affine @ (0.5, 0.5)))
+    (tmp_path / "picture.pgw").write_text("\n".join(f"{number!r}" for number in world))
+    archive = import_picture(tmp_path / "picture.png", tmp_path / "out", georef_detect=True, resample="cubic")
+    view = look(archive, 24)
+    core = ndimage.binary_erosion(view.rgba[..., 3] == 255, iterations=BORDER)
+    assert core.sum() > 1000
+    assert np.abs(view.rgba[core][:, 0].astype(int) - 127.5).max() <= 8

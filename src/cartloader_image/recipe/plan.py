@@ -249,7 +249,7 @@ def _tiling(
 ) -> _Tiling:
     cut = subset(Png2PmtilesParams, job.options, out=job.out)
     pyramid = plan_tiles(size, placement.affine, placement.crs, bands, cut)
-    by_gdal = warps(placement.affine, placement.crs, cut.resample)
+    by_gdal = warps(placement.affine, placement.crs, cut.resample, pyramid)
     shares = looks.tiles(cut, pyramid, size) if looks else usual_shares(cut.tile_format)
     pixels = sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms)
     archive, scratch = Range.of(bands * pixels, shares, pyramid.tile_count()), kept_pixels(pyramid) * bands

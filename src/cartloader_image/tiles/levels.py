@@ -25,6 +25,8 @@ from cartloader_image.window import Window
 
 _STRIP = 256
 """Rows that are warped at once: their pixels are floats meanwhile."""
+_LONGEST_STEP = 1.01
+"""Pixels of a picture to one of the map beyond which they would have to be averaged."""
 _WARP_TOLERANCE = 1e-6
 """Error allowed to GDAL's transformer, in source pixels; rasterio's warped datasets cannot be opened with 0."""
 
@@ -222,16 +224,20 @@ def resamples(affine: Affine, crs: str, kernel: str) -> bool:
     return straight_axes and is_web_mercator(crs) and (is_kernel(kernel) or kernel == "near")
 
 
-def warps(affine: Affine, crs: str, kernel: str) -> bool:
-    """Whether GDAL's warper must make it: `Askew` cannot either."""
+def warps(affine: Affine, crs: str, kernel: str, pyramid: Pyramid) -> bool:
+    """Whether GDAL's warper must make it: `Askew` cannot either, or would leave out pixels smaller than its own."""
+    if resamples(affine, crs, kernel):
+        return False
     ours = door.there() and is_web_mercator(crs) and is_kernel(kernel) and kernel != "average"
-    return not ours and not resamples(affine, crs, kernel)
+    inverse, size = ~affine, resolution(pyramid.base_zoom, pyramid.tile)
+    steps = size * math.hypot(inverse.a, inverse.b), size * math.hypot(inverse.d, inverse.e)
+    return not ours or max(steps) > _LONGEST_STEP
 
 
 def base_level(placed: Placed, pyramid: Pyramid, kernel: str, primary: Shown | None) -> tuple[Level, Shown | None]:
     """The finest zoom of a picture, and the primary colour that it has been made grey by, if any."""
     if resamples(placed.affine, placed.crs, kernel):
         return Resampled(placed, pyramid, kernel, primary), primary
-    if warps(placed.affine, placed.crs, kernel):
+    if warps(placed.affine, placed.crs, kernel, pyramid):
         return Warped(placed, pyramid, kernel), None
     return Askew(placed, pyramid, kernel), None

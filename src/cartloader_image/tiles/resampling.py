@@ -26,7 +26,9 @@ _RADII = {"average": 0.5, "bilinear": 1, "cubic": 2, "cubicspline": 2, "lanczos"
 """In source pixels, or in new ones where these are larger."""
 _MODES = {1: "L", 2: "La", 3: "RGB", 4: "RGBX"}
 _ROWS = 32
+"""Rows whose alpha is multiplied in, or divided out, at once."""
 _PHASES = 1024
+"""Places between two pixels at which weights are worked out."""
 _STRIP = 256
 """Rows that are resized at once."""
 Region = tuple[float, float, float, float]
@@ -176,11 +178,8 @@ def _by_pillow(pixels: Bytes, size: tuple[int, int], kernel: str, region: Region
     for row in range(0, rows, _STRIP):
         end = min(row + _STRIP, rows)
         first, last = top + row * down, top + end * down
-        start = math.floor(first) - rest
-        strip, box = (
-            pixels[max(start, 0) : math.ceil(last) + rest],
-            (left, first - max(start, 0), right, last - max(start, 0)),
-        )
+        start = max(math.floor(first) - rest, 0)
+        strip, box = pixels[start : math.ceil(last) + rest], (left, first - start, right, last - start)
         work = _mended if alpha else _resize
         result[row:end] = work(strip, (columns, end - row), _PILLOW[kernel], box)
     return result
