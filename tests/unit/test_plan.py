@@ -14,6 +14,7 @@ from PIL import Image
 from scipy import ndimage
 from support.maps import write_ome
 from support.rasters import noise
+from support.reports import Notes
 
 from cartloader_flows.cli.main import main
 from cartloader_image.errors import DiskError
@@ -22,7 +23,6 @@ from cartloader_image.recipe import footprint
 from cartloader_image.recipe.job import ImageJob, single_job
 from cartloader_image.recipe.plan import ImportPlan, planned
 from cartloader_image.recipe.run import import_one
-from cartloader_image.report import Quiet
 from cartloader_image.results import ImageResult
 
 
@@ -226,16 +226,11 @@ def test_an_import_that_the_disk_cannot_hold_does_not_start(tmp_path: Path, monk
     with pytest.raises(DiskError, match=sentence):
         import_one(job)
     assert not (tmp_path / "out").exists()
-    notes: list[str] = []
-
-    class Noted(Quiet):
-        def note(self, text: str) -> None:
-            notes.append(text)
-
+    report = Notes()
     with_free(monkeypatch, plan.certain)
-    import_one(job, Noted())
-    assert len(notes) == 1
-    assert "this import needs" in notes[0]
+    import_one(job, report)
+    assert len(report.notes) == 1
+    assert "this import needs" in report.notes[0]
 
 
 def test_the_scratch_of_costly_codecs_counts(tmp_path: Path) -> None:
