@@ -119,9 +119,10 @@ class Runs:
         with self.start() as process:
             time.sleep(moment)
             process.send_signal(number)
-            process.communicate(timeout=60)
+            _, said = process.communicate(timeout=60)
         assert eventually(lambda: not with_environment("PREFECT_HOME", str(self.home)), 30)
-        return process.returncode
+        # Python itself ends with 1 while it has not begun, and with the signal while nobody listens yet.
+        return -number if b"Fatal Python error: init_" in said else process.returncode
 
     def check_same(self, found: dict[str, bytes]) -> None:
         """Files are byte for byte what they are where nobody kills a run."""

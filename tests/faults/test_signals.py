@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from support.interrupts import interrupted_at
 from support.processes import eventually
 from support.tools import working_in
 
+from cartloader_flows.cli.signals import heard, held
 from cartloader_image.report import Stage
 from cartloader_image.system.files import write_whole
 from cartloader_image.system.tools import ToolCall, run
@@ -57,3 +59,13 @@ def test_a_signal_at_any_step_ends_a_tool(tmp_path: Path) -> None:
             break
         assert eventually(lambda: not working_in(tmp_path), 10), moment
     assert moment > 20
+
+
+def test_a_signal_waits_for_the_end_of_an_import() -> None:
+    imported = []
+    with heard(for_good=False), pytest.raises(KeyboardInterrupt):  # noqa: PT012  (where it is raised is what is asked)
+        with held():
+            signal.raise_signal(signal.SIGTERM)
+            imported.append("whole")
+        imported.append("more")
+    assert imported == ["whole"]

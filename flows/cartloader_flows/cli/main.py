@@ -15,7 +15,7 @@ from importlib import import_module
 
 from cartloader_flows.cli import neighbour
 from cartloader_flows.cli.parser import Parser
-from cartloader_flows.cli.signals import heard, work_is_done
+from cartloader_flows.cli.signals import heard, held, work_is_done
 from cartloader_image.errors import StoppedError, UsageError, sentence
 from cartloader_image.version import __version__
 
@@ -75,7 +75,8 @@ def _names_another(argv: Sequence[str]) -> bool:
 def _dispatch(argv: Sequence[str]) -> int:
     name = _command(argv[0]) if argv else ""
     if name in COMMANDS:
-        module = import_module(f"cartloader_flows.cli.{COMMANDS[name][0]}")
+        with held():
+            module = import_module(f"cartloader_flows.cli.{COMMANDS[name][0]}")
         return int(getattr(module, name)(argv[1:]))
     parser = Parser(
         "cartloader",

@@ -13,6 +13,8 @@ from types import FrameType
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _stops: list[Callable[[], None]] = []
 _is_done = False
+_is_held = False
+_held: list[int] = []
 
 
 @contextmanager
@@ -37,6 +39,19 @@ def heard(*, for_good: bool) -> Iterator[None]:
 
 
 @contextmanager
+def held() -> Iterator[None]:
+    """Let signals wait for the end of this: an interrupted import may end in any error, or in a panic of its own."""
+    global _is_held  # noqa: PLW0603  (see above)
+    _is_held = True
+    try:
+        yield
+    finally:
+        _is_held = False
+        if _held:
+            _answer(_held.pop(), None)
+
+
+@contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
     """Let a signal call this as well, which ends what other threads do."""
     _stops.append(stop)
@@ -54,6 +69,9 @@ def work_is_done() -> None:
 
 def _answer(number: int, frame: FrameType | None) -> None:
     if _is_done:
+        return
+    if _is_held:
+        _held[:] = [number]
         return
     for stop in _stops:
         stop()
