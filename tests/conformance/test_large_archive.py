@@ -28,7 +28,7 @@ for zoom in range(12, 5, -1):
     first = zxy_to_tileid(zoom, 0, 0)
     for tile_id in range(first, first + 3 * 4 ** (zoom - 1) // 8):
         flat = tile_id % 9 == 0 or tile_id % 1000 < 100
-        writer.add(Tile(zoom, tile_id, FLAT if flat else b"tile %d" % tile_id + b"." * (tile_id % 50)))
+        writer.add(Tile(tile_id, FLAT if flat else b"tile %d" % tile_id + b"." * (tile_id % 50)))
         count += 1
 assert writer.finish(folder / "a.pmtiles", TileType.PNG, MapBox(-9, -9, 9, 9), {"name": "large"}) == count
 writer.close()

@@ -40,9 +40,7 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     cutter = Cutter(level, pyramid, encode, scratch, threads=cores(), nearest=params.resample == "near")
     writer, total = ArchiveWriter(scratch), pyramid.tile_count()
     try:
-        for done, encoded in enumerate(cutter.tiles(), start=1):
-            if encoded is not None:
-                writer.add(encoded)
+        for done, _ in enumerate(cutter.tiles(writer.add), start=1):
             report.check()
             report.progress(Stage.PNG2PMTILES, done, total)
         form = TileType(TILE_FORMATS[params.tile_format].tile_type)

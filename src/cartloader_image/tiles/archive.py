@@ -1,4 +1,4 @@
-"""PMTiles: tiles of several zooms, spooled as they come, then joined in tile-id order.
+"""PMTiles: tiles, spooled as they come from all threads, then joined in the order of their ids.
 
 Reference: the PMTiles v3 specification. Directories and header are built by the ``pmtiles`` package.
 """
@@ -11,8 +11,8 @@ import os
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
@@ -26,6 +26,7 @@ from cartloader_image.system.parallel import in_order
 from cartloader_image.tiles.directory import Entries, first_equal
 from cartloader_image.tiles.grid import MapBox, lon_lat
 from cartloader_image.tiles.header import HEADER_BYTES
+from cartloader_image.tiles.ids import zoom_of
 from cartloader_image.tiles.pyramid import Tile
 
 _ROOT_BYTES = 16384 - HEADER_BYTES
@@ -35,38 +36,29 @@ _COPY_BYTES = 16 << 20
 NOTHING_VISIBLE = "the picture is transparent everywhere, so that it has no tiles; lower --transparent-below"
 
 
-@dataclass
-class _Part:
-    """The tiles of one zoom, in the order in which they came: id, place in the file, digest."""
-
-    file: BinaryIO
-    ids: array[int] = field(default_factory=lambda: array("Q"))
-    starts: array[int] = field(default_factory=lambda: array("Q"))
-    sizes: array[int] = field(default_factory=lambda: array("Q"))
-    digests: bytearray = field(default_factory=bytearray)
-
-
 class ArchiveWriter:
-    """Collects tiles in scratch files, one per zoom, and joins them to an archive; it remembers 40 bytes of each."""
+    """Collects tiles in a scratch file, as they come, and joins them to an archive; it remembers 40 bytes of each."""
 
     def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
-        self._parts: dict[int, _Part] = {}
+        self._file = (scratch / "tiles").open("w+b")
+        self._lock = Lock()
+        self._ids, self._starts, self._sizes = array("Q"), array("Q"), array("Q")
+        self._digests = bytearray()
+        self._end = 0
 
     def add(self, tile: Tile) -> None:
-        """Add a tile; within a zoom, tiles come in the order of their ids."""
-        part = self._parts.get(tile.zoom)
-        if part is None:
-            part = self._parts[tile.zoom] = _Part((self._scratch / f"tiles-{tile.zoom}").open("w+b"))
-        digest = xxhash.xxh3_128_digest(tile.data)
-        if part.digests[-_DIGEST:] == digest:  # whole runs of flat tiles take no space
-            part.starts.append(part.starts[-1])
-        else:
-            part.starts.append(part.file.tell())
-            part.file.write(tile.data)
-        part.ids.append(tile.tile_id)
-        part.sizes.append(len(tile.data))
-        part.digests += digest
+        """Add a tile: in any order, from any thread."""
+        digest, size = xxhash.xxh3_128_digest(tile.data), len(tile.data)
+        with self._lock:
+            repeats = self._digests[-_DIGEST:] == digest  # whole runs of flat tiles take no space
+            start = self._starts[-1] if repeats else self._end
+            self._end += 0 if repeats else size
+            self._ids.append(tile.tile_id)
+            self._starts.append(start)
+            self._sizes.append(size)
+            self._digests += digest
+        if not repeats:
+            write_all(self._file.fileno(), np.frombuffer(tile.data, np.uint8), start)
 
     def finish(self, path: Path, tile_type: TileType, box: MapBox, metadata: dict[str, Any], threads: int = 1) -> int:
         """Write the archive from its start to its end; returns the number of tiles that can be asked for.
@@ -74,13 +66,12 @@ class ArchiveWriter:
         Raises:
             ArchiveError: there is no tile at all.
         """
-        if not self._parts:
+        if not self._ids:
             raise ArchiveError(NOTHING_VISIBLE)
         entries, pieces, contents = self._directory()
-        addressed = sum(len(part.ids) for part in self._parts.values())
-        header = _header(min(self._parts), max(self._parts), box) | {
+        header = _header(zoom_of(min(self._ids)), zoom_of(max(self._ids)), box) | {
             "tile_type": tile_type,
-            "addressed_tiles_count": addressed,
+            "addressed_tiles_count": len(self._ids),
             "tile_entries_count": len(entries),
             "tile_contents_count": contents,
         }
@@ -92,53 +83,49 @@ class ArchiveWriter:
             header[f"{name}_offset"], header[f"{name}_length"] = end, len(section)
             end += len(section)
         header["tile_data_offset"], header["tile_data_length"] = end, sum(piece.size for piece in pieces)
-        for part in self._parts.values():
-            part.file.flush()
         with path.open("wb") as file:
             file.write(serialize_header(cast("HeaderDict", header)))
             for section in sections.values():
                 file.write(section)
             file.flush()
 
-            def copy(piece: _Piece) -> None:
-                _copy(self._parts[piece.zoom].file, piece.start, piece.size, file, end + piece.place)
+            def copy(some: list[_Piece]) -> None:
+                for piece in some:
+                    _copy(self._file, piece.start, piece.size, file, end + piece.place)
 
-            for _ in in_order(copy, _cut(pieces), threads):
+            for _ in in_order(copy, _shared(pieces), threads):
                 pass
-        return addressed
+        return len(self._ids)
 
     def close(self) -> None:
-        """Close the scratch files."""
-        for part in self._parts.values():
-            part.file.close()
+        """Close the scratch file."""
+        self._file.close()
 
     def _directory(self) -> tuple[Entries, list[_Piece], int]:
         """Entries by tile id, the pieces of which the tile section is made, and the number of different tiles."""
-        parts = sorted(self._parts.items())
-        zooms = np.repeat([zoom for zoom, _ in parts], [len(part.ids) for _, part in parts])
+        order = np.argsort(np.frombuffer(self._ids, np.uint64))
         ids, starts, sizes = (
-            np.concatenate([np.frombuffer(getattr(part, name), np.uint64) for _, part in parts]).astype(np.int64)
-            for name in ("ids", "starts", "sizes")
+            np.frombuffer(column, np.uint64)[order].astype(np.int64)
+            for column in (self._ids, self._starts, self._sizes)
         )
-        first = first_equal(np.concatenate([np.frombuffer(part.digests, "<u8").reshape(-1, 2) for _, part in parts]))
+        first = first_equal(np.frombuffer(self._digests, "<u8").reshape(-1, 2)[order])
         new = first == np.arange(len(first))
         places = (np.cumsum(sizes * new) - sizes)[first]
         # A run: equal tiles whose ids follow each other.
         heads = np.flatnonzero(np.r_[True, (np.diff(ids) != 1) | (np.diff(places) != 0)])
         entries = Entries(ids[heads], places[heads], sizes[heads], np.diff(np.r_[heads, len(ids)]))
-        # A piece: different tiles that lie one after the other in their scratch file.
-        zooms, starts, sizes, places = zooms[new], starts[new], sizes[new], places[new]
-        heads = np.flatnonzero(np.r_[True, (np.diff(zooms) != 0) | (starts[1:] != starts[:-1] + sizes[:-1])])
-        columns = zooms[heads], starts[heads], np.add.reduceat(sizes, heads), places[heads]
+        # A piece: different tiles that lie one after the other in the scratch file.
+        starts, sizes, places = starts[new], sizes[new], places[new]
+        heads = np.flatnonzero(np.r_[True, starts[1:] != starts[:-1] + sizes[:-1]])
+        columns = starts[heads], np.add.reduceat(sizes, heads), places[heads]
         return entries, list(map(_Piece, *(column.tolist() for column in columns))), len(sizes)
 
 
 class _Piece(NamedTuple):
     """Tiles that are copied at once."""
 
-    zoom: int
     start: int
-    """Byte in the scratch file of the zoom."""
+    """Byte in the scratch file."""
     size: int
     place: int
     """Byte in the tile section."""
@@ -182,11 +169,20 @@ def _center(box: MapBox) -> tuple[float, float]:
     return lon_lat((box.left + box.right) / 2, (box.bottom + box.top) / 2)
 
 
-def _cut(pieces: list[_Piece]) -> Iterator[_Piece]:
-    """The pieces in sizes that threads can share."""
-    for zoom, start, size, place in pieces:
-        for skip in range(0, size, _COPY_BYTES):
-            yield _Piece(zoom, start + skip, min(size - skip, _COPY_BYTES), place + skip)
+def _shared(pieces: list[_Piece]) -> Iterator[list[_Piece]]:
+    """The pieces in lists of a size that threads can share."""
+    some, room = list[_Piece](), _COPY_BYTES
+    for start, size, place in pieces:
+        done = 0
+        while done < size:
+            part = min(size - done, room)
+            some.append(_Piece(start + done, part, place + done))
+            done, room = done + part, room - part
+            if not room:
+                yield some
+                some, room = [], _COPY_BYTES
+    if some:
+        yield some
 
 
 def _copy(source: BinaryIO, start: int, size: int, target: BinaryIO, place: int) -> None:

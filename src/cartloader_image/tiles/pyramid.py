@@ -1,16 +1,16 @@
 """All tiles of a pyramid, from the finest zoom to the coarsest, in little memory and on all cores.
 
 The zooms are made in passes. A pass walks over a zoom in *chunks* of up to 2048² level pixels on the Hilbert curve,
-halves each chunk as often as whole tiles remain, and cuts tiles at every step; so each zoom's tiles come out in the
-order of their ids. Halved once more, a chunk is kept on disk (at 512-pixel tiles, a 64th of its pixels): the next pass
-begins there. A coarser pixel is made of four finer ones, all in the same chunk, so that there is no seam.
+halves each chunk as often as whole tiles remain, and cuts tiles at every step. Halved once more, a chunk is kept on
+disk (at 512-pixel tiles, a 64th of its pixels): the next pass begins there. A coarser pixel is made of four finer
+ones, all in the same chunk, so that there is no seam.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,6 @@ CHUNK_PIXELS = 2048
 class Tile:
     """One finished tile."""
 
-    zoom: int
     tile_id: int
     data: bytes
 
@@ -44,7 +43,6 @@ class Tile:
 class _Cut:
     """The pixels of a tile; None where nothing of it is seen."""
 
-    zoom: int
     tile_id: int
     pixels: Bytes | None
 
@@ -99,14 +97,15 @@ class Cutter:
         self._opaque = not base.layout.alpha
         self._coverage = Coverage(pyramid, nearest=nearest)
 
-    def tiles(self) -> Iterator[Tile | None]:
-        """All tiles, of any one zoom in the order of their ids; None in the place of one that is transparent."""
+    def tiles(self, keep: Callable[[Tile], None]) -> Iterator[None]:
+        """Make all tiles, one a step, and have those kept of which something is seen, from any thread."""
 
-        def encoded(cut: _Cut) -> Tile | None:
-            return None if cut.pixels is None else Tile(cut.zoom, cut.tile_id, self._encode(cut.pixels))
+        def finish(cut: _Cut) -> None:
+            if cut.pixels is not None:
+                keep(Tile(cut.tile_id, self._encode(cut.pixels)))
 
         # Chunks and encoding have threads of their own, so that no core waits for the last chunk of a pass.
-        yield from in_order(encoded, itertools.chain.from_iterable(self._chunks()), self._threads)
+        yield from in_order(finish, itertools.chain.from_iterable(self._chunks()), self._threads)
 
     def _chunks(self) -> Iterator[list[_Cut]]:
         """The tiles of each chunk, pass by pass."""
@@ -161,7 +160,7 @@ class Cutter:
         tile = self._pyramid.tile
         there = patch.window.cells(tile).intersect(self._pyramid.tile_range(patch.zoom))
         places = sorted((zxy_to_tileid(patch.zoom, x, y), y, x) for y, x in there.places())
-        return [_Cut(patch.zoom, tile_id, self._cut(patch, Window.cell(y, x, tile))) for tile_id, y, x in places]
+        return [_Cut(tile_id, self._cut(patch, Window.cell(y, x, tile))) for tile_id, y, x in places]
 
     def _cut(self, patch: _Patch, window: Window) -> Bytes | None:
         """One tile with the alpha that it needs; None where nothing of it is seen."""

@@ -16,7 +16,8 @@ from support.rasters import as_rgba, noise
 
 from cartloader_image.layout import Layout
 from cartloader_image.tiles.grid import MapBox, Pyramid, plan_pyramid
-from cartloader_image.tiles.pyramid import CHUNK_PIXELS, Cutter, kept_pixels, passes
+from cartloader_image.tiles.ids import zoom_of
+from cartloader_image.tiles.pyramid import CHUNK_PIXELS, Cutter, Tile, kept_pixels, passes
 from cartloader_image.tiles.resampling import premultiplied, straight
 from cartloader_image.window import Window
 
@@ -59,17 +60,18 @@ def as_array(pixels: Pixels) -> bytes:
 
 
 def cut(picture: Pixels, pyramid: Pyramid, scratch: Path) -> dict[int, Pixels]:
-    """Each zoom as one RGBA picture of whole tiles, once it is sure that they are all there and come in order."""
+    """Each zoom as one RGBA picture of whole tiles, once it is sure that each of its tiles came once."""
     level = InMemory(premultiplied(picture) if picture.shape[2] in {2, 4} else picture)
-    encoded = [*Cutter(level, pyramid, as_array, scratch, threads=2, nearest=True).tiles()]
-    assert len(encoded) == pyramid.tile_count()
-    shown = {}
+    encoded, shown = list[Tile](), {}
+    steps = [*Cutter(level, pyramid, as_array, scratch, threads=2, nearest=True).tiles(encoded.append)]
+    assert len(steps) == pyramid.tile_count()
+    assert len({tile.tile_id for tile in encoded}) == len(encoded)
     for zoom in pyramid.zooms:
         row0, row1, column0, column1 = pyramid.tile_range(zoom)
         whole = np.zeros(((row1 - row0) * TILE, (column1 - column0) * TILE, 4), np.uint8)
         places = {zxy_to_tileid(zoom, x, y): (x, y) for x in range(column0, column1) for y in range(row0, row1)}
-        tiles = [tile for tile in encoded if tile and tile.zoom == zoom]
-        assert [tile.tile_id for tile in tiles] == sorted({tile.tile_id for tile in tiles} & places.keys())
+        tiles = [tile for tile in encoded if zoom_of(tile.tile_id) == zoom]
+        assert {tile.tile_id for tile in tiles} <= places.keys()
         for tile in tiles:
             x, y = places[tile.tile_id]
             pixels = np.load(BytesIO(tile.data))
@@ -106,15 +108,16 @@ def test_without_filtering_each_pixel_is_one_of_the_picture(tmp_path: Path, coun
     assert kept_pixels(pyramid) * count == sum(file.stat().st_size for file in tmp_path.iterdir())
 
 
-def test_a_tile_in_which_nothing_is_seen_is_none(tmp_path: Path) -> None:
+def test_a_tile_in_which_nothing_is_seen_is_not_kept(tmp_path: Path) -> None:
     picture = np.zeros((BEFORE + BEHIND, BEFORE + BEHIND, 4), np.uint8)
     picture[BEFORE + 300, BEFORE + 20] = 255
     level, pyramid = InMemory(picture), planned(zooms=2)
-    tiles = [*Cutter(level, pyramid, as_array, tmp_path, threads=1, nearest=True).tiles()]
+    tiles = list[Tile]()
+    steps = [*Cutter(level, pyramid, as_array, tmp_path, threads=1, nearest=True).tiles(tiles.append)]
     x, y = MIDDLE // TILE, MIDDLE // TILE + 1
     expected = [zxy_to_tileid(BASE - step, x >> step, y >> step) for step in range(3)]
-    assert [tile.tile_id for tile in tiles if tile] == expected
-    assert len(tiles) == pyramid.tile_count()
+    assert [tile.tile_id for tile in tiles] == expected
+    assert len(steps) == pyramid.tile_count()
 
 
 @given(st.sampled_from([256, 512, 1024]), st.integers(0, 24), st.integers(0, 24))
