@@ -38,9 +38,10 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     level, primary = base_level(placed, pyramid, params.resample, primary)
     encode = encoding(params.tile_format, params.tile_quality, primary, params.background)
     cutter = Cutter(level, pyramid, encode, scratch, threads=cores(), nearest=params.resample == "near")
-    writer, total = ArchiveWriter(scratch), pyramid.tile_count()
+    writer, done, total = ArchiveWriter(scratch), 0, pyramid.tile_count()
     try:
-        for done, _ in enumerate(cutter.tiles(writer.add), start=1):
+        for count in cutter.tiles(writer.add):
+            done += count
             report.check()
             report.progress(Stage.PNG2PMTILES, done, total)
         form = TileType(TILE_FORMATS[params.tile_format].tile_type)

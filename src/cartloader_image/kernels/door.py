@@ -31,6 +31,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
         *(c_void_p, c_void_p, c_size_t, c_size_t) * 2,
         *(c_void_p, c_void_p),
     ),
+    "repeats": (c_void_p, *4 * (c_size_t,)),
     "encode_work_bytes": (),
     "encode_capacity": (c_size_t,),
     "encode": (c_void_p, *4 * (c_size_t,), c_void_p, c_int, c_int, c_void_p, c_void_p, c_void_p),
@@ -43,7 +44,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
 """The types of each function's arguments; none gives anything back but where `_RESULTS` says so."""
 _RESULTS: dict[str, Any] = dict.fromkeys(
     ("resample_work", "warp_work", "encode_work_bytes", "encode_capacity", "encode"), c_size_t
-)
+) | {"repeats": c_int}
 
 _BEST, _UP = 0, 2
 """Filters of a PNG, as the kernel names them."""
@@ -200,12 +201,29 @@ def _checked(taps: Taps, size: int, multiple: int = 1) -> Taps:
     return Taps(first, weights)
 
 
-def encode(pixels: Bytes) -> bytes:
-    """The zlib stream of a PNG of ``(rows, columns, 1 … 4)``: its rows filtered and deflated."""
-    return _encoded(pixels, None, whole=True)[0]
+def repeats(pixels: Bytes) -> bool:
+    """Whether, in some rows of ``(rows, columns, 3 or 4)``, a colour says what another one does, or nothing.
+
+    One that is nothing but one value says nothing, unless all three are so.
+    """
+    library, pixels = _at_work(pixels)
+    if pixels.shape[2] < 3 or not pixels.size:
+        raise ValueError(f"pixels of shape {pixels.shape}; they must have three colours")
+    return bool(library.repeats(pixels.ctypes.data, *pixels.shape, pixels.strides[0]))
 
 
-def encode_band(pixels: Bytes, above: Bytes | None) -> tuple[bytes, int]:
+def encode(pixels: Bytes, before: int = 0, after: int = 0) -> memoryview:
+    """The zlib stream of a PNG of ``(rows, columns, 1 … 4)``: its rows filtered and deflated.
+
+    Args:
+        pixels: The picture.
+        before: Bytes of any content that are wanted before the stream.
+        after: The same behind it.
+    """
+    return _encoded(pixels, None, whole=True, margins=(before, after))[0]
+
+
+def encode_band(pixels: Bytes, above: Bytes | None) -> tuple[memoryview, int]:
     """The same of some rows of a PNG, as a piece of its deflate stream, and the Adler-32 of the filtered rows alone.
 
     Args:
@@ -215,7 +233,9 @@ def encode_band(pixels: Bytes, above: Bytes | None) -> tuple[bytes, int]:
     return _encoded(pixels, above, whole=False)
 
 
-def _encoded(pixels: Bytes, above: Bytes | None, *, whole: bool) -> tuple[bytes, int]:
+def _encoded(
+    pixels: Bytes, above: Bytes | None, *, whole: bool, margins: tuple[int, int] = (0, 0)
+) -> tuple[memoryview, int]:
     """With the filters of the least entropy; where much is repeated, with Up if that is shorter."""
     library, pixels = _at_work(pixels)
     height, width, bands = pixels.shape
@@ -225,24 +245,24 @@ def _encoded(pixels: Bytes, above: Bytes | None, *, whole: bool) -> tuple[bytes,
         if above.dtype != np.uint8 or above.shape != (width, bands):
             raise ValueError(f"{above.dtype} {above.shape} above; it must be uint8 {(width, bands)}")
         above = np.ascontiguousarray(above)
-    best = _filtered(library, pixels, above, _BEST, whole=whole)
+
+    def filtered(kind: int) -> tuple[memoryview, int]:
+        work_bytes = -(-library.encode_work_bytes() // 8) * 8
+        room = _room(work_bytes + library.encode_capacity(height * (1 + width * bands)))
+        work, out, adler = room[:work_bytes], room[work_bytes:], c_uint32()
+        size = library.encode(
+            pixels.ctypes.data, height, width, bands, pixels.strides[0], None if above is None else above.ctypes.data,
+            kind, whole, work.ctypes.data, out.ctypes.data, byref(adler),
+        )  # fmt: skip
+        result = np.empty(margins[0] + size + margins[1], np.uint8)
+        result[margins[0] : margins[0] + size] = out[:size]
+        return result.data, adler.value
+
+    best = filtered(_BEST)
     low, high = _REPETITIVE
-    if low * pixels.size < len(best[0]) < high * pixels.size:
-        return min(best, _filtered(library, pixels, above, _UP, whole=whole), key=lambda found: len(found[0]))
+    if low * pixels.size < len(best[0]) - sum(margins) < high * pixels.size:
+        return min(best, filtered(_UP), key=lambda found: len(found[0]))
     return best
-
-
-def _filtered(library: ctypes.CDLL, pixels: Bytes, above: Bytes | None, kind: int, *, whole: bool) -> tuple[bytes, int]:
-    height, width, bands = pixels.shape
-    work_bytes = -(-library.encode_work_bytes() // 8) * 8
-    room = _room(work_bytes + library.encode_capacity(height * (1 + width * bands)))
-    work, result = room[:work_bytes], room[work_bytes:]
-    adler = c_uint32()
-    size = library.encode(
-        pixels.ctypes.data, *pixels.shape, pixels.strides[0], None if above is None else above.ctypes.data,
-        kind, whole, work.ctypes.data, result.ctypes.data, byref(adler),
-    )  # fmt: skip
-    return result[:size].tobytes(), adler.value
 
 
 def _room(size: int) -> Bytes:

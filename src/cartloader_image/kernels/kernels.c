@@ -935,6 +935,23 @@ static void add_row(Encoder *e, int kind, const uint8_t *here, const uint8_t *up
     }
 }
 
+/* Whether of the three colours of `bands` (3 or 4) one says what another one does, or nothing: it is flat and not all
+ * are. Five rows are looked at. */
+EXPORT int repeats(const uint8_t *in, size_t rows, size_t columns, size_t bands, size_t stride)
+{
+    const uint8_t *first = in;
+    int differ = 0, vary = 0; /* a bit for each pair of colours, and for each colour */
+    for (size_t row = 0, step = rows / 4 + 1; row < rows; row += step)
+        for (size_t column = 0; column < columns; column++) {
+            const uint8_t *pixel = in + row * stride + column * bands;
+            for (int band = 0; band < 3; band++) {
+                differ |= (pixel[band] != pixel[(band + 1) % 3]) << band;
+                vary |= (pixel[band] != first[band]) << band;
+            }
+        }
+    return vary && (vary != 7 || differ != 7);
+}
+
 EXPORT size_t encode_work_bytes(void) { return sizeof(Encoder); }
 
 /* Bytes that are enough for the output of `size` filtered ones: all blocks stored, head and end, a last flush. */

@@ -18,7 +18,7 @@ from cartloader_image.rasters.store import Bytes, Shown
 from cartloader_image.tile_formats import TILE_FORMATS, TileFormat
 from cartloader_image.values import Rgb
 
-Encode = Callable[[Bytes], bytes]
+Encode = Callable[[Bytes], bytes | memoryview]
 
 
 def _picture(pixels: Bytes) -> Image.Image:
@@ -32,7 +32,7 @@ def _picture(pixels: Bytes) -> Image.Image:
 def _in_primary(shown: Shown, encode: Encode) -> Encode:
     """The encoding of pictures in a primary colour, given as grey or grey + alpha; an opaque PNG gets a palette."""
 
-    def coloured(pixels: Bytes) -> bytes:
+    def coloured(pixels: Bytes) -> bytes | memoryview:
         if encode is encode_png and pixels.shape[2] == 1:
             return encode_png(pixels, np.arange(256, dtype=np.uint8)[:, None] * np.array(shown, np.uint8))
         result = np.zeros((*pixels.shape[:2], 2 + pixels.shape[2]), np.uint8)
@@ -54,7 +54,7 @@ def _by_pillow(form: TileFormat, quality: int | None, pixels: Bytes) -> bytes:
 def _on_background(encode: Encode, beyond: int) -> Encode:
     """The encoding of pictures without their alpha: ``beyond`` shines through."""
 
-    def opaque(pixels: Bytes) -> bytes:
+    def opaque(pixels: Bytes) -> bytes | memoryview:
         if Layout.of(pixels.shape[2]).alpha:
             alpha = pixels[..., -1:].astype(np.uint16)
             pixels = ((pixels[..., :-1] * alpha + beyond * (255 - alpha) + 127) // 255).astype(np.uint8)

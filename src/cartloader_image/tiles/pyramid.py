@@ -8,7 +8,6 @@ ones, all in the same chunk, so that there is no seam.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -29,6 +28,8 @@ from cartloader_image.window import Window
 
 CHUNK_PIXELS = 2048
 """Side of a chunk: large enough that what is read around it is little, small enough for a few to be in memory."""
+_SHARE = 4
+"""Tiles that a thread encodes at once."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Tile:
     """One finished tile."""
 
     tile_id: int
-    data: bytes
+    data: bytes | memoryview
 
 
 @dataclass(frozen=True)
@@ -97,15 +98,18 @@ class Cutter:
         self._opaque = not base.layout.alpha
         self._coverage = Coverage(pyramid, nearest=nearest)
 
-    def tiles(self, keep: Callable[[Tile], None]) -> Iterator[None]:
-        """Make all tiles, one a step, and have those kept of which something is seen, from any thread."""
+    def tiles(self, keep: Callable[[Tile], None]) -> Iterator[int]:
+        """Make all tiles, and have those kept of which something is seen, from any thread; how many at each step."""
 
-        def finish(cut: _Cut) -> None:
-            if cut.pixels is not None:
-                keep(Tile(cut.tile_id, self._encode(cut.pixels)))
+        def finish(some: list[_Cut]) -> int:
+            for cut in some:
+                if cut.pixels is not None:
+                    keep(Tile(cut.tile_id, self._encode(cut.pixels)))
+            return len(some)
 
         # Chunks and encoding have threads of their own, so that no core waits for the last chunk of a pass.
-        yield from in_order(finish, itertools.chain.from_iterable(self._chunks()), self._threads)
+        shares = (cuts[at : at + _SHARE] for cuts in self._chunks() for at in range(0, len(cuts), _SHARE))
+        yield from in_order(finish, shares, self._threads)
 
     def _chunks(self) -> Iterator[list[_Cut]]:
         """The tiles of each chunk, pass by pass."""

@@ -64,7 +64,7 @@ def cut(picture: Pixels, pyramid: Pyramid, scratch: Path) -> dict[int, Pixels]:
     level = InMemory(premultiplied(picture) if picture.shape[2] in {2, 4} else picture)
     encoded, shown = list[Tile](), {}
     steps = [*Cutter(level, pyramid, as_array, scratch, threads=2, nearest=True).tiles(encoded.append)]
-    assert len(steps) == pyramid.tile_count()
+    assert sum(steps) == pyramid.tile_count()
     assert len({tile.tile_id for tile in encoded}) == len(encoded)
     for zoom in pyramid.zooms:
         row0, row1, column0, column1 = pyramid.tile_range(zoom)
@@ -117,7 +117,7 @@ def test_a_tile_in_which_nothing_is_seen_is_not_kept(tmp_path: Path) -> None:
     x, y = MIDDLE // TILE, MIDDLE // TILE + 1
     expected = [zxy_to_tileid(BASE - step, x >> step, y >> step) for step in range(3)]
     assert [tile.tile_id for tile in tiles] == expected
-    assert len(steps) == pyramid.tile_count()
+    assert sum(steps) == pyramid.tile_count()
 
 
 @given(st.sampled_from([256, 512, 1024]), st.integers(0, 24), st.integers(0, 24))
