@@ -192,9 +192,16 @@ class SegmentSamples:
 
     def read(self, window: Window) -> tuple[Pixels, NDArray[np.bool_] | None]:
         """The samples of a window."""
+        places = list(window.cells(*self._segment).places())
+        if len(places) == 1 and self._planar == 1 and not self.leaves_out:  # spares the memory of a copy
+            ((row, column),) = places
+            segment = self._segment_at(0, row, column)
+            assert segment is not None, "none is left out"
+            whole = Window.cell(row, column, *self._segment)
+            return segment[window.intersect(whole).within(whole)], None
         result = np.full((*window.shape, self._planar * self._contiguous), self._fill, self._page.dtype)
         left_out = np.zeros(window.shape, bool) if self.leaves_out else None
-        for row, column in window.cells(*self._segment).places():
+        for row, column in places:
             whole = Window.cell(row, column, *self._segment)
             part = whole.intersect(window)
             for plane in range(self._planar):
