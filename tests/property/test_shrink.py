@@ -129,6 +129,13 @@ def test_each_block_of_a_plane_is_read_once_by_a_window() -> None:
     assert (asked[0].row0, asked[-1].row1) == (0, 2000)
 
 
+@pytest.mark.parametrize("factor", [1.0, 2.9, 3.0, 7.3])
+def test_a_plane_of_one_block_is_one_block(factor: float) -> None:
+    """A strip of all rows would be decoded again for a last row."""
+    plane = Shrunk(ArrayPlane(noise((1300, 1400, 1)), (1300, 1400)), factor)
+    assert plane.block == (plane.height, plane.width)
+
+
 def test_the_maximum_of_planes() -> None:
     stack = noise((3, 20, 30, 1), np.float32)
     stack[1, 4, 4] = np.nan

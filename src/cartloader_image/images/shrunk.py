@@ -44,7 +44,7 @@ class Shrunk:
         whole = columns >= plane.width
         rows = math.ceil((_TALL if whole else _SPAN) / plane.block[0]) * plane.block[0]
         self.block = (
-            max(math.floor(rows / factor), 1),
+            self.height if rows >= plane.height else max(math.floor(rows / factor), 1),
             self.width if whole else max(math.floor(columns / factor), 1),
         )
         self.copies = COPIES
