@@ -132,7 +132,7 @@ def test_each_block_of_a_plane_is_read_once_by_a_window() -> None:
 @pytest.mark.parametrize("factor", [1.0, 2.9, 3.0, 7.3])
 def test_a_plane_of_one_block_is_one_block(factor: float) -> None:
     """A strip of all rows would be decoded again for a last row."""
-    plane = Shrunk(ArrayPlane(noise((1300, 1400, 1)), (1300, 1400)), factor)
+    plane = Shrunk(ArrayPlane(noise((1301, 1400, 1)), (1301, 1400)), factor)
     assert plane.block == (plane.height, plane.width)
 
 
