@@ -90,7 +90,7 @@ class Kernels:
     """The kernels' library."""
 
     def __init__(self, do: Do) -> None:
-        self._do, self._library, self._numbers = do, door._library(), itertools.count()
+        self._do, self._library, self._numbers = do, door._library(), itertools.count()  # noqa: SLF001  (it is what this stands for)
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self._library, name)

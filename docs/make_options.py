@@ -164,9 +164,9 @@ cartloader import_image --png2pmtiles --update-catalog --in-json images.yaml --o
 - `--img-id` selects images and may be repeated; without it all are imported.
 - The options of the command itself cannot be set for one image: CANNOT.
 - What is wrong with the mapping ends the command with code 2 before anything is read. `--n-jobs` images are imported at
-  a time, and one that fails does not stop the others: a file that is missing, or a path that no file can have. The
-  catalog is updated once, at the end, with the images that succeeded. With `--update-catalog` alone, the archives that
-  are there are entered, and those that are missing are listed as failed.
+  a time, with `--direct` each in a process of its own, and one that fails does not stop the others: a file that is
+  missing, or a path that no file can have. The catalog is updated once, at the end, with the images that succeeded. With
+  `--update-catalog` alone, the archives that are there are entered, and those that are missing are listed as failed.
 
 The same as a sample sheet, in CSV with commas or semicolons, or in TSV. The first line names the columns: `id`, `path`,
 and one for each option. An empty cell says nothing:

@@ -8,15 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tifffile
 import yaml
-from support.processes import eventually
 from support.rasters import noise
 
 from cartloader_flows.cli.display import StoppedError
@@ -136,33 +133,6 @@ def test_prefect_records_no_path_that_is_no_text(slide: Path, capsys: pytest.Cap
     assert main([*argv, str(odd)]) == 2
     assert r"--in-img l\udcff.ome.tif: is not in UTF-8, which Prefect's records need" in capsys.readouterr().err
     assert main([*argv, str(odd), "--direct"]) == 0
-
-
-def test_ctrl_c_stops_the_images_in_other_threads(
-    slide: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ended = []
-    pressed = iter([signal.SIGINT])
-
-    def endless(_params: object, report: Any) -> None:
-        try:
-            while True:
-                report.check()
-                for number in pressed:  # once, by whichever image comes first
-                    os.kill(os.getpid(), number)
-                time.sleep(0.01)
-        finally:
-            ended.append(threading.current_thread())
-
-    monkeypatch.setattr(actions, "ome2png", endless)
-    Path("many.yaml").write_text(f"a: {slide}\nb: {slide}\nc: {slide}\n")
-    argv = ["import_image", "--direct", "--png2pmtiles", "--in-json", "many.yaml", "--out-dir", "map", "--n-jobs", "2"]
-    assert main(argv) == 130
-    assert capsys.readouterr().err == "interrupted\n"
-    assert eventually(lambda: bool(ended))
-    assert len(ended) <= 2
-    assert threading.main_thread() not in ended
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

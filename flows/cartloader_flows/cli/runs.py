@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from cartloader_flows.cli.options import ImportCommand
@@ -17,7 +16,7 @@ from cartloader_image.results import CatalogResult, RunResult
 
 
 def run_directly(asked: Mapped, n_jobs: int, report: Callable[[str], Report]) -> RunResult:
-    """Run the actions themselves, ``n_jobs`` images at a time; Prefect is not even imported.
+    """Run the actions themselves, ``n_jobs`` images at a time, each in a process; Prefect is not even imported.
 
     Raises:
         RunError: an image or a catalog failed.
@@ -29,14 +28,14 @@ def run_directly(asked: Mapped, n_jobs: int, report: Callable[[str], Report]) ->
         return actions.update_catalog(params, report(params.catalog_yaml.name))
 
     jobs, notes = asked
-    attempts = [partial(import_one, job, report(job.out.img_id)) for job in jobs]
-    if min(n_jobs, len(jobs)) == 1:
+    at_once = min(n_jobs, len(jobs))
+    if at_once == 1:
+        attempts = (partial(import_one, job, report(job.out.img_id)) for job in jobs)
         return gather(jobs, attempts, update_catalog, notes)
-    with ThreadPoolExecutor(n_jobs, thread_name_prefix="image") as pool:
-        try:
-            return gather(jobs, [pool.submit(attempt).result for attempt in attempts], update_catalog, notes)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    from cartloader_flows.cli.processes import processes  # noqa: PLC0415
+
+    with processes(at_once, report) as submit:
+        return gather(jobs, [submit(job) for job in jobs], update_catalog, notes)
 
 
 def check_recordable(command: ImportCommand, options: SharedOptions) -> None:

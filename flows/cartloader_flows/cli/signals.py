@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _stops: list[Callable[[], None]] = []
 _is_done = False
 _is_held = False
@@ -26,9 +26,9 @@ def heard(*, for_good: bool) -> Iterator[None]:
     """
     global _is_done  # noqa: PLW0603  (signals are the process's)
     _is_done = False
-    before = {number: signal.getsignal(number) for number in _NUMBERS}
+    before = {number: signal.getsignal(number) for number in STOPPING}
     try:
-        for number in _NUMBERS:
+        for number in STOPPING:
             if before[number] is not signal.SIG_IGN:
                 signal.signal(number, _answer)
         yield
