@@ -12,10 +12,11 @@ from cartloader_flows.deployed import refuse_relative_paths, working_directory
 from cartloader_flows.import_image import gathered
 from cartloader_flows.runners import runner
 from cartloader_image.errors import UsageError
-from cartloader_image.params import FanOutOptions, SharedOptions
+from cartloader_image.params import SharedOptions
 from cartloader_image.recipe.job import explain
 from cartloader_image.recipe.mapping import mapped_jobs
 from cartloader_image.results import RunError, RunResult
+from cartloader_image.run_params import FanOutOptions
 from cartloader_image.values import DaskAddress, FilePath
 from cartloader_tasks import check_found, run_progress, stopping_together
 

@@ -12,10 +12,10 @@ from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from cartloader_image.errors import ToolError, UsageError
-from cartloader_image.params import FanOutOptions
 from cartloader_image.recipe.job import ImageJob
 from cartloader_image.report import Stage
 from cartloader_image.results import ImageResult
+from cartloader_image.run_params import FanOutOptions
 from cartloader_image.version import __version__
 from cartloader_tasks import check_seen, import_job, import_job_elsewhere, run_report, size_of
 

@@ -34,8 +34,8 @@ class OutputPrefix(Options):
 
     def raster_files(self, *, png: bool) -> tuple[Path, ...]:
         """The files of the first action, the GeoTIFF first."""
-        beside = (".transform.png", ".transform.bounds.csv", ".transform.color.csv") if png else ()
-        return tuple(self.path(suffix) for suffix in (".geotif.tif", *beside))
+        beside = ("png", "bounds.csv", "affine.csv", "color.csv") if png else ()
+        return tuple(self.path(suffix) for suffix in (".geotif.tif", *(f".transform.{name}" for name in beside)))
 
     @property
     def asset_files(self) -> tuple[Path, ...]:

@@ -5,16 +5,16 @@ The groups are small frozen models; `ImportOptions` is all of them together.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from cartloader_image.budget import Budget
-from cartloader_image.options import Complete, Options, exclusive, in_group
+from cartloader_image.options import Complete, Options, exclusive, in_group, option
+from cartloader_image.run_params import CatalogOptions, RunOptions
 from cartloader_image.tile_formats import TILE_FORMATS
 from cartloader_image.values import (
     Colour,
-    DaskAddress,
     FilePath,
     Finite,
     GeorefBounds,
@@ -29,6 +29,11 @@ from cartloader_image.values import (
 
 TOOLS = ("gdal_translate", "gdaladdo", "gdalinfo", "pmtiles")
 """The programs of ``--engine gdal``, by the names of their options."""
+SOURCES = (
+    "georef_bounds", "georef_bounds_tsv", "georef_pixel_tsv", "georef_affine", "xenium_alignment", "georef_landmarks",
+    "georef_detect",
+)  # fmt: skip
+"""The ways to say where an image lies, of which one can be given."""
 
 
 class ActionOptions(Options):
@@ -168,6 +173,24 @@ class PlacementOptions(Options):
     """File of one line with ulx,uly,lrx,lry, by tab or comma."""
     georef_pixel_tsv: FilePath | None = Field(None, **in_group("georeference"))
     """FICTURE pixel TSV, gzip or plain, whose header holds OFFSET_X, OFFSET_Y, SIZE_X and SIZE_Y."""
+    georef_affine: FilePath | None = Field(None, **in_group("georeference"))
+    """Matrix from the stored picture's pixels (column, row) to µm: a table of 2 × 3 or 3 × 3 numbers, .npy, a JSON
+    list, an affine of NGFF or SpatialData, or an archive of cartloader, whose placing is taken again."""
+    georef_affine_origin: Literal["corner", "center"] | None = Field(None, **in_group("georeference"))
+    """Where --georef-affine has the pixel coordinates 0,0: at the corner of the first pixel or at its center; unless
+    given, the corner, and the center for NGFF."""
+    georef_affine_unit: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, **in_group("georeference")
+    )
+    """µm per unit of what --georef-affine leads to; unless given, 1, or what the axes of NGFF say."""
+    xenium_alignment: FilePath | None = Field(None, **in_group("georeference"))
+    """Xenium Explorer's matrix from an image to the DAPI image (…_imagealignment.csv); the µm per pixel are those of
+    experiment.xenium beside it or up to two folders above, or else 0.2125."""
+    georef_landmarks: FilePath | None = Field(None, **in_group("georeference"))
+    """Pairs of points to fit a matrix to: columns col,row,x,y (pixels and µm), or Xenium Explorer's key points."""
+    landmark_model: Literal["affine", "similarity", "rigid"] = Field("affine", **in_group("georeference"))
+    """What --georef-landmarks may do to the picture: anything that keeps lines parallel; turn, scale and shift; or turn
+    and shift."""
     georef_detect: Annotated[Literal["OME"] | None, BeforeValidator(read_detect)] = Field(
         None, **in_group("georeference")
     )
@@ -183,13 +206,20 @@ class PlacementOptions(Options):
     def fit_together(self) -> None:
         """Make sure that there is one source of bounds at most."""
         super().fit_together()
-        sources = ("georef_bounds", "georef_bounds_tsv", "georef_pixel_tsv", "georef_detect")
-        for index, first in enumerate(sources):
-            for second in sources[index + 1 :]:
+        for index, first in enumerate(SOURCES):
+            for second in SOURCES[index + 1 :]:
                 exclusive(self, first, second)
-        for source in sources[:3]:
+        for source in SOURCES[:-1]:
             for other in ("micron2pixel_csv", "pixel_size", "stage_position"):
-                exclusive(self, source, other)
+                if (source, other, self.landmark_model) != ("georef_landmarks", "pixel_size", "rigid"):
+                    exclusive(self, source, other)
+        for source, *others in (
+            ("georef_affine", "georef_affine_origin", "georef_affine_unit"),
+            ("georef_landmarks", "landmark_model"),
+        ):
+            for other in others:
+                if getattr(self, source) is None and getattr(self, other) != type(self).model_fields[other].default:
+                    raise ValueError(f"{option(other)} goes with {option(source)}; give both or none")
         exclusive(self, "georef_detect", "micron2pixel_csv")
         exclusive(self, "micron2pixel_csv", "pixel_size")
         exclusive(self, "micron2pixel_csv", "stage_position")
@@ -197,7 +227,7 @@ class PlacementOptions(Options):
     @property
     def names_a_source(self) -> bool:
         """Whether a ``--georef-*`` source of bounds is given."""
-        return any((self.georef_bounds, self.georef_bounds_tsv, self.georef_pixel_tsv, self.georef_detect))
+        return any(getattr(self, source) for source in SOURCES)
 
 
 class TileOptions(BackgroundOptions):
@@ -276,40 +306,6 @@ class TileOptions(BackgroundOptions):
     def chosen_engine(self) -> Literal["native", "gdal"]:
         """The engine by name, or by a tool's path that only one engine uses."""
         return self.engine or ("gdal" if any(getattr(self, tool) for tool in TOOLS) else "native")
-
-
-class CatalogOptions(Options):
-    """Where the catalog is."""
-
-    catalog_yaml: FilePath | None = Field(None, **in_group("in/out"))
-    """Catalog to update; unless given, catalog.yaml in --out-dir."""
-
-
-class RunOptions(Options):
-    """How the run goes about it."""
-
-    restart: bool = Field(False, **in_group("run"))
-    """Ignore what was made before, and do all work anew."""
-
-
-class FanOutOptions(Options):
-    """How the images of a mapping are spread."""
-
-    n_jobs: int = Field(1, ge=1, **in_group("run"))
-    """Images at a time."""
-    task_runner: Literal["threads", "dask"] = Field("threads", **in_group("run"))
-    """Work on the images of a mapping in threads of this process, or on the workers of a Dask cluster, which must see
-    the same files at the same paths."""
-    dask_address: DaskAddress | None = Field(None, **in_group("run", "ADDRESS"))
-    """Scheduler of --task-runner dask, such as tcp://10.0.0.5:8786."""
-
-    @model_validator(mode="after")
-    def _address_goes_with_dask(self) -> Self:
-        if self.task_runner == "dask" and not self.dask_address:
-            raise ValueError("--task-runner dask: give its scheduler by --dask-address, such as tcp://10.0.0.5:8786")
-        if self.dask_address and self.task_runner != "dask":
-            raise ValueError("--dask-address is for --task-runner dask; give both or none")
-        return self
 
 
 class SharedOptions(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cartloader_image.action_params import UpdateCatalogParams
 from cartloader_image.errors import CartloaderError, sentence
+from cartloader_image.values import exact
 
 
 class Result(BaseModel):
@@ -34,6 +35,42 @@ class Output(Result):
         return self.model_copy(update={"files": tuple(out_dir / file.name for file in self.files)})
 
 
+class LandmarkFit(Result):
+    """How well landmarks agree with the matrix that was fitted to them."""
+
+    model: str
+    residuals: tuple[float, ...]
+    """µm, in the order of the file."""
+    rms: float
+    worst: float
+
+
+class Placing(Result):
+    """By what an image was placed, so that it can be done again."""
+
+    origin: str
+    """What kind of file or option said it, such as ``ome``, ``bounds`` or ``xenium alignment``."""
+    affine: tuple[float, float, float, float, float, float]
+    """Stored pixel corner → map: ``x = a·column + b·row + c``, ``y = d·column + e·row + f``."""
+    files: dict[str, str] = {}
+    """SHA-256 of the files that said it, by name."""
+    full_size: tuple[int, int]
+    """Width and height of the image in pixels, before any shrinking."""
+    landmarks: LandmarkFit | None = None
+
+    @property
+    def rows(self) -> str:
+        """The affine as a file has it: two rows of three numbers, of which each reads as the same again."""
+        return "\n".join(",".join(map(exact, row)) for row in (self.affine[:3], self.affine[3:]))
+
+    def __str__(self) -> str:
+        files = ", ".join(f"{name} {digest[:12]}…" for name, digest in self.files.items())
+        affine = ",".join(f"{value:.9g}" for value in self.affine)
+        fit = self.landmarks
+        said = f"; {len(fit.residuals)} landmarks, RMS {fit.rms:.3g} µm, worst {fit.worst:.3g} µm" if fit else ""
+        return f"{self.origin}{f' ({files})' if files else ''}: {affine}{said}"
+
+
 class RasterResult(Output):
     """A placed GeoTIFF and what was written beside it."""
 
@@ -41,6 +78,8 @@ class RasterResult(Output):
     """The image in one line: size, type, plane, µm per pixel."""
     shown: str
     """Which stored values are shown from black to full, and why, such as ``0 … 4,812 of 65,535 (quantile 0.999)``."""
+    placing: Placing | None = None
+    """None of those made before it was recorded."""
 
 
 class ToolUse(Result):

@@ -1,5 +1,5 @@
 """Which program this is."""
 
-ALGORITHM = 3
+ALGORITHM = 4
 """Goes up when the same input and options make other files within one version: earlier results then do not count."""
 __version__ = "0.1.0"

@@ -118,6 +118,7 @@ def _facts(image: ImageResult) -> dict[str, object]:
     facts: dict[str, object] = {}
     if image.raster:
         facts["image"] = image.raster.description
+        facts |= _placing(image.raster)
     if tiles := image.tiles:
         with reading(tiles.path) as archive:
             metadata = archive.read_metadata()
@@ -137,6 +138,21 @@ def _facts(image: ImageResult) -> dict[str, object]:
     if image.tiles:
         for use in image.tiles.tools:
             facts[f"{use.tool} ({use.stage})"] = f"{use.seconds:.1f} s, {use.memory / 1e6:,.0f} MB"
+    return facts
+
+
+def _placing(raster: RasterResult) -> dict[str, object]:
+    """By what an image was placed, and where."""
+    if not (placing := raster.placing):
+        return {}
+    facts: dict[str, object] = {
+        "placed by": placing.origin,
+        "affine (column, row → x, y)": ", ".join(f"{value:.9g}" for value in placing.affine),
+    }
+    facts |= {f"SHA-256 of `{name}`": f"`{digest}`" for name, digest in placing.files.items()}
+    if fit := placing.landmarks:
+        facts["landmarks"] = f"{fit.model}, RMS {fit.rms:.3g} µm, worst {fit.worst:.3g} µm"
+        facts["residuals (µm)"] = ", ".join(f"{residual:.3g}" for residual in fit.residuals)
     return facts
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import tifffile
+from affine import Affine
 from support.places import bounds_of, edges
 from support.rasters import noise
 
 from cartloader_image.budget import Budget, Cost
 from cartloader_image.errors import InputError
-from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
+from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen, micron2pixel
 from cartloader_image.values import Bounds
 
 
@@ -167,11 +168,10 @@ def test_vizgen(tmp_path: Path, separator: str, end: str) -> None:
         ("1 0 0\n0 1\n0 0 1", "found 3 rows of 3, 2, 3 values"),
         ("1 0 0\n0 one 0\n0 0 1", "'one'"),
         ("1 0 0\n0 inf 0\n0 0 1", "finite numbers"),
-        ("1 2e-9 0\n0 1 0\n0 0 1", "turns or shears the image"),
-        ("1 0 0\n1e-3 1 0\n0 0 1", "turns or shears the image"),
-        ("1 0 0\n0 1 0\n1e-9 0 1", "turns or shears the image"),
-        ("1 0 0\n0 1 0\n0 0 2", "turns or shears the image"),
-        ("1 0 0\n0 1 0\n0 1 1", "turns or shears the image"),
+        ("1 0 0\n0 1 0\n1e-9 0 1", r"last row .* is \[1e-09, 0.0, 1.0\], a perspective"),
+        ("1 0 0\n0 1 0\n0 0 2", r"last row .* is \[0.0, 0.0, 2.0\], a perspective"),
+        ("1 0 0\n0 1 0\n0 1 1", r"last row .* is \[0.0, 1.0, 1.0\], a perspective"),
+        ("1 2 5\n2 4 0\n0 0 1", "a scale of 0"),
         ("0 0 5\n0 1 0\n0 0 1", "a scale of 0"),
     ],
 )
@@ -197,10 +197,13 @@ def test_vizgen_shear_is_a_share_of_the_picture(tmp_path: Path, a: float, d: flo
         off = dict.fromkeys(whole, 0.0) | {entry: share * whole[entry]}
         rows = [[a, off["shear x"], 4], [off["shear y"], d, 4], [off["tilt x"], off["tilt y"], 1 + off["one"]]]
         path = written(tmp_path / "a.csv", "\n".join(",".join(map(repr, row)) for row in rows))
-        if sheared:
-            with pytest.raises(InputError, match="turns or shears"):
-                bounds_from_vizgen(path, 80, 60)
+        if sheared and entry.startswith("shear"):
+            assert micron2pixel(path, 80, 60) == Affine(a, off["shear x"], 4, off["shear y"], d, 4)
+        elif sheared:
+            with pytest.raises(InputError, match="perspective"):
+                micron2pixel(path, 80, 60)
         else:
+            assert micron2pixel(path, 80, 60) == Affine(a, 0, 4, 0, d, 4)
             assert edges(bounds_from_vizgen(path, 80, 60)) == (-4 / a, -4 / d, 56 / a, 76 / d)
 
 

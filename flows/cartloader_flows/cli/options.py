@@ -10,10 +10,11 @@ from pydantic import Field, model_validator
 from cartloader_image.action_params import OutputPrefix
 from cartloader_image.errors import UsageError
 from cartloader_image.options import Options, exclusive, in_group
-from cartloader_image.params import FanOutOptions, ImportOptions, SharedOptions
+from cartloader_image.params import ImportOptions, SharedOptions
 from cartloader_image.recipe.job import check_out_dir, single_job
 from cartloader_image.recipe.mapping import Mapped, mapped_jobs
 from cartloader_image.recipe.outputs import check_files
+from cartloader_image.run_params import FanOutOptions
 from cartloader_image.values import FilePath, ImageId, InputCost, ProgramName
 
 

@@ -9,10 +9,11 @@ from cartloader_flows.cli.options import ImportCommand
 from cartloader_image.action_params import UpdateCatalogParams
 from cartloader_image.errors import ToolError, UsageError
 from cartloader_image.options import option
-from cartloader_image.params import FanOutOptions, ImportOptions, SharedOptions
+from cartloader_image.params import ImportOptions, SharedOptions
 from cartloader_image.recipe.mapping import Mapped
 from cartloader_image.report import Report
 from cartloader_image.results import CatalogResult, RunResult
+from cartloader_image.run_params import FanOutOptions
 
 
 def run_directly(asked: Mapped, n_jobs: int, report: Callable[[str], Report]) -> RunResult:

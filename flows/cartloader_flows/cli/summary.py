@@ -33,6 +33,8 @@ def image_lines(image: ImageResult, source: str, width: int | None = None) -> li
     if image.raster:
         description = f"  {image.raster.description}"
         details.append(f"shown {image.raster.shown}")
+        if image.raster.placing:
+            details.append(f"placed by {image.raster.placing}")
         files += image.raster.files
     if image.tiles:
         tiles = image.tiles

@@ -25,6 +25,7 @@ from cartloader_image.report import Stage
 from cartloader_image.system.tools import ToolCall
 from cartloader_image.tile_formats import TILE_FORMATS, TileFormat
 from cartloader_image.tiles.grid import HALF_MAP, Pyramid, resolution
+from cartloader_image.tiles.levels import resamples
 
 PICTURE, PLACED, BASE, TILES, ARCHIVE = "picture.tif", "placed.tif", "base.mbtiles", "tiles.mbtiles", "picture.pmtiles"
 """The files of an import in its scratch directory, in the order in which they are made."""
@@ -142,12 +143,12 @@ class Recipe:
     def fitted(self) -> Affine:
         """The affine of the picture as it is placed for GDAL.
 
-        An enlarged picture lies on the pixels of the zoom, any other where it is; both are larger about the middle by
-        a breath where GDAL could not tell two zooms apart.
+        An enlarged picture that lies straight has the pixels of the zoom, any other lies where it is; both are larger
+        about the middle by a breath where GDAL could not tell two zooms apart.
         """
         if not is_web_mercator(self.crs):
             return self.affine
-        affine = self.affine if self.outsize == self.size else self._on_grid()
+        affine = self.affine if self.outsize == self.size or self._askew else self._on_grid()
         pixel, scale = self._gdal_pixel(self.outsize), 1.0
         if pixel < self._fine * (1 + _BEYOND_DOUBT):
             scale = self._fine * (1 + _BEYOND_DOUBT) / pixel
@@ -171,15 +172,20 @@ class Recipe:
         return Affine(linear[0, 0], linear[0, 1], x, linear[1, 0], linear[1, 1], y)
 
     @property
+    def _askew(self) -> bool:
+        """Whether the picture's axes are not the map's."""
+        return not resamples(self.affine, self.crs, "cubic")
+
+    @property
     def _fine(self) -> float:
         """Map units of a pixel of the finest zoom."""
         return resolution(self.pyramid.base_zoom, self.pyramid.tile)
 
     def _gdal_pixel(self, size: tuple[int, int]) -> float:
         """The pixel size by which GDAL chooses the zoom: diagonal by diagonal (GDALSuggestedWarpOutput)."""
-        if size != self.size:
+        if size != self.size and not self._askew:
             return self._fine
-        rows, columns = size
+        rows, columns = self.size
         width = abs(self.affine.a) * columns + abs(self.affine.b) * rows
         height = abs(self.affine.d) * columns + abs(self.affine.e) * rows
         return math.hypot(width, height) / math.hypot(*size)

@@ -17,7 +17,19 @@ from cartloader_image.system.reading import special
 def inputs(params: RasterParams) -> list[Path]:
     """The files that the first action reads: the image, those of options, and those beside it that say more of it."""
     named = [value for _, value in params if isinstance(value, Path)]
-    return [*named, *companions(params.in_img, params.budget)]
+    return [*named, *manifests(params), *companions(params.in_img, params.budget)]
+
+
+def manifests(params: RasterParams) -> list[Path]:
+    """The manifests of the Xenium runs that files of options belong to: they say how large their pixels are."""
+    files = filter(None, (params.xenium_alignment, params.georef_landmarks))
+    return [manifest for file in files if (manifest := experiment_file(file))]
+
+
+def experiment_file(path: Path) -> Path | None:
+    """The manifest of a Xenium run that lies beside a file, or up to two folders above it."""
+    folders = path.absolute().parents[:3]
+    return next((file for folder in folders if _is_file(file := folder / "experiment.xenium")), None)
 
 
 def companions(path: Path, budget: Budget = USUAL) -> list[Path]:

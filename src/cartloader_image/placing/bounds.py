@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from affine import Affine
 
 from cartloader_image.budget import USUAL, Budget, Cost
 from cartloader_image.errors import InputError, shortened
@@ -63,10 +64,20 @@ def bounds_from_pixel_tsv(path: Path, budget: Budget = USUAL) -> Bounds:
 
 
 def bounds_from_vizgen(path: Path, height: int, width: int, budget: Budget = USUAL) -> Bounds:
-    """The µm bounds of a mosaic from Vizgen's 3×3 matrix µm → pixel: pixel = a·µm + b on each axis.
+    """The µm bounds of a mosaic from Vizgen's 3×3 matrix µm → pixel that does not turn: pixel = a·µm + b on each axis.
 
     Raises:
-        InputError: no 3×3 matrix of numbers, or one that is singular or shears by more than rounding does.
+        InputError: as `micron2pixel` does.
+    """
+    a, _, b, _, d, e, *_ = micron2pixel(path, height, width, budget)
+    return Bounds((0 - b) / a, (0 - e) / d, (width - b) / a, (height - e) / d)
+
+
+def micron2pixel(path: Path, height: int, width: int, budget: Budget = USUAL) -> Affine:
+    """Vizgen's 3×3 matrix µm → pixel corner of a mosaic; what is the rounding of 0 is 0.
+
+    Raises:
+        InputError: no 3×3 matrix of numbers, one that is singular, or one with a perspective.
     """
     lines = [line for line in _text(path, "--micron2pixel-csv", budget).splitlines() if line.strip(", \t")]
     rows = [re.findall(r"[^,\s]+", line) for line in lines[:4]]
@@ -81,14 +92,18 @@ def bounds_from_vizgen(path: Path, height: int, width: int, budget: Budget = USU
         ) from None
     if not np.isfinite(matrix).all():
         raise InputError(f"{path}: --micron2pixel-csv takes a 3×3 matrix of finite numbers, found {matrix.tolist()}")
-    (a, shear_x, b), (shear_y, d, e), (tilt_x, tilt_y, one) = matrix.tolist()
-    if not a or not d:
-        raise InputError(f"{path}: the matrix has a scale of 0, so that pixels have no size in µm")
+    (a, shear_x, b), (shear_y, d, e), tilt = matrix.tolist()
+    most = _ROUNDING * (1 + 1e-6)
     # How far the last pixel of a side is out of line, as a share of that side.
-    astray = shear_x / d, shear_y / a, tilt_x * width / a, tilt_y * height / d, one - 1
-    if max(map(abs, astray)) > _ROUNDING * (1 + 1e-6):
-        raise InputError(f"{path}: the matrix turns or shears the image, of which only scale and shift are supported")
-    return Bounds((0 - b) / a, (0 - e) / d, (width - b) / a, (height - e) / d)
+    if max(abs(shear_x), abs(shear_y)) and abs(shear_x) <= most * abs(d) and abs(shear_y) <= most * abs(a):
+        shear_x = shear_y = 0.0
+    affine = Affine(a, shear_x, b, shear_y, d, e)
+    if affine.is_degenerate:
+        raise InputError(f"{path}: the matrix has a scale of 0, so that pixels have no size in µm")
+    across, down, _ = np.array(tilt) @ np.linalg.inv([[a, shear_x, 0], [shear_y, d, 0], [0, 0, 1]])
+    if max(abs(across) * width, abs(down) * height, abs(tilt[2] - 1)) > most:
+        raise InputError(f"{path}: the last row of the matrix is {tilt}, a perspective; it must be 0, 0, 1")
+    return affine
 
 
 def _text(path: Path, name: str, budget: Budget, lines_starting_with: str = "") -> str:

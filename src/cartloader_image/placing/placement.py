@@ -14,9 +14,12 @@ from cartloader_image.crs import WEB_MERCATOR, crs_name, is_in_degrees, map_fram
 from cartloader_image.errors import BoundsError, MetadataError, UsageError
 from cartloader_image.images.beside import aux_file, world_files
 from cartloader_image.images.source import Source
+from cartloader_image.options import option
 from cartloader_image.params import OrientationOptions
 from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_tsv, bounds_from_vizgen
+from cartloader_image.placing.matrices import Matrix, matrix_of
 from cartloader_image.placing.orientation import Orientation
+from cartloader_image.placing.receipt import NOTHING, Receipt, receipt_of
 from cartloader_image.system.reading import read_file
 from cartloader_image.values import Bounds, number
 
@@ -44,6 +47,8 @@ class Placement:
     orientation: Orientation
     notes: tuple[str, ...] = ()
     """What is odd about it, in sentences that name no path."""
+    receipt: Receipt = NOTHING
+    """By what it was placed."""
 
     @property
     def pixel_size(self) -> tuple[float, float]:
@@ -55,14 +60,24 @@ class Placement:
 def place(source: Source, params: RasterParams) -> Placement:
     """Put the image where the options or its own metadata say, laid down as the orientation says.
 
+    A matrix says all of it, so that no orientation goes with one.
+
     Explicit bounds (``--georef-bounds``, ``-tsv``, ``--georef-pixel-tsv``) are those of the finished picture; all
     others are those of the picture as stored, so that a quarter turn swaps width and height.
 
     Raises:
         BoundsError: no bounds, bounds without area, or a spatial reference in which no picture can lie.
+        InputError: a file that says it cannot be read, or is none.
         MetadataError: the image does not say what an option asks of it.
-        UsageError: explicit bounds fit the picture only before its quarter turn.
+        UsageError: explicit bounds fit the picture only before its quarter turn, or orientation meets a matrix.
     """
+    matrix = matrix_of(source, params)
+    placement = _boxed(source, params) if matrix is None else _by_matrix(source, matrix, params)
+    return replace(placement, receipt=receipt_of(source, params, matrix))
+
+
+def _boxed(source: Source, params: RasterParams) -> Placement:
+    """A picture that lies in bounds, or by its own georeference."""
     height, width = source.plane.height, source.plane.width
     explicit = _explicit(params)
     if explicit is None and params.micron2pixel_csv is None and not params.pixel_size:
@@ -126,7 +141,7 @@ def _oblong(bounds: Bounds, height: int, width: int) -> float:
     return max(x, y) / min(x, y) - 1
 
 
-def _with_notes(placement: Placement) -> Placement:
+def _with_notes(placement: Placement, right: str = "are the bounds right") -> Placement:
     x, y = placement.pixel_size
     if max(x, y) / min(x, y) - 1 <= ASPECT_TOLERANCE:
         return placement
@@ -134,7 +149,7 @@ def _with_notes(placement: Placement) -> Placement:
         placement,
         notes=(
             *placement.notes,
-            f"its pixels are {x:.6g} × {y:.6g} map units, not square; are the bounds right?",
+            f"its pixels are {x:.6g} × {y:.6g} map units, not square; {right}?",
         ),
     )
 
@@ -181,6 +196,29 @@ def _georeferenced(source: Source, georeference: tuple[Affine, str | None], para
         notes.append(f"--srs {params.srs} does nothing: the file has a spatial reference of its own")
     placement = Placement(placed, frame, bounds, orientation, tuple(notes))
     return _with_notes(placement) if crs is None or params.srs == WEB_MERCATOR else placement
+
+
+def _by_matrix(source: Source, matrix: Matrix, params: RasterParams) -> Placement:
+    """A picture under a matrix, which is that of the picture as stored and at full size."""
+    given = [name for name in ("rotate", "flip_vertical", "flip_horizontal") if getattr(params, name)]
+    if given:
+        raise UsageError(
+            f"{option(given[0])}: the matrix in {matrix.files[0]} lays down the picture as it is stored, turned and "
+            "flipped as it says; leave the option out"
+        )
+    frame, _, _ = map_frame(params.srs, f"--srs {params.srs}:")
+    if is_in_degrees(frame):
+        raise UsageError(f"--srs {params.srs}: is in degrees, and a matrix leads to µm; leave --srs out")
+    affine = Affine.translation(params.georef_offset_x, params.georef_offset_y) @ matrix.affine
+    (height, width), (full_height, full_width) = (source.plane.height, source.plane.width), source.full_size
+    corners = [affine @ corner for corner in ((0, 0), (full_width, full_height), (full_width, 0), (0, full_height))]
+    bounds = Bounds(*corners[0], *corners[1])
+    if affine.b or affine.d:
+        xs, ys = zip(*corners, strict=True)
+        bounds = Bounds(min(xs), max(ys), max(xs), min(ys))
+    _check_area(params, bounds, source)
+    scaled = affine @ Affine.scale(full_width / width, full_height / height)
+    return _with_notes(Placement(scaled, frame, bounds, Orientation(), matrix.notes), "is the matrix right")
 
 
 def _check_own(params: RasterParams, affine: Affine, size: tuple[int, int]) -> None:

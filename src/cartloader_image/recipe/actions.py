@@ -131,7 +131,9 @@ def _convert(params: RasterParams, stage: Stage, report: Report, *, png: bool) -
             thresholds = find_thresholds(plane.dtype, plane.layout.colours, params, over_blocks, masked=plane.masked)
             rescale = Rescale(plane.dtype, plane.layout, thresholds, params)
             stored_thresholds = thresholds.stored(source.stretch)
+            placing = placement.receipt.record(placement.affine)
             origin = _origin(params, placement, stored_thresholds, rescale, plane) | {"notes": image.notes}
+            origin["placing"] = placing.model_dump(mode="json", exclude={"affine"}, exclude_none=True)
             store = files_open.enter_context(
                 create_geotiff(tif, plane.height, plane.width, rescale.layout.bands, placement, origin)
             )
@@ -154,7 +156,8 @@ def _convert(params: RasterParams, stage: Stage, report: Report, *, png: bool) -
         for suffix, path in drafts.items():
             publish(path, params.out.path(suffix))
         if png:
-            for suffix, text in (("bounds", str(placement.bounds)), ("color", rescale.mode)):
+            texts = {"bounds": str(placement.bounds), "affine": placing.rows, "color": rescale.mode}
+            for suffix, text in texts.items():
                 files.append(params.out.path(f".transform.{suffix}.csv"))
                 write_whole(files[-1], text + "\n")
     return RasterResult(
@@ -162,6 +165,7 @@ def _convert(params: RasterParams, stage: Stage, report: Report, *, png: bool) -
         description=image.description,
         shown=_shown(stored_thresholds, source),
         notes=(*image.notes, *found),
+        placing=placing,
     )
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from cartloader_image.action_params import Ome2PngParams, Png2PmtilesParams
 from cartloader_image.errors import UsageError
 from cartloader_image.options import Options, option
-from cartloader_image.params import TOOLS, CatalogOptions, ImportOptions, SharedOptions
+from cartloader_image.params import TOOLS, ImportOptions, SharedOptions
+from cartloader_image.run_params import CatalogOptions
 
 
 def check_actions(options: SharedOptions) -> None:

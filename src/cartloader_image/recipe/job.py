@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from cartloader_image.action_params import OutputPrefix
 from cartloader_image.errors import UsageError, did_you_mean
 from cartloader_image.options import Options, option
-from cartloader_image.params import CatalogOptions, ImportOptions
+from cartloader_image.params import ImportOptions
 from cartloader_image.recipe import effects
+from cartloader_image.run_params import CatalogOptions
 from cartloader_image.values import check_image_id
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from cartloader_image.action_params import Ome2PngParams, RasterParams
 from cartloader_image.errors import UsageError
-from cartloader_image.images.beside import inputs, neighbours
+from cartloader_image.images.beside import inputs, manifests, neighbours
 from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source, open_source
 from cartloader_image.intensity import needs_statistics
@@ -114,7 +114,9 @@ def suited(params: ParamsT, source: Source) -> ParamsT:
 
 def _state(params: RasterParams) -> FileStates:
     """What tells whether one of the files that are read has become another one, or a further one has come."""
-    files = [file for file in (*params.paths().values(), *neighbours(params.in_img)) if file.exists()]
+    files = [
+        file for file in (*params.paths().values(), *manifests(params), *neighbours(params.in_img)) if file.exists()
+    ]
     states = [(file, file.stat()) for file in files]
     return tuple((file, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns) for file, state in states)
 

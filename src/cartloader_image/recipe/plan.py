@@ -289,7 +289,7 @@ def _first_step(params: FirstParams, size: tuple[int, int], bands: int, png_shar
     with_png = isinstance(params, Ome2PngParams) and params.png
     tif = Range.of(pixel_bytes(*size, bands))
     png = Range.of(math.prod(size) * bands, png_shares) if with_png else _NOTHING
-    files = tuple(zip(params.out.raster_files(png=with_png), (tif, png, None, None), strict=False))
+    files = tuple(zip(params.out.raster_files(png=with_png), (tif, png, None, None, None), strict=False))
     reads = tuple(inputs(params))
     if isinstance(params, Ome2PngParams):
         return Step(actions.ome2png, _RASTER, params, reads, files), tif + png

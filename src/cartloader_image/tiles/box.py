@@ -19,7 +19,7 @@ a metre or so, and what was wrapped around the globe comes back far away."""
 
 
 def map_box(size: tuple[int, int], affine: Affine, crs: str, name: str) -> tuple[MapBox, float]:
-    """The bounding box on the map of a picture of ``size`` (rows, columns), and the smaller side of its pixels there.
+    """The bounding box on the map of a picture of ``size`` (rows, columns), and how close its pixels lie there.
 
     ``affine`` takes its pixel corners ``(column, row)`` to the spatial reference ``crs``; the results are in map units.
 
@@ -33,7 +33,14 @@ def map_box(size: tuple[int, int], affine: Affine, crs: str, name: str) -> tuple
     box = MapBox(min(xs), min(ys), max(xs), max(ys))
     if not is_web_mercator(crs):
         return _reprojected(size, box, crs, name)
-    return box, min(math.hypot(affine.a, affine.d), math.hypot(affine.b, affine.e))
+    return box, _closest(affine)
+
+
+def _closest(affine: Affine) -> float:
+    """How close pixels lie, sheared or not: the smaller singular value, which is the determinant by the greater one."""
+    a, b, d, e = affine.a, affine.b, affine.d, affine.e
+    greater = (math.hypot(a + e, b - d) + math.hypot(a - e, b + d)) / 2
+    return float(abs(affine.determinant) / greater)
 
 
 def _reprojected(size: tuple[int, int], box: MapBox, crs: str, name: str) -> tuple[MapBox, float]:

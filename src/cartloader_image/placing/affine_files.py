@@ -1,0 +1,181 @@
+"""Files that hold an affine: tables of numbers, NumPy arrays, and JSON with axes or without."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+
+from cartloader_image.budget import USUAL, Budget, Cost
+from cartloader_image.errors import InputError, shortened
+from cartloader_image.placing.bounds import _text
+from cartloader_image.system.reading import read_file
+from cartloader_image.units import LENGTHS, length_of
+from cartloader_image.values import number
+
+_TAKES = "--georef-affine takes a matrix of 2 × 3 or 3 × 3 numbers"
+_NGFF = "the affine of NGFF or SpatialData"
+_NUMPY = b"\x93NUMPY"
+
+
+@dataclass(frozen=True)
+class AffineFile:
+    """An affine as its file has it: from ``(column, row)`` of a picture to some frame."""
+
+    affine: Affine
+    centred: bool = False
+    """Whether it counts from the centre of the first pixel, and not from its corner."""
+    unit: float = 0.0
+    """µm per unit of the frame, 0 where the file does not say."""
+
+
+def read_affine(file: Path, budget: Budget = USUAL) -> AffineFile:
+    """The affine of a table, a NumPy array or JSON, told apart by their first bytes.
+
+    Raises:
+        InputError: it cannot be read or holds something else.
+    """
+    try:
+        if read_file(file, len(_NUMPY)) == _NUMPY:
+            return AffineFile(_checked(_numpy(file, budget), file))
+    except OSError:
+        pass  # said below
+    text = _text(file, "--georef-affine", budget)
+    if text.lstrip().startswith(("[", "{")):
+        return _json(text, file)
+    return AffineFile(table_affine(text, file, "--georef-affine"))
+
+
+def table(text: str) -> list[list[str]]:
+    """The cells of each line of a text, by tab, semicolon, comma or blanks; without comments and empty lines."""
+    lines = [line for line in text.splitlines() if line.strip(" \t,;") and not line.lstrip().startswith("#")]
+    delimiter = next((one for one in "\t;," if lines and one in lines[0]), None)
+    if delimiter is None:
+        return [line.split() for line in lines]
+    rows = csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, skipinitialspace=True)
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def table_affine(text: str, file: Path, name: str) -> Affine:
+    """The matrix in a table of numbers, whatever stands above its columns, or before its rows where that is said."""
+    takes = _TAKES.replace("--georef-affine", name)
+    rows = table(text)
+    if rows and not all(map(_is_number, rows[0])):
+        # pandas names the rows too, below an empty cell
+        rows = [row[1:] for row in rows[1:]] if not rows[0][0] else rows[1:]
+    elif len(rows) > 2 and rows[0] == ["0", "1", "2"] and (len(rows) == 4 or _last(rows[-1]) is False):
+        rows = rows[1:]  # the names that pandas gives to columns without one
+    rows = [[cell for cell in row if cell] for row in rows]
+    if bad := next((cell for row in rows for cell in row if not _is_number(cell)), None):
+        raise InputError(f"{file}: {takes}, found {shortened(bad)!r}")
+    return _checked([[number(cell) for cell in row] for row in rows], file, takes)
+
+
+def _last(row: list[str]) -> bool:
+    """Whether it is the last row of a 3 × 3 matrix without perspective."""
+    return [number(cell) for cell in row] == [0, 0, 1] if all(map(_is_number, row)) else False
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        number(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _checked(values: Any, file: Path, takes: str = _TAKES) -> Affine:
+    """The affine of 2 × 3 or 3 × 3 numbers.
+
+    Raises:
+        InputError: they are others, not finite, or have a perspective.
+    """
+    shapes = {len(row) if isinstance(row, Sequence | np.ndarray) else 0 for row in values}
+    if not (len(values) in {2, 3} and shapes == {3}):
+        found = f"{len(values)} rows of {', '.join(map(str, sorted(shapes)))} values" if len(values) else "nothing"
+        raise InputError(f"{file}: {takes}, found {found}")
+    if not all(
+        isinstance(value, int | float | np.number) and not isinstance(value, bool) for row in values for value in row
+    ):
+        raise InputError(f"{file}: {takes}, and some of these are no numbers")
+    matrix = np.array([[float(value) for value in row] for row in values])
+    if not np.isfinite(matrix).all():
+        raise InputError(f"{file}: {takes} that are finite, found {matrix.tolist()}")
+    if len(matrix) == 3 and matrix[2].tolist() != [0, 0, 1]:
+        last = ",".join(f"{value:g}" for value in matrix[2])
+        raise InputError(f"{file}: the last row of the matrix is {last}, a perspective; it must be 0,0,1")
+    return Affine(*matrix[:2].ravel())
+
+
+def _numpy(file: Path, budget: Budget) -> NDArray[Any]:
+    data = read_file(file, budget.most(Cost.TEXT) + 1)
+    budget.check(file, Cost.TEXT, len(data))
+    try:
+        values = np.load(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # noqa: BLE001  (whatever numpy meets in a damaged file)
+        raise InputError(f"{file}: is no NumPy array that can be read ({' '.join(str(error).split())})") from None
+    if values.ndim != 2 or values.dtype.kind not in "iuf":
+        raise InputError(f"{file}: {_TAKES}, found an array of {values.dtype} and shape {values.shape}")
+    return np.asarray(values)
+
+
+def _json(text: str, file: Path) -> AffineFile:
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file}: is no JSON that can be read ({error})") from None
+    return AffineFile(_checked(said, file)) if isinstance(said, list) else _ngff(said, file)
+
+
+def _ngff(said: dict[str, Any], file: Path) -> AffineFile:
+    """The affine of NGFF (RFC-5) as SpatialData also writes it: rows and columns go by the axes of its two systems.
+
+    Its points are counted from the centre of the first pixel (RFC-5, Coordinate convention).
+    """
+    systems = {one.get("name"): one for one in _objects(said.get("coordinateSystems"))}
+    found = [one for one in (said, *_objects(said.get("coordinateTransformations"))) if one.get("type") == "affine"]
+    if len(found) != 1 or not isinstance(found[0].get("affine"), list):
+        raise InputError(f"{file}: {_TAKES}, or {_NGFF}, found {len(found)} affines in its JSON; keep just the one")
+    inputs, outputs = (_axes(found[0].get(side), systems, side, file) for side in ("input", "output"))
+    try:
+        matrix = np.array(found[0]["affine"], float)
+    except (TypeError, ValueError):
+        matrix = np.empty(0)
+    rows, columns, names = len(outputs), len(inputs), [list(inputs), list(outputs)]
+    if matrix.shape not in {(rows, columns + 1), (rows + 1, columns + 1)} or not np.isfinite(matrix).all():
+        raise InputError(f"{file}: its affine is no matrix of numbers with a row and a column for each axis of {names}")
+    across, down = list(inputs).index("x"), list(inputs).index("y")
+    x, y = list(outputs).index("x"), list(outputs).index("y")
+    mixed = np.delete(matrix[[x, y], :columns], [across, down], axis=1)
+    others = np.delete(matrix[:rows], [x, y], axis=0)[:, [across, down]]
+    if mixed.any() or others.any() or (len(matrix) > rows and matrix[rows].tolist() != [0] * columns + [1]):
+        raise InputError(f"{file}: its affine mixes x and y with other axes of {names}; a picture has just these two")
+    units = {outputs["x"], outputs["y"]}
+    if len(units) > 1:
+        raise InputError(f"{file}: its axes x and y have units of {units} µm; give both the same one")
+    return AffineFile(Affine(*matrix[[x, y]][:, [across, down, columns]].ravel()), centred=True, unit=units.pop())
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _axes(system: Any, systems: dict[Any, dict[str, Any]], side: str, file: Path) -> dict[str, float]:
+    """The axes of one side of an affine in their order, each with its unit in µm, 0 where that is no length."""
+    system = systems.get(system, {}) if isinstance(system, str) else system
+    axes = _objects(system.get("axes")) if isinstance(system, dict) else []
+    units = {str(axis.get("name")): length_of(str(axis.get("unit", "")), LENGTHS) or 0.0 for axis in axes}
+    if not {"x", "y"} <= units.keys() or len(units) < len(axes):
+        raise InputError(
+            f"{file}: the {side} of its affine has no axes x and y by name, found {list(units)}; write them, or give "
+            "the bare matrix as a list of rows for x and y"
+        )
+    return units
