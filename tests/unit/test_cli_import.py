@@ -53,11 +53,12 @@ def test_a_direct_import_ends_with_a_summary(slide: Path, capsys: pytest.Capture
     lines = out.splitlines()
     assert re.fullmatch(r"dapi  slide\.ome\.tif  80 × 60 uint16, .*", lines[0])
     assert lines[1].startswith("  shown 0 … ")
-    assert re.fullmatch(r"  map/dapi\.pmtiles  [\d,.]+ \w+, z\d+–\d+, \d+ tiles, verified", lines[2])
-    assert lines[3].startswith("  map/dapi.geotif.tif, dapi.transform.png, ")
-    assert lines[3].endswith("dapi.json, dapi_assets.json")
-    assert re.fullmatch(r"  done in [\d.]+ s \(ome2png [\d.]+ s, png2pmtiles [\d.]+ s\)", lines[4])
-    assert lines[5:] == ["catalog  map/catalog.yaml  + basemap dapi"]
+    assert lines[2] == "  placed by ome: 0.25,0,0,0,0.25,0"
+    assert re.fullmatch(r"  map/dapi\.pmtiles  [\d,.]+ \w+, z\d+–\d+, \d+ tiles, verified", lines[3])
+    assert lines[4].startswith("  map/dapi.geotif.tif, dapi.transform.png, ")
+    assert lines[4].endswith("dapi.json, dapi_assets.json")
+    assert re.fullmatch(r"  done in [\d.]+ s \(ome2png [\d.]+ s, png2pmtiles [\d.]+ s\)", lines[5])
+    assert lines[6:] == ["catalog  map/catalog.yaml  + basemap dapi"]
     stages = re.findall(r"^dapi  (\w+)  [\d.]+ s$", err, re.MULTILINE)
     assert len(stages) == len(err.splitlines()) == len(set(stages))
     assert {"ome2png", "png2pmtiles"} <= set(stages)

@@ -79,7 +79,7 @@ def test_make_writes_the_same_bytes(slide: Path, tmp_path: Path, engine: str) ->
     argv = ["import_image", "--direct", *IMPORT, "--in-img", str(slide), "--out-dir", str(out), "--img-id", "a"]
     assert main([*argv, "--engine", engine, "--colorize", "cyan", "--rotate", "90"]) == 0
     assert contents(out) == expected
-    assert len(expected) == (8 if engine == "native" else 9)
+    assert len(expected) == (9 if engine == "native" else 10)
 
 
 def test_a_picture_by_bounds_and_an_existing_archive(raster: Raster, tmp_path: Path) -> None:

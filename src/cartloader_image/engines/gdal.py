@@ -18,16 +18,21 @@ from affine import Affine
 
 from cartloader_image.action_params import Png2PmtilesParams
 from cartloader_image.engines.common import Tiled, metadata, plan
-from cartloader_image.engines.gdal_calls import ARCHIVE, BASE, PICTURE, PLACED, TILES, Recipe
+from cartloader_image.engines.gdal_calls import ARCHIVE, BASE, PICTURE, PLACED, TILES, Recipe, laid_straight
 from cartloader_image.engines.toolbox import toolbox
 from cartloader_image.errors import ArchiveError, ToolError
-from cartloader_image.rasters.geotiff import Placed
-from cartloader_image.report import Report
+from cartloader_image.rasters.geotiff import Placed, create_geotiff
+from cartloader_image.report import Report, Stage
 from cartloader_image.results import ToolUse
 from cartloader_image.system.gdal import environment
+from cartloader_image.system.parallel import cores, in_order
 from cartloader_image.system.tools import Finished, RunTool, ToolCall
 from cartloader_image.tiles.archive import NOTHING_VISIBLE, extent_metadata
+from cartloader_image.tiles.levels import Warped
+from cartloader_image.tiles.pyramid import CHUNK_PIXELS
+from cartloader_image.tiles.resampling import straight
 from cartloader_image.tiles.verify import prove
+from cartloader_image.window import Window
 
 
 def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Report, run_tool: RunTool) -> Tiled:
@@ -40,7 +45,8 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     store = placed.store
     size = store.height, store.width
     pyramid = plan(size, placed.affine, placed.crs, store.bands, params)
-    recipe = Recipe(toolbox(params), params, size, placed.affine, placed.crs, pyramid, scratch)
+    laid_size, affine, bands = laid_straight(size, placed.affine, placed.crs, store.bands, pyramid)
+    recipe = Recipe(toolbox(params), params, laid_size, affine, placed.crs, pyramid, scratch)
     uses: list[ToolUse] = []
 
     def do(call: ToolCall) -> Finished:
@@ -51,11 +57,15 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     def look(name: str) -> dict[str, Any]:
         return _read_info(do(recipe.look(name)), name)
 
-    (scratch / PICTURE).symlink_to(placed.path.absolute())
+    if affine == placed.affine:
+        (scratch / PICTURE).symlink_to(placed.path.absolute())
+    else:
+        _lay_straight(Warped(placed, pyramid, params.resample), recipe, bands, report)
     do(recipe.place())
+    (scratch / PICTURE).unlink()
     if recipe.fitted.b or recipe.fitted.d:
         _turn(scratch / PLACED, recipe.fitted)
-    _check_placed(look(PLACED), recipe, store.bands)
+    _check_placed(look(PLACED), recipe, bands)
     do(recipe.cut())
     zoom = _zoom_of(look(BASE))
     (scratch / PLACED).unlink()
@@ -75,6 +85,21 @@ def tile(placed: Placed, params: Png2PmtilesParams, scratch: Path, report: Repor
     for note in notes:
         report.note(note)
     return Tiled(files, min(counts), max(counts), sum(counts.values()), tuple(uses), notes)
+
+
+def _lay_straight(level: Warped, recipe: Recipe, bands: int, report: Report) -> None:
+    """Write the picture as GDAL's warper lays it on the pixels of its finest zoom."""
+    extent = recipe.pyramid.extent(recipe.pyramid.base_zoom)
+    chunks = [Window.cell(*place, CHUNK_PIXELS).intersect(extent) for place in extent.cells(CHUNK_PIXELS).places()]
+    with create_geotiff(recipe.folder / PICTURE, *recipe.size, bands, recipe, {}) as store:
+
+        def warp(chunk: Window) -> None:
+            place = chunk.relative_to(extent)
+            store.write(place.row0, place.column0, straight(level.read(chunk)))
+
+        for done, _ in enumerate(in_order(warp, chunks, cores()), start=1):
+            report.check()
+            report.progress(Stage.PLACING, done, len(chunks))
 
 
 def _coarsen(recipe: Recipe, zoom: int, do: Callable[[ToolCall], Finished]) -> tuple[str, ...]:

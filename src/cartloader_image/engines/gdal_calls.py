@@ -21,6 +21,7 @@ from cartloader_image.action_params import Png2PmtilesParams
 from cartloader_image.crs import is_web_mercator
 from cartloader_image.engines.toolbox import Toolbox
 from cartloader_image.errors import UsageError
+from cartloader_image.layout import Layout
 from cartloader_image.report import Stage
 from cartloader_image.system.tools import ToolCall
 from cartloader_image.tile_formats import TILE_FORMATS, TileFormat
@@ -143,12 +144,12 @@ class Recipe:
     def fitted(self) -> Affine:
         """The affine of the picture as it is placed for GDAL.
 
-        An enlarged picture that lies straight has the pixels of the zoom, any other lies where it is; both are larger
-        about the middle by a breath where GDAL could not tell two zooms apart.
+        An enlarged picture lies on the pixels of the zoom, any other where it is; both are larger about the middle by
+        a breath where GDAL could not tell two zooms apart.
         """
         if not is_web_mercator(self.crs):
             return self.affine
-        affine = self.affine if self.outsize == self.size or self._askew else self._on_grid()
+        affine = self.affine if self.outsize == self.size else self._on_grid()
         pixel, scale = self._gdal_pixel(self.outsize), 1.0
         if pixel < self._fine * (1 + _BEYOND_DOUBT):
             scale = self._fine * (1 + _BEYOND_DOUBT) / pixel
@@ -172,20 +173,15 @@ class Recipe:
         return Affine(linear[0, 0], linear[0, 1], x, linear[1, 0], linear[1, 1], y)
 
     @property
-    def _askew(self) -> bool:
-        """Whether the picture's axes are not the map's."""
-        return not resamples(self.affine, self.crs, "cubic")
-
-    @property
     def _fine(self) -> float:
         """Map units of a pixel of the finest zoom."""
         return resolution(self.pyramid.base_zoom, self.pyramid.tile)
 
     def _gdal_pixel(self, size: tuple[int, int]) -> float:
         """The pixel size by which GDAL chooses the zoom: diagonal by diagonal (GDALSuggestedWarpOutput)."""
-        if size != self.size and not self._askew:
+        if size != self.size:
             return self._fine
-        rows, columns = self.size
+        rows, columns = size
         width = abs(self.affine.a) * columns + abs(self.affine.b) * rows
         height = abs(self.affine.d) * columns + abs(self.affine.e) * rows
         return math.hypot(width, height) / math.hypot(*size)
@@ -218,6 +214,21 @@ class Recipe:
             makes=makes,
             **more,
         )
+
+
+def laid_straight(
+    size: tuple[int, int], affine: Affine, crs: str, bands: int, pyramid: Pyramid
+) -> tuple[tuple[int, int], Affine, int]:
+    """Size (rows, columns), affine and bands of a picture as the tools get it.
+
+    One that lies askew is warped beforehand, onto the pixels of its zoom and with alpha. The tools would take it for
+    finer than it is near its corners, and blur it there; and to get its zoom, they would have to enlarge it first.
+    """
+    if not is_web_mercator(crs) or resamples(affine, crs, "cubic"):
+        return size, affine, bands
+    extent, fine = pyramid.extent(pyramid.base_zoom), resolution(pyramid.base_zoom, pyramid.tile)
+    straight = Affine(fine, 0, extent.column0 * fine - HALF_MAP, 0, -fine, HALF_MAP - extent.row0 * fine)
+    return extent.shape, straight, Layout.of(bands).with_alpha.bands
 
 
 def _settings(flag: str, values: Mapping[str, object]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Sequence
@@ -55,33 +54,36 @@ def read_affine(file: Path, budget: Budget = USUAL) -> AffineFile:
 
 
 def table(text: str) -> list[list[str]]:
-    """The cells of each line of a text, by tab, semicolon, comma or blanks; without comments and empty lines."""
+    """The cells of each line, by tab, semicolon, comma or blanks; without comments and what is empty at an end."""
     lines = [line for line in text.splitlines() if line.strip(" \t,;") and not line.lstrip().startswith("#")]
     delimiter = next((one for one in "\t;," if lines and one in lines[0]), None)
-    if delimiter is None:
-        return [line.split() for line in lines]
-    rows = csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, skipinitialspace=True)
-    return [[cell.strip() for cell in row] for row in rows]
+    return [[cell.strip(" \"'") for cell in line.rstrip(" \t,;").split(delimiter)] for line in lines]
 
 
 def table_affine(text: str, file: Path, name: str) -> Affine:
-    """The matrix in a table of numbers, whatever stands above its columns, or before its rows where that is said."""
-    takes = _TAKES.replace("--georef-affine", name)
-    rows = table(text)
-    if rows and not all(map(_is_number, rows[0])):
-        # pandas names the rows too, below an empty cell
-        rows = [row[1:] for row in rows[1:]] if not rows[0][0] else rows[1:]
-    elif len(rows) > 2 and rows[0] == ["0", "1", "2"] and (len(rows) == 4 or _last(rows[-1]) is False):
-        rows = rows[1:]  # the names that pandas gives to columns without one
-    rows = [[cell for cell in row if cell] for row in rows]
-    if bad := next((cell for row in rows for cell in row if not _is_number(cell)), None):
-        raise InputError(f"{file}: {takes}, found {shortened(bad)!r}")
+    """The affine in a table of numbers, of which ``name`` is the option.
+
+    Names of columns may stand above it, and names of rows before it if those of columns begin with an empty cell, as
+    pandas writes them; ``0,1,2`` are such names where the rest is a matrix.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    takes, rows = _TAKES.replace("--georef-affine", name), table(text)
+    first = rows[0] if rows else []
+    counted = first == ["0", "1", "2"] and (len(rows) == 4 or not _ends(rows[-1]))
+    if first[:1] == [""]:
+        rows = [row[1:] for row in rows[1:]]
+    elif counted or not any(map(_is_number, first)):
+        rows = rows[1:]
+    if wrong := [cell for row in rows for cell in row if not _is_number(cell)]:
+        raise InputError(f"{file}: {takes}, found {shortened(wrong[0])!r}")
     return _checked([[number(cell) for cell in row] for row in rows], file, takes)
 
 
-def _last(row: list[str]) -> bool:
+def _ends(row: list[str]) -> bool:
     """Whether it is the last row of a 3 × 3 matrix without perspective."""
-    return [number(cell) for cell in row] == [0, 0, 1] if all(map(_is_number, row)) else False
+    return all(map(_is_number, row)) and [number(cell) for cell in row] == [0, 0, 1]
 
 
 def _is_number(cell: str) -> bool:
@@ -102,11 +104,13 @@ def _checked(values: Any, file: Path, takes: str = _TAKES) -> Affine:
     if not (len(values) in {2, 3} and shapes == {3}):
         found = f"{len(values)} rows of {', '.join(map(str, sorted(shapes)))} values" if len(values) else "nothing"
         raise InputError(f"{file}: {takes}, found {found}")
-    if not all(
-        isinstance(value, int | float | np.number) and not isinstance(value, bool) for row in values for value in row
-    ):
+    flat = [value for row in values for value in row]
+    if any(isinstance(value, bool) or not isinstance(value, int | float | np.number) for value in flat):
         raise InputError(f"{file}: {takes}, and some of these are no numbers")
-    matrix = np.array([[float(value) for value in row] for row in values])
+    try:
+        matrix = np.array([[float(value) for value in row] for row in values])
+    except OverflowError:  # of a whole number that JSON has
+        matrix = np.full((2, 3), np.inf)
     if not np.isfinite(matrix).all():
         raise InputError(f"{file}: {takes} that are finite, found {matrix.tolist()}")
     if len(matrix) == 3 and matrix[2].tolist() != [0, 0, 1]:
@@ -147,7 +151,7 @@ def _ngff(said: dict[str, Any], file: Path) -> AffineFile:
     inputs, outputs = (_axes(found[0].get(side), systems, side, file) for side in ("input", "output"))
     try:
         matrix = np.array(found[0]["affine"], float)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         matrix = np.empty(0)
     rows, columns, names = len(outputs), len(inputs), [list(inputs), list(outputs)]
     if matrix.shape not in {(rows, columns + 1), (rows + 1, columns + 1)} or not np.isfinite(matrix).all():

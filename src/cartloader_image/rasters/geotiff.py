@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tifffile
@@ -23,7 +23,6 @@ from cartloader_image.errors import BoundsError, InputError
 from cartloader_image.images.beside import aux_file
 from cartloader_image.layout import Layout
 from cartloader_image.logs import silenced
-from cartloader_image.placing.placement import Placement
 from cartloader_image.rasters.store import TileStore, stored_bytes
 from cartloader_image.system.gdal import environment
 from cartloader_image.system.reading import open_file
@@ -53,15 +52,25 @@ class Placed:
     """What is known of the picture: colour mode, thresholds, orientation, digest of the input."""
 
 
-def create_geotiff(
-    path: Path, height: int, width: int, bands: int, placement: Placement, origin: dict[str, Any]
-) -> TileStore:
+class Place(Protocol):
+    """Where a picture lies."""
+
+    @property
+    def affine(self) -> Affine:
+        """Stored pixel corner ``(column, row)`` → map."""
+
+    @property
+    def crs(self) -> str:
+        """``EPSG:…`` or WKT."""
+
+
+def create_geotiff(path: Path, height: int, width: int, bands: int, place: Place, origin: dict[str, Any]) -> TileStore:
     """Write the header of a GeoTIFF and hand out the store of its pixels, all 0 so far.
 
     Raises:
         BoundsError: the spatial reference is none that PROJ knows.
     """
-    affine = placement.affine
+    affine, crs = place.affine, place.crs
     matrix = (affine.a, affine.b, 0.0, affine.c, affine.d, affine.e, 0.0, affine.f, *(0.0,) * 7, 1.0)
     size, tile_bytes = pixel_bytes(height, width, bands), TILE * TILE * bands
     tiles, big = size // tile_bytes, size > 4_000_000_000
@@ -83,15 +92,15 @@ def create_geotiff(
         325: np.full(tiles, tile_bytes, "<u4"),
         **({338: np.array([2], "<u2")} if layout.alpha else {}),  # the extra sample is straight alpha
         _MODEL_TRANSFORMATION: np.array(matrix, "<f8"),
-        **({_GEO_KEYS: np.array(_WEB_MERCATOR_KEYS, "<u2")} if is_web_mercator(placement.crs) else {}),
+        **({_GEO_KEYS: np.array(_WEB_MERCATOR_KEYS, "<u2")} if is_web_mercator(crs) else {}),
     }
     start = len(_header(tags, big=big))
     tags[_TILE_OFFSETS] += np.array(start, offset_type)
     with path.open("wb") as file:
         file.write(_header(tags, big=big))
         file.truncate(start + size)
-    if not is_web_mercator(placement.crs):
-        _stamp_crs(path, placement.crs)
+    if not is_web_mercator(crs):
+        _stamp_crs(path, crs)
     return _open_store(path, os.O_RDWR)[0]
 
 

@@ -132,8 +132,8 @@ def _convert(params: RasterParams, stage: Stage, report: Report, *, png: bool) -
             rescale = Rescale(plane.dtype, plane.layout, thresholds, params)
             stored_thresholds = thresholds.stored(source.stretch)
             placing = placement.receipt.record(placement.affine)
-            origin = _origin(params, placement, stored_thresholds, rescale, plane) | {"notes": image.notes}
-            origin["placing"] = placing.model_dump(mode="json", exclude={"affine"}, exclude_none=True)
+            origin = _origin(params, placement, stored_thresholds, rescale, plane)
+            origin |= {"placing": placing.model_dump(exclude={"affine"}, exclude_none=True), "notes": image.notes}
             store = files_open.enter_context(
                 create_geotiff(tif, plane.height, plane.width, rescale.layout.bands, placement, origin)
             )
@@ -152,16 +152,13 @@ def _convert(params: RasterParams, stage: Stage, report: Report, *, png: bool) -
             drafts[".transform.png"] = scratch / "picture.png"
             _write_png(store, drafts[".transform.png"], report)
         flushed.result()
-        files = [params.out.path(suffix) for suffix in drafts]
         for suffix, path in drafts.items():
             publish(path, params.out.path(suffix))
-        if png:
-            texts = {"bounds": str(placement.bounds), "affine": placing.rows, "color": rescale.mode}
-            for suffix, text in texts.items():
-                files.append(params.out.path(f".transform.{suffix}.csv"))
-                write_whole(files[-1], text + "\n")
+        texts = {"bounds": str(placement.bounds), "affine": placing.rows, "color": rescale.mode} if png else {}
+        for suffix, text in texts.items():
+            write_whole(params.out.path(f".transform.{suffix}.csv"), text + "\n")
     return RasterResult(
-        files=tuple(files),
+        files=params.out.raster_files(png=png),
         description=image.description,
         shown=_shown(stored_thresholds, source),
         notes=(*image.notes, *found),

@@ -23,7 +23,7 @@ from cartloader_image.action_params import (
 )
 from cartloader_image.catalog.update import check_archive
 from cartloader_image.engines.common import plan as plan_tiles
-from cartloader_image.engines.gdal_calls import Recipe
+from cartloader_image.engines.gdal_calls import Recipe, laid_straight
 from cartloader_image.engines.toolbox import toolbox
 from cartloader_image.errors import BoundsError, DiskError, InputError, UsageError
 from cartloader_image.images.beside import inputs
@@ -257,15 +257,17 @@ def _tiling(
     if cut.chosen_engine == "gdal":
         # A missing tool is reported before the picture is decoded.
         tools = toolbox(cut)
-        recipe = Recipe(tools, cut, size, placement.affine, placement.crs, pyramid, job.out.out_dir)
+        size, affine, bands = laid_straight(size, placement.affine, placement.crs, bands, pyramid)
+        recipe = Recipe(tools, cut, size, affine, placement.crs, pyramid, job.out.out_dir)
         copy = pixel_bytes(*size, bands)
+        warped = 0 if affine == placement.affine else copy
         return _Tiling(
             step=_tiles_step(cut, ((job.out.path(".pmtiles.mbtiles"), archive), *files), tuple(recipe.calls())),
             pyramid=pyramid,
             # The copy that GDAL places beside the first tiles; then all tiles, and the archive twice over.
-            disk=max(Range.of(copy) + archive, archive + archive + archive, key=lambda moment: moment.high),
+            disk=max(Range.of(copy + warped) + archive, archive + archive + archive, key=lambda moment: moment.high),
             scratch=copy,
-            warps=False,
+            warps=warped > 0,
             bands=bands,
             tool_memory=tool_memory(size, bands, pyramid),
         )

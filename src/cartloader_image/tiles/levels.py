@@ -173,6 +173,11 @@ class Warped:
         self._extent, size = pyramid.extent(pyramid.base_zoom), resolution(pyramid.base_zoom, pyramid.tile)
         left, top = self._extent.column0 * size - HALF_MAP, HALF_MAP - self._extent.row0 * size
         self._transform = rasterio.Affine(size, 0, left, 0, -size, top)
+        affine, self._scales = placed.affine, dict[str, float]()
+        if is_web_mercator(placed.crs):
+            # Map pixels to one of the picture. GDAL would estimate them where it works, wrongly at a turned corner.
+            sides = math.hypot(affine.a, affine.d), math.hypot(affine.b, affine.e)
+            self._scales = {name: side / size for name, side in zip(("XSCALE", "YSCALE"), sides, strict=True)}
         stored = Layout.of(placed.store.bands)
         self.layout, self._alpha_is_new = stored.with_alpha, not stored.alpha
         self._thread = threading.local()  # a GDAL dataset belongs to one thread
@@ -199,6 +204,7 @@ class Warped:
                     resampling=self._kernel,
                     tolerance=_WARP_TOLERANCE,
                     add_alpha=self._alpha_is_new,
+                    **self._scales,
                 )
         return self._thread.dataset
 
