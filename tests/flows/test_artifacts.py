@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def test_an_image_has_its_page(server: str, slide: Path, tmp_path: Path) -> None
     assert len(page) < 500_000
     assert "| size | 80 × 60 pixels |" in page
     assert "| µm per pixel | 0.25 × 0.25 |" in page
+    assert "| placed by | ome |\n| affine (column, row → x, y) | 0.25, 0, 0, 0, 0.25, 0 |" in page
     assert "shown" not in page.splitlines()[0]
     asset = json.loads(page.partition("```json\n")[2].partition("```")[0])
     assert asset == {"Dapi_1": str(tmp_path / "map" / "Dapi_1.pmtiles")}
@@ -70,6 +72,15 @@ def test_an_image_has_its_page(server: str, slide: Path, tmp_path: Path) -> None
     assert "| png2pmtiles | as made before |" in again["image-dapi-1"]
     assert json.loads(again["images"])[0]["state"] == "as made before"
     assert "Nothing to change" in again["catalog-catalog"]
+
+
+def test_the_page_of_an_image_by_landmarks(server: str, slide: Path, tmp_path: Path) -> None:
+    points = tmp_path / "points.csv"
+    points.write_text("col,row,x,y\n0,0,0,0\n40,0,20,0\n0,20,0,10\n40,20,20,10.4\n")
+    import_image(slide, "a", tmp_path / "map", ImportOptions(png2pmtiles=True, georef_landmarks=points))
+    page = artifacts(server)["image-a"]
+    assert f"| SHA-256 of `points.csv` | `{sha256(points.read_bytes()).hexdigest()}` |" in page
+    assert "| landmarks | affine, RMS 0.1 µm, worst 0.1 µm |\n| residuals (µm) | 0.1, 0.1, 0.1, 0.1 |" in page
 
 
 def test_a_run_of_many_has_its_table(server: str, slide: Path, tmp_path: Path) -> None:

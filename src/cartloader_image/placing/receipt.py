@@ -24,7 +24,7 @@ class Receipt:
 
     origin: str = ""
     """``bounds``, ``pixel tsv``, ``vizgen``, ``affine``, ``archive``, ``xenium alignment``, ``landmarks``,
-    ``pixel size``, ``ome``, ``world file``, ``georeference``, or where the µm per pixel stand that were detected."""
+    ``pixel size``, ``ome``, ``world file``, ``georeference``, or ``detected`` and where the µm per pixel stand."""
     files: tuple[Path, ...] = ()
     """The files that say it, but for the image itself."""
     full_size: tuple[int, int] = (0, 0)
@@ -74,4 +74,4 @@ def _boxed(source: Source, params: RasterParams) -> tuple[str, tuple[Path, ...]]
     if source.georeference:
         beside = tuple(filter(None, (*world_files(params.in_img), aux_file(params.in_img))))
         return "world file" if world_files(params.in_img) else "georeference", beside
-    return (source.detectable[1] if source.detectable else ""), ()
+    return f"detected ({source.detectable[1]})" if source.detectable else "", ()
