@@ -74,6 +74,18 @@ def test_first_map(tmp_path: Path) -> None:
         assert psnr(np.asarray(nuclei), np.asarray(shown.convert("RGB"))) > 30, "run python docs/make_first_map.py"
 
 
+def test_placing(tmp_path: Path) -> None:
+    map_folder = follow("placing.md", tmp_path, vendors.registered)
+    matrix = np.array([[0.00235, 0.27403, 171.69], [-0.27403, 0.00235, 155.33]])
+    corners = matrix @ [[0, 90, 0, 90], [0, 0, 60, 60], [1, 1, 1, 1]]
+    lies = (*corners.min(axis=1), *corners.max(axis=1))
+    assert boxes(map_folder) == {"he": pytest.approx(lies, abs=0.01), "he-points": pytest.approx(lies, abs=0.3)}
+    middle = matrix @ [vendors.SPOT / 2, vendors.SPOT / 2, 1]
+    assert centre_of(map_folder / "he.pmtiles", (255, 0, 0)) == pytest.approx(middle, abs=0.1)
+    fit = read_archive(map_folder / "he-points.pmtiles").metadata["cartloader"]["placing"]["landmarks"]
+    assert 0 < fit["worst"] < 0.2
+
+
 def test_xenium(tmp_path: Path) -> None:
     map_folder = follow("vendors/xenium.md", tmp_path, vendors.xenium)
     found = boxes(map_folder)

@@ -79,6 +79,11 @@ def xenium(folder: Path) -> None:
     (folder / "he_imagealignment.csv").write_text("\r\n".join(rows))
 
 
+def registered(folder: Path) -> None:
+    """An H&E image that somebody registered to something else."""
+    Image.fromarray(stained(60, 90)).save(folder / "he.png")
+
+
 def merscope(folder: Path) -> None:
     """A region with three stains."""
     images = folder / "region_0" / "images"
