@@ -259,6 +259,7 @@ EXPORT void resample(const uint8_t *in, size_t in_columns, size_t bands, size_t 
  */
 
 #define STEP(bands) ((bands) == 1 ? 1 : 4)
+#define SQUARE 64 /* a side of what is warped at a time: however turned, what it is made of stays in a cache */
 #define REACH 3 /* half of the most taps: the rows and columns around the picture in `padded` */
 
 /* `rows` + 2 * REACH rows of floats, each with REACH pixels more at both ends, of one float or of four. */
@@ -296,50 +297,61 @@ struct warping {
     uint8_t *out;
 };
 
-INLINE int warp_bands(const struct warping *w, size_t bands, int alpha, size_t taps)
+/* The new pixels from row0 to row1 and from column0 to column1, without the last ones. */
+INLINE void warp_square(const struct warping *w, size_t bands, int alpha, size_t taps, size_t row0, size_t row1,
+                        size_t column0, size_t column1)
 {
     size_t step = STEP(bands), wide = (w->in_columns + 2 * REACH) * step, made = alpha ? bands : bands + 1;
-    const double *m = w->affine;
-    uint8_t *out = w->out;
-    padded(w->in, w->in_rows, w->in_columns, bands, w->stride, alpha, w->work);
-    for (size_t row = 0; row < w->rows; row++)
-        for (size_t column = 0; column < w->columns; column++, out += made) {
+    const double *m = w->affine, phases = (double)w->phases;
+    for (size_t row = row0; row < row1; row++) {
+        float line[SQUARE * 4], *to = line;
+        for (size_t column = column0; column < column1; column++, to += made) {
             double u = m[0] * (double)column + m[1] * (double)row + m[2];
             double v = m[3] * (double)column + m[4] * (double)row + m[5];
             if (!(u >= 0 && v >= 0 && u < (double)w->in_columns && v < (double)w->in_rows)) {
-                memset(out, 0, made);
+                memset(to, 0, made * sizeof *to);
                 continue;
             }
             /* In the padded picture, so that no number is negative: the pixel whose centre is before the place. */
             double x = u - 0.5 + REACH, y = v - 0.5 + REACH;
-            size_t left = (size_t)x, top = (size_t)y;
-            size_t across = (size_t)((x - (double)left) * (double)w->phases + 0.5);
-            size_t down = (size_t)((y - (double)top) * (double)w->phases + 0.5);
-            const float *weights = w->across_table + across * taps, *each = w->down_table + down * taps;
-            const float *from = w->work + (top - taps / 2 + 1) * wide + (left - taps / 2 + 1) * step;
-            float sums[4];
+            int32_t left = (int32_t)x, top = (int32_t)y; /* processors make no 64-bit numbers without a sign */
+            int32_t across = (int32_t)((x - left) * phases + 0.5), down = (int32_t)((y - top) * phases + 0.5);
+            const float *weights = w->across_table + (size_t)across * taps, *each = w->down_table + (size_t)down * taps;
+            const float *from = w->work + ((size_t)top - taps / 2 + 1) * wide + ((size_t)left - taps / 2 + 1) * step;
             if (step == 1) {
                 float sum = 0;
                 for (size_t i = 0; i < taps; i++, from += wide) {
-                    float line = 0;
+                    float part = 0;
                     for (size_t j = 0; j < taps; j++)
-                        line += weights[j] * from[j];
-                    sum += each[i] * line;
+                        part += weights[j] * from[j];
+                    sum += each[i] * part;
                 }
-                sums[0] = sum;
+                *to = sum;
             } else {
                 Four sum = four_of(0);
                 for (size_t i = 0; i < taps; i++, from += wide) {
-                    Four line = four_of(0);
+                    Four part = four_of(0);
                     for (size_t j = 0; j < taps; j++)
-                        line += four_of(weights[j]) * four_at(from + 4 * j);
-                    sum += four_of(each[i]) * line;
+                        part += four_of(weights[j]) * four_at(from + 4 * j);
+                    sum += four_of(each[i]) * part;
                 }
-                memcpy(sums, &sum, sizeof sum);
+                memcpy(to, &sum, made < 4 ? made * sizeof *to : sizeof sum);
             }
-            as_bytes(sums, 1, bands, alpha, out);
             if (!alpha)
-                out[bands] = 255;
+                to[bands] = 255;
+        }
+        as_bytes(line, column1 - column0, made, alpha, w->out + (row * w->columns + column0) * made);
+    }
+}
+
+INLINE int warp_bands(const struct warping *w, size_t bands, int alpha, size_t taps)
+{
+    padded(w->in, w->in_rows, w->in_columns, bands, w->stride, alpha, w->work);
+    for (size_t row = 0; row < w->rows; row += SQUARE)
+        for (size_t column = 0; column < w->columns; column += SQUARE) {
+            size_t below = row + SQUARE < w->rows ? row + SQUARE : w->rows;
+            size_t beside = column + SQUARE < w->columns ? column + SQUARE : w->columns;
+            warp_square(w, bands, alpha, taps, row, below, column, beside);
         }
     return 0;
 }
