@@ -210,7 +210,7 @@ def plan_of(
     needs = [Range.of(tif + spool), first_disk + tiling.disk if tiling else first_disk]
     reads_by_gdal, warps = not isinstance(params, Ome2PngParams), tiling is not None and tiling.warps
     pyramid, worked = (tiling.pyramid, tiling.bands) if tiling else (None, bands)
-    cut_here = None if tiling and tiling.step.calls else pyramid
+    cut_here = None if tiling and tiling.step.calls and not warps else pyramid
     here = memory(plane, shown, worked, cut_here, gdal=reads_by_gdal, warps=warps)
     return ImportPlan(
         job=job,
@@ -260,14 +260,16 @@ def _tiling(
         size, affine, bands = laid_straight(size, placement.affine, placement.crs, bands, pyramid)
         recipe = Recipe(tools, cut, size, affine, placement.crs, pyramid, job.out.out_dir)
         copy = pixel_bytes(*size, bands)
-        warped = 0 if affine == placement.affine else copy
+        askew = affine != placement.affine
         return _Tiling(
             step=_tiles_step(cut, ((job.out.path(".pmtiles.mbtiles"), archive), *files), tuple(recipe.calls())),
             pyramid=pyramid,
-            # The copy that GDAL places beside the first tiles; then all tiles, and the archive twice over.
-            disk=max(Range.of(copy + warped) + archive, archive + archive + archive, key=lambda moment: moment.high),
+            # The copy that GDAL places (of what was laid straight) beside the first tiles; then all tiles, and the archive twice over.
+            disk=max(
+                Range.of(copy * (1 + askew)) + archive, archive + archive + archive, key=lambda moment: moment.high
+            ),
             scratch=copy,
-            warps=warped > 0,
+            warps=askew,
             bands=bands,
             tool_memory=tool_memory(size, bands, pyramid),
         )
