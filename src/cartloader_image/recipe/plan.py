@@ -264,7 +264,8 @@ def _tiling(
         return _Tiling(
             step=_tiles_step(cut, ((job.out.path(".pmtiles.mbtiles"), archive), *files), tuple(recipe.calls())),
             pyramid=pyramid,
-            # The copy that GDAL places (of what was laid straight) beside the first tiles; then all tiles, and the archive twice over.
+            # The copy that GDAL places, of one that was laid straight, beside the first tiles; then all tiles, and the
+            # archive twice over.
             disk=max(
                 Range.of(copy * (1 + askew)) + archive, archive + archive + archive, key=lambda moment: moment.high
             ),
