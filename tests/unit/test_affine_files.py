@@ -55,10 +55,9 @@ def ngff(inputs: str = "yxc", outputs: str = "yx", unit: str = "micrometer", **m
         + [NUMBERS[place[out]][2] if out in place else 0.0]
         for out in outputs
     ]
-    units = {"x": {"unit": unit}, "y": {"unit": unit}}
     sides = {
-        side: {"name": side, "axes": [{"name": name} | units.get(name, {}) for name in names]}
-        for side, names in (("input", inputs), ("output", outputs))
+        side: {"name": side, "axes": [{"name": name} | ({"unit": unit} if name in place else {}) for name in names]}
+        for side, names, unit in (("input", inputs, "unit"), ("output", outputs, unit))
     }
     return {"type": "affine", "affine": matrix, **sides, **more}
 
@@ -149,7 +148,7 @@ def test_a_matrix_is_small(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("inputs", ["xy", "yx", "yxc", "cyx", "tczyx"])
 @pytest.mark.parametrize("outputs", ["xy", "yx", "cyx"])
-@pytest.mark.parametrize("form", ["affine alone", "homogeneous", "by name"])
+@pytest.mark.parametrize("form", ["affine alone", "homogeneous", "by name", "spatialdata", "names"])
 def test_the_axes_of_ngff(tmp_path: Path, inputs: str, outputs: str, form: str) -> None:
     said = ngff(inputs, outputs)
     if form == "homogeneous":
@@ -157,8 +156,13 @@ def test_the_axes_of_ngff(tmp_path: Path, inputs: str, outputs: str, form: str) 
     if form == "by name":
         named = {**said, "input": "input", "output": "output"}
         said = {"coordinateSystems": [said["input"], said["output"]], "coordinateTransformations": [named]}
+    if form == "spatialdata":
+        others = [{"type": "identity", "input": said["input"]}, {"type": "sequence", "transformations": [ngff("xy")]}]
+        said = {"multiscales": [{"axes": [], "coordinateTransformations": [*others, said]}]}
+    if form == "names":
+        said |= {"input": list(inputs), "output": list(outputs)}
     found = read_affine(written(tmp_path / "m.json", json.dumps(said)))
-    assert (found.affine, found.centred, found.unit) == (MATRIX, True, 1)
+    assert (found.affine, found.centred, found.unit) == (MATRIX, True, 0 if form == "names" else 1)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +182,8 @@ def mixed(row: int, column: int) -> dict[str, Any]:
     ("said", "what"),
     [
         (ngff(type="scale"), "found 0 affines"),
+        ({"type": "sequence", "transformations": [ngff()]}, "found 0 affines"),
+        (ngff(input=ngff()["output"]), "is in units of 1 µm, not in pixels"),
         ({"coordinateTransformations": [ngff(), ngff()]}, "found 2 affines"),
         (ngff("ab", "xy"), r"the input of its affine has no axes x and y by name, found \['a', 'b'\]"),
         (ngff(output="somewhere"), r"the output of its affine has no axes x and y by name, found \[\]"),

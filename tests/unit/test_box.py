@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from rasterio.crs import CRS
 from rasterio.warp import transform
+from support.affines import by_chance
 from support.rasters import params_for
 
 from cartloader_image.action_params import Png2PmtilesParams
@@ -169,3 +170,10 @@ def test_what_is_not_on_the_map(edge: float) -> None:
 
 def test_the_map_itself_needs_no_reference() -> None:
     assert map_box(SIZE, Affine(2, 0, 10, 0, -3, 7), "EPSG:3857", "x") == (MapBox(10, -113, 130, 7), 2)
+
+
+@given(st.integers(0, 1000), st.booleans())
+def test_pixels_lie_as_close_as_the_smallest_singular_value(seed: int, y_down: bool) -> None:
+    affine = by_chance(seed, y_down=y_down)
+    closest = np.linalg.svd([[affine.a, affine.b], [affine.d, affine.e]], compute_uv=False)[-1]
+    assert map_box(SIZE, affine, "EPSG:3857", "x")[1] == pytest.approx(closest, rel=1e-12)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from cartloader_image.values import number
 
 _TAKES = "--georef-affine takes a matrix of 2 × 3 or 3 × 3 numbers"
 _NGFF = "the affine of NGFF or SpatialData"
+_COMPOSED = {"sequence", "inverseOf", "bijection", "byDimension"}
+"""Transformations of NGFF whose parts say nothing by themselves."""
 _NUMPY = b"\x93NUMPY"
 
 
@@ -134,21 +136,36 @@ def _numpy(file: Path, budget: Budget) -> NDArray[Any]:
 def _json(text: str, file: Path) -> AffineFile:
     try:
         said = json.loads(text)
+        objects = list(_objects(said))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: is no JSON that can be read ({error})") from None
-    return AffineFile(_checked(said, file)) if isinstance(said, list) else _ngff(said, file)
+    return AffineFile(_checked(said, file)) if isinstance(said, list) else _ngff(objects, file)
 
 
-def _ngff(said: dict[str, Any], file: Path) -> AffineFile:
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """All objects of a document, but for those that are a part of another transformation."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _objects(one)
+    elif isinstance(value, dict) and value.get("type") not in _COMPOSED:
+        yield value
+        yield from _objects(list(value.values()))
+
+
+def _ngff(objects: list[dict[str, Any]], file: Path) -> AffineFile:
     """The affine of NGFF (RFC-5) as SpatialData also writes it: rows and columns go by the axes of its two systems.
 
     Its points are counted from the centre of the first pixel (RFC-5, Coordinate convention).
     """
-    systems = {one.get("name"): one for one in _objects(said.get("coordinateSystems"))}
-    found = [one for one in (said, *_objects(said.get("coordinateTransformations"))) if one.get("type") == "affine"]
+    found = [one for one in objects if one.get("type") == "affine"]
     if len(found) != 1 or not isinstance(found[0].get("affine"), list):
         raise InputError(f"{file}: {_TAKES}, or {_NGFF}, found {len(found)} affines in its JSON; keep just the one")
+    systems = {one["name"]: one for one in objects if isinstance(one.get("name"), str) and "axes" in one}
     inputs, outputs = (_axes(found[0].get(side), systems, side, file) for side in ("input", "output"))
+    if unit := inputs["x"] or inputs["y"]:
+        raise InputError(
+            f"{file}: the input of its affine is in units of {unit:g} µm, not in pixels; give the matrix from pixels"
+        )
     try:
         matrix = np.array(found[0]["affine"], float)
     except (OverflowError, TypeError, ValueError):
@@ -168,16 +185,13 @@ def _ngff(said: dict[str, Any], file: Path) -> AffineFile:
     return AffineFile(Affine(*matrix[[x, y]][:, [across, down, columns]].ravel()), centred=True, unit=units.pop())
 
 
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _axes(system: Any, systems: dict[Any, dict[str, Any]], side: str, file: Path) -> dict[str, float]:
+def _axes(system: Any, systems: dict[str, dict[str, Any]], side: str, file: Path) -> dict[str, float]:
     """The axes of one side of an affine in their order, each with its unit in µm, 0 where that is no length."""
-    system = systems.get(system, {}) if isinstance(system, str) else system
-    axes = _objects(system.get("axes")) if isinstance(system, dict) else []
-    units = {str(axis.get("name")): length_of(str(axis.get("unit", "")), LENGTHS) or 0.0 for axis in axes}
-    if not {"x", "y"} <= units.keys() or len(units) < len(axes):
+    system = systems.get(system) if isinstance(system, str) else system
+    axes = system.get("axes") if isinstance(system, dict) else system
+    described = [one if isinstance(one, dict) else {"name": one} for one in (axes if isinstance(axes, list) else [])]
+    units = {str(one.get("name")): length_of(str(one.get("unit", "")), LENGTHS) or 0.0 for one in described}
+    if not {"x", "y"} <= units.keys() or len(units) < len(described):
         raise InputError(
             f"{file}: the {side} of its affine has no axes x and y by name, found {list(units)}; write them, or give "
             "the bare matrix as a list of rows for x and y"
