@@ -67,8 +67,8 @@ def _boxed(source: Source, params: RasterParams) -> tuple[str, tuple[Path, ...]]
     for name, origin in _BY_FILE.items():
         if file := getattr(params, name):
             return origin, (file,)
-    if params.pixel_size:
-        return "pixel size", ()
+    if size := params.pixel_size:
+        return "pixel size", (size,) if isinstance(size, Path) else ()
     if source.pixel_size:
         return "ome", ()
     if source.georeference:
