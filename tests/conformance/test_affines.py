@@ -17,6 +17,8 @@ from support.archives import read_archive
 from support.maps import HALF_MAP, MapView, import_picture, look, psnr, save
 from support.tools import require_tools
 
+from cartloader_image.tiles.levels import Askew
+
 HEIGHT, WIDTH, POINTS = 120, 150, 50
 GROUND = 80
 """Grey that leaves room for what kernels draw around a point."""
@@ -163,3 +165,23 @@ def test_the_published_example_of_an_alignment(tmp_path: Path) -> None:
             HALF_MAP - (down + 0.5 + view.row) * view.resolution,
         )
         assert found == pytest.approx((x, y), abs=0.1 * view.resolution)
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_what_lies_within_a_picture_needs_no_alpha_to_be_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bands: int
+) -> None:
+    monkeypatch.setattr("cartloader_image.tiles.pyramid.CHUNK_PIXELS", 512)
+    matrix = write_affine(tmp_path / "m.csv", Affine.rotation(20) @ Affine.scale(0.3))
+    noise = np.random.default_rng(bands).integers(0, 255, (1500, 1600, bands), np.uint8)
+    path, holds, seen = save(tmp_path / "a.png", noise), Askew._holds, list[bool]()
+
+    def archive(name: str) -> bytes:
+        return import_picture(path, tmp_path / name, georef_affine=matrix, blocksize=256, min_zoom=12).read_bytes()
+
+    monkeypatch.setattr(Askew, "_holds", lambda level, window: seen.append(holds(level, window)) or seen[-1])
+    found = archive("one")
+    if seen:  # the kernels are there
+        assert {*seen} == {True, False}
+    monkeypatch.setattr(Askew, "_holds", lambda *_: False)
+    assert found == archive("other")

@@ -37,7 +37,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "encode": (c_void_p, *4 * (c_size_t,), c_void_p, c_int, c_int, c_void_p, c_void_p, c_void_p),
     "warp_work": (c_size_t,) * 3,
     "warp": (
-        *(c_void_p, c_size_t, c_size_t, c_size_t, c_size_t, c_void_p),
+        *(c_void_p, c_size_t, c_size_t, c_size_t, c_size_t, c_int, c_void_p),
         *(c_void_p, c_void_p, c_size_t, c_size_t, c_size_t, c_size_t, c_void_p, c_void_p),
     ),
 }
@@ -144,18 +144,19 @@ def resample(pixels: Bytes, down: Taps, across: Taps, *, alpha: bool) -> Bytes:
 def warp(
     pixels: Bytes,
     affine: tuple[float, float, float, float, float, float],
-    size: tuple[int, int],
     down: NDArray[np.float32],
     across: NDArray[np.float32],
-) -> Bytes:
+    out: Bytes,
+) -> None:
     """Filter a picture ``(rows, columns, 1 … 4)``, the last of two or four bands alpha, under an affine.
 
     Args:
         pixels: The picture; alpha is straight.
         affine: ``a, b, x0, d, e, y0``: where the centre of the new pixel in a column and row lies in the picture.
-        size: Rows and columns of the result, which has alpha, and is premultiplied.
         down: Weights ``(phases + 1, 2, 4 or 6)`` along the picture's columns, by the place between two centres.
         across: The same along its rows.
+        out: Becomes the new picture, premultiplied; of an opaque one, it has a band more for alpha, or none where all
+            of it lies within the picture.
     """
     library, pixels = _at_work(pixels)
     height, width, bands = pixels.shape
@@ -166,14 +167,15 @@ def warp(
     numbers = np.array(affine, np.float64)
     if numbers.shape != (6,) or not np.isfinite(numbers).all() or not height * width:
         raise ValueError(f"affine {affine} of {height} × {width} pixels")
+    whole = out.dtype == np.uint8 and out.ndim == 3 and out.flags.c_contiguous and out.flags.writeable
+    if not whole or out.shape[2] not in {bands, bands + bands % 2}:
+        raise ValueError(f"{bands} bands into pixels of shape {out.shape} and type {out.dtype}")
     work = np.empty(library.warp_work(height, width, bands), np.float32)
-    result = np.empty((*size, bands + bands % 2), np.uint8)
     library.warp(
-        *(pixels.ctypes.data, height, width, bands, pixels.strides[0], numbers.ctypes.data),
+        *(pixels.ctypes.data, height, width, bands, pixels.strides[0], out.shape[2] == bands, numbers.ctypes.data),
         *(table.ctypes.data for table in tables),
-        *(phases, taps, *size, work.ctypes.data, result.ctypes.data),
+        *(phases, taps, *out.shape[:2], work.ctypes.data, out.ctypes.data),
     )
-    return result
 
 
 def _at_work(pixels: Bytes) -> tuple[ctypes.CDLL, Bytes]:

@@ -254,8 +254,8 @@ EXPORT void resample(const uint8_t *in, size_t in_columns, size_t bands, size_t 
  * by the row of `table` that is next to its place between two pixels' centres: row p of `phases + 1` is for p / phases.
  * Elsewhere it is 0.
  *
- * An opaque picture goes on beyond its edge, and gets an alpha that is 255 inside; one with `alpha` (straight, its last
- * band) is 0 there, and `out` is premultiplied, as that of `resample`.
+ * An opaque picture goes on beyond its edge, and gets an alpha that is 255 inside, unless all that is wanted lies
+ * `within` it; one with `alpha` (straight, its last band) is 0 there, and `out` is premultiplied, as that of `resample`.
  */
 
 #define STEP(bands) ((bands) == 1 ? 1 : 4)
@@ -289,7 +289,7 @@ INLINE void padded(const uint8_t *in, size_t rows, size_t columns, size_t bands,
 struct warping {
     const uint8_t *in;
     size_t in_rows, in_columns, bands, stride;
-    int alpha;
+    int within;
     const double *affine; /* a, b, x0, d, e, y0 */
     const float *down_table, *across_table;
     size_t phases, taps, rows, columns;
@@ -297,27 +297,47 @@ struct warping {
     uint8_t *out;
 };
 
-/* The new pixels from row0 to row1 and from column0 to column1, without the last ones. */
-INLINE void warp_square(const struct warping *w, size_t bands, int alpha, size_t taps, size_t row0, size_t row1,
-                        size_t column0, size_t column1)
+/* Where the new pixels of a row lie, from `column` on: what of the padded picture each begins at, and its weights. */
+struct places {
+    int32_t inside[SQUARE], left[SQUARE], top[SQUARE], across[SQUARE], down[SQUARE];
+};
+
+INLINE void places_of(const struct warping *w, size_t row, size_t column, size_t count, struct places *p)
 {
-    size_t step = STEP(bands), wide = (w->in_columns + 2 * REACH) * step, made = alpha ? bands : bands + 1;
-    const double *m = w->affine, phases = (double)w->phases;
+    const double *m = w->affine, width = (double)w->in_columns, height = (double)w->in_rows, phases = (double)w->phases;
+    double first_u = m[1] * (double)row + m[2], first_v = m[4] * (double)row + m[5];
+    for (size_t i = 0; i < count; i++) {
+        double u = m[0] * (double)(int32_t)(column + i) + first_u, v = m[3] * (double)(int32_t)(column + i) + first_v;
+        int inside = (u >= 0) & (v >= 0) & (u < width) & (v < height);
+        /* In the padded picture, so that no number is negative: the pixel whose centre is before the place. */
+        double x = (inside ? u : 0) - 0.5 + REACH, y = (inside ? v : 0) - 0.5 + REACH;
+        int32_t left = (int32_t)x, top = (int32_t)y;
+        p->inside[i] = inside;
+        p->left[i] = left;
+        p->top[i] = top;
+        p->across[i] = (int32_t)((x - left) * phases + 0.5);
+        p->down[i] = (int32_t)((y - top) * phases + 0.5);
+    }
+}
+
+/* The new pixels from row0 to row1 and from column0 to column1, without the last ones. */
+INLINE void warp_square(const struct warping *w, size_t bands, int alpha, size_t made, size_t taps, size_t row0,
+                        size_t row1, size_t column0, size_t column1)
+{
+    size_t step = STEP(bands), wide = (w->in_columns + 2 * REACH) * step, count = column1 - column0;
+    struct places p;
     for (size_t row = row0; row < row1; row++) {
         float line[SQUARE * 4], *to = line;
-        for (size_t column = column0; column < column1; column++, to += made) {
-            double u = m[0] * (double)column + m[1] * (double)row + m[2];
-            double v = m[3] * (double)column + m[4] * (double)row + m[5];
-            if (!(u >= 0 && v >= 0 && u < (double)w->in_columns && v < (double)w->in_rows)) {
+        places_of(w, row, column0, count, &p);
+        for (size_t place = 0; place < count; place++, to += made) {
+            if (!p.inside[place]) {
                 memset(to, 0, made * sizeof *to);
                 continue;
             }
-            /* In the padded picture, so that no number is negative: the pixel whose centre is before the place. */
-            double x = u - 0.5 + REACH, y = v - 0.5 + REACH;
-            int32_t left = (int32_t)x, top = (int32_t)y; /* processors make no 64-bit numbers without a sign */
-            int32_t across = (int32_t)((x - left) * phases + 0.5), down = (int32_t)((y - top) * phases + 0.5);
-            const float *weights = w->across_table + (size_t)across * taps, *each = w->down_table + (size_t)down * taps;
-            const float *from = w->work + ((size_t)top - taps / 2 + 1) * wide + ((size_t)left - taps / 2 + 1) * step;
+            const float *weights = w->across_table + (size_t)p.across[place] * taps;
+            const float *each = w->down_table + (size_t)p.down[place] * taps;
+            const float *from = w->work + ((size_t)p.top[place] - taps / 2 + 1) * wide +
+                                ((size_t)p.left[place] - taps / 2 + 1) * step;
             if (step == 1) {
                 float sum = 0;
                 for (size_t i = 0; i < taps; i++, from += wide) {
@@ -335,23 +355,23 @@ INLINE void warp_square(const struct warping *w, size_t bands, int alpha, size_t
                         part += four_of(weights[j]) * four_at(from + 4 * j);
                     sum += four_of(each[i]) * part;
                 }
-                memcpy(to, &sum, made < 4 ? made * sizeof *to : sizeof sum);
+                memcpy(to, &sum, made * sizeof *to);
             }
-            if (!alpha)
+            if (made > bands)
                 to[bands] = 255;
         }
-        as_bytes(line, column1 - column0, made, alpha, w->out + (row * w->columns + column0) * made);
+        as_bytes(line, count, made, alpha, w->out + (row * w->columns + column0) * made);
     }
 }
 
-INLINE int warp_bands(const struct warping *w, size_t bands, int alpha, size_t taps)
+INLINE int warp_bands(const struct warping *w, size_t bands, int alpha, size_t made, size_t taps)
 {
     padded(w->in, w->in_rows, w->in_columns, bands, w->stride, alpha, w->work);
     for (size_t row = 0; row < w->rows; row += SQUARE)
         for (size_t column = 0; column < w->columns; column += SQUARE) {
             size_t below = row + SQUARE < w->rows ? row + SQUARE : w->rows;
             size_t beside = column + SQUARE < w->columns ? column + SQUARE : w->columns;
-            warp_square(w, bands, alpha, taps, row, below, column, beside);
+            warp_square(w, bands, alpha, made, taps, row, below, column, beside);
         }
     return 0;
 }
@@ -359,10 +379,10 @@ INLINE int warp_bands(const struct warping *w, size_t bands, int alpha, size_t t
 INLINE int warp_taps(const struct warping *w, size_t taps)
 {
     switch (w->bands) {
-    case 1: return warp_bands(w, 1, 0, taps);
-    case 2: return warp_bands(w, 2, 1, taps);
-    case 3: return warp_bands(w, 3, 0, taps);
-    default: return warp_bands(w, 4, 1, taps);
+    case 1: return w->within ? warp_bands(w, 1, 0, 1, taps) : warp_bands(w, 1, 0, 2, taps);
+    case 2: return warp_bands(w, 2, 1, 2, taps);
+    case 3: return w->within ? warp_bands(w, 3, 0, 3, taps) : warp_bands(w, 3, 0, 4, taps);
+    default: return warp_bands(w, 4, 1, 4, taps);
     }
 }
 
@@ -382,13 +402,13 @@ EXPORT size_t warp_work(size_t in_rows, size_t in_columns, size_t bands)
     return (in_rows + 2 * REACH) * (in_columns + 2 * REACH) * STEP(bands) + 4;
 }
 
-/* Two and four bands have alpha, one and three have none; `taps` is 2, 4 or 6. */
-EXPORT void warp(const uint8_t *in, size_t in_rows, size_t in_columns, size_t bands, size_t stride, const double *affine,
-                 const float *down_table, const float *across_table, size_t phases, size_t taps, size_t rows,
-                 size_t columns, float *work, uint8_t *out)
+/* Two and four bands have alpha, one and three have none; `within` is 0 or 1, `taps` 2, 4 or 6. */
+EXPORT void warp(const uint8_t *in, size_t in_rows, size_t in_columns, size_t bands, size_t stride, int within,
+                 const double *affine, const float *down_table, const float *across_table, size_t phases, size_t taps,
+                 size_t rows, size_t columns, float *work, uint8_t *out)
 {
-    struct warping w = {in,         in_rows,      in_columns, bands, stride, bands == 2 || bands == 4, affine,
-                        down_table, across_table, phases,     taps,  rows,   columns,                  work,   out};
+    struct warping w = {in,         in_rows,      in_columns, bands, stride, within,  affine,
+                        down_table, across_table, phases,     taps,  rows,   columns, work,   out};
     warp_known(&w);
 }
 

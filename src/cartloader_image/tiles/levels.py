@@ -20,7 +20,7 @@ from cartloader_image.rasters.geotiff import Placed
 from cartloader_image.rasters.store import Bytes, Shown, TileStore
 from cartloader_image.system.gdal import environment
 from cartloader_image.tiles.grid import HALF_MAP, Pyramid, resolution
-from cartloader_image.tiles.resampling import is_kernel, premultiplied, reach, resampled, warped
+from cartloader_image.tiles.resampling import is_kernel, premultiplied, reach, resampled, warp
 from cartloader_image.window import Window
 
 _STRIP = 256
@@ -37,7 +37,10 @@ class Level(Protocol):
     layout: Layout
 
     def read(self, window: Window) -> Bytes:
-        """Level pixels of any window that touches the picture, of one of the two kinds."""
+        """Level pixels of any window that touches the picture, of one of the two kinds.
+
+        Of a level with alpha, a window that is all opaque may come without it.
+        """
 
 
 class Resampled:
@@ -142,16 +145,22 @@ class Askew:
 
     def read(self, window: Window) -> Bytes:
         """The picture as a window shows it, premultiplied; 0 where a pixel's centre lies beyond it."""
-        result = np.zeros((*window.shape, self.layout.bands), np.uint8)
+        bands = self._store.bands if self._holds(window) else self.layout.bands
+        result = np.zeros((*window.shape, bands), np.uint8)
         for row in range(window.row0, window.row1, _STRIP):
             strip = window._replace(row0=row, row1=min(row + _STRIP, window.row1))
             there = self._inverse @ Affine.translation(strip.column0, strip.row0)
             if min((needed := self._around(there, strip)).shape) > 0:
                 centres = Affine.translation(-needed.column0, -needed.row0) @ there @ Affine.translation(0.5, 0.5)
                 affine = centres.a, centres.b, centres.c, centres.d, centres.e, centres.f
-                pixels = warped(self._store.read(needed), affine, strip.shape, self._kernel)
-                result[strip.within(window)] = pixels
+                warp(self._store.read(needed), affine, self._kernel, result[strip.within(window)[0]])
         return result
+
+    def _holds(self, window: Window) -> bool:
+        """Whether all of a window lies within the picture, which is so where its corners do."""
+        corners = [self._inverse @ (column, row) for row in window.ranges[0] for column in window.ranges[1]]
+        height, width = self._store.height, self._store.width
+        return all(0 <= x <= width and 0 <= y <= height for x, y in corners)
 
     def _around(self, there: Affine, window: Window) -> Window:
         """The picture's pixels that count for a window whose corner and axes lie there in it."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from pmtiles.tile import tileid_to_zxy, zxy_to_tileid
 
+from cartloader_image.layout import Layout
 from cartloader_image.rasters.store import Bytes, TileStore
 from cartloader_image.system.parallel import in_order
 from cartloader_image.tiles.coverage import Coverage
@@ -150,7 +151,7 @@ class Cutter:
         if store is not None:
             patch = self._halve(patch)
             place = patch.window.relative_to(kept_window(self._pyramid, patch.zoom))
-            store.write(place.row0, place.column0, patch.pixels)
+            store.write(place.row0, place.column0, _widened(patch.pixels, store.bands))
         return tiles
 
     def _halve(self, patch: _Patch) -> _Patch:
@@ -170,16 +171,18 @@ class Cutter:
         """One tile with the alpha that it needs; None where nothing of it is seen."""
         inside = window.intersect(patch.window)
         pixels = patch.pixels[inside.within(patch.window)]
-        if self._opaque:
-            alpha, seen = self._coverage.alpha(patch.zoom, inside), pixels
-        else:
+        alpha, seen = None, pixels
+        has_alpha = Layout.of(pixels.shape[2]).alpha
+        if has_alpha:
             alpha, seen = pixels[..., -1:], pixels[..., :-1]
-        if alpha is not None and not alpha.any():
+        elif self._opaque:
+            alpha = self._coverage.alpha(patch.zoom, inside)
+        if alpha is not None and not alpha.max():
             return None
         whole = inside == window
         if whole and (alpha is None or alpha.min() == 255):
             return seen
-        if not self._opaque:
+        if has_alpha:
             pixels = straight(pixels)
             if whole:
                 return pixels
@@ -189,3 +192,10 @@ class Cutter:
         part[..., :-1] = seen if alpha is None else seen * (alpha > 0)
         part[..., -1:] = 255 if alpha is None else alpha
         return result
+
+
+def _widened(pixels: Bytes, bands: int) -> Bytes:
+    """The pixels with so many bands: opaque ones get an alpha that says so where there is to be one."""
+    if pixels.shape[2] == bands:
+        return pixels
+    return np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], axis=2)

@@ -126,10 +126,8 @@ def _taps(kernel: str, count: int, start: float, stop: float, size: int, *, edge
     return door.Taps(first.astype(np.int32), joined[:, : used[-1] + 1] if len(used) else joined[:, :1])
 
 
-def warped(
-    pixels: Bytes, affine: tuple[float, float, float, float, float, float], size: tuple[int, int], kernel: str
-) -> Bytes:
-    """The same under any affine that does not shrink, by `cartloader_image.kernels.door.warp`.
+def warp(pixels: Bytes, affine: tuple[float, float, float, float, float, float], kernel: str, out: Bytes) -> None:
+    """The same under any affine that does not shrink, into ``out``, by `cartloader_image.kernels.door.warp`.
 
     The kernel is looked up at the nearest of 1,024 places between two pixels, which is 0.06 of a level at most.
     """
@@ -137,7 +135,7 @@ def warped(
     places = (np.arange(_PHASES + 1) / _PHASES)[:, None]
     weights = _weights(kernel, np.arange(1 - radius, radius + 1) - 0.5 - places, 1)
     table = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    return door.warp(pixels, affine, size, table, table)
+    door.warp(pixels, affine, table, table, out)
 
 
 def _weights(kernel: str, offsets: NDArray[np.float64], scale: float) -> NDArray[np.float64]:

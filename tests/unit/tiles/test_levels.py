@@ -14,7 +14,7 @@ from support.rasters import noise
 from cartloader_image.kernels import door
 from cartloader_image.rasters.store import TileStore
 from cartloader_image.tiles.levels import Kept
-from cartloader_image.tiles.resampling import halved, is_kernel, premultiplied, resampled, straight, warped
+from cartloader_image.tiles.resampling import halved, is_kernel, premultiplied, resampled, straight, warp
 from cartloader_image.window import Window
 
 Pixels = NDArray[np.uint8]
@@ -134,7 +134,8 @@ def test_any_affine_warps_by_the_kernels_formula(
     """At a place between two pixels that is known to a thousandth; of noise that is half a level at most."""
     pixels, number = noise((height, width, count)), st.floats(-1.5, 1.5)
     affine = tuple(data.draw(number if place % 3 < 2 else st.floats(-9, 39)) for place in range(6))
-    found = warped(pixels, affine, (rows, columns), kernel)  # type: ignore[arg-type]
+    found = np.empty((rows, columns, count + count % 2), np.uint8)
+    warp(pixels, affine, kernel, found)  # type: ignore[arg-type]
     down, across = np.mgrid[:rows, :columns]
     u, v = (a * across + b * down + start for a, b, start in (affine[:3], affine[3:]))
     there = (u >= 0) & (u < width) & (v >= 0) & (v < height)
@@ -155,6 +156,10 @@ def test_any_affine_warps_by_the_kernels_formula(
         expected = np.concatenate([expected, np.full((rows, columns, 1), 255)], axis=-1)
     expected = np.where(there[..., None], expected.clip(0, 255), 0)
     assert np.abs(found - expected).max() <= 1.2
+    if there.all() and not alpha:
+        opaque = np.empty((rows, columns, count), np.uint8)
+        warp(pixels, affine, kernel, opaque)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(opaque, found[..., :count])
 
 
 def test_alpha_is_multiplied_in_and_divided_out_to_the_nearest_number() -> None:
