@@ -175,17 +175,14 @@ def _georeferenced(source: Source, georeference: tuple[Affine, str | None], para
     whose = f"{params.in_img}: its spatial reference" if crs else f"--srs {params.srs}:"
     frame, unit, note = map_frame(crs or params.srs, whose)
     affine = Affine.translation(params.georef_offset_x, params.georef_offset_y) @ Affine.scale(unit) @ affine
-    corners = [affine @ corner for corner in ((0, 0), (full_width, 0), (0, full_height), (full_width, full_height))]
+    bounds = _box(affine, source.full_size)
     if affine.b or affine.d:
         orientation = _in_image_frame(params, mirrored_x=False, south_up=False)
         if orientation.transpose:
             raise UsageError(f"{params.in_img}: lies askew on the map, so that it cannot be turned; leave --rotate out")
-        xs, ys = zip(*corners, strict=True)
-        bounds = finished = Bounds(min(xs), max(ys), max(xs), min(ys))
         scaled = affine @ Affine.scale(full_width / width, full_height / height)
         placed = scaled @ orientation.affine(height, width)
     else:
-        bounds = Bounds(*corners[0], *corners[3])
         orientation = _in_image_frame(params, bounds.lrx < bounds.ulx, bounds.lry > bounds.uly)
         finished = bounds.turned() if orientation.transpose else bounds
         placed = finished.affine(*orientation.size(height, width)) @ orientation.affine(height, width)
@@ -211,14 +208,20 @@ def _by_matrix(source: Source, matrix: Matrix, params: RasterParams) -> Placemen
         raise UsageError(f"--srs {params.srs}: is in degrees, and a matrix leads to µm; leave --srs out")
     affine = Affine.translation(params.georef_offset_x, params.georef_offset_y) @ matrix.affine
     (height, width), (full_height, full_width) = (source.plane.height, source.plane.width), source.full_size
-    corners = [affine @ corner for corner in ((0, 0), (full_width, full_height), (full_width, 0), (0, full_height))]
-    bounds = Bounds(*corners[0], *corners[1])
-    if affine.b or affine.d:
-        xs, ys = zip(*corners, strict=True)
-        bounds = Bounds(min(xs), max(ys), max(xs), min(ys))
+    bounds = _box(affine, source.full_size)
     _check_area(params, bounds, source)
     scaled = affine @ Affine.scale(full_width / width, full_height / height)
     return _with_notes(Placement(scaled, frame, bounds, Orientation(), matrix.notes), "is the matrix right")
+
+
+def _box(affine: Affine, size: tuple[int, int]) -> Bounds:
+    """From a picture's first corner to its last or, where it lies askew, from the upper left of the box around it."""
+    height, width = size
+    corners = [affine @ corner for corner in ((0, 0), (width, height), (width, 0), (0, height))]
+    if not (affine.b or affine.d):
+        return Bounds(*corners[0], *corners[1])
+    xs, ys = zip(*corners, strict=True)
+    return Bounds(min(xs), max(ys), max(xs), min(ys))
 
 
 def _check_own(params: RasterParams, affine: Affine, size: tuple[int, int]) -> None:
