@@ -39,6 +39,10 @@ READS = {
     "bounds.tsv": [*PICTURE, "--georef-bounds-tsv", "bounds.tsv"],
     "pixels.tsv": [*PICTURE, "--georef-pixel-tsv", "pixels.tsv"],
     "matrix.csv": [*SLIDE, "--micron2pixel-csv", "matrix.csv"],
+    "affine.csv": [*PICTURE, "--georef-affine", "affine.csv"],
+    "he_imagealignment.csv": [*PICTURE, "--xenium-alignment", "he_imagealignment.csv"],
+    "experiment.xenium": [*PICTURE, "--xenium-alignment", "alignment.csv"],
+    "points.csv": [*PICTURE, "--georef-landmarks", "points.csv"],
     "Makefile": [*PLACED, "--makefn", "./Makefile"],
     "map/a.geotif.tif": ["png2pmtiles", "--out-dir", "map", "--img-id", "a"],
     "map/a.pmtiles": ["preview", "map/a.pmtiles", "a.png"],
@@ -57,6 +61,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(noise).save(folder / name)
     (folder / "images.yaml").write_text("a: picture.png\n")
     (folder / "bounds.tsv").write_text("0,0,10,10\n")
+    (folder / "alignment.csv").write_text("1,0,0\n0,1,0\n0,0,1\n")
     with chdir(folder):
         assert main([*PLACED, "--update-catalog"]) == 0
     return folder
@@ -109,7 +114,7 @@ def test_what_is_no_file_is_refused_and_nothing_waits_for_it(
     capsys.readouterr()
     assert main(READS[name]) in {1, 2}
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith(name) or f" {folder / name}: " in said
+    assert said.startswith((name, f"{folder / name}: ")) or f" {folder / name}: " in said
     assert any(what in said for what in ("a named pipe", "a socket", "a device", "is no Makefile")), said
     assert not (folder / "map" / ".cartloader").exists()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +30,7 @@ WEIGHTS = {
 def seeds(folder: Path) -> dict[str, list[Seed]]:
     """Those of each kind, in an order that never changes."""
     more = {
-        "placing": _placing(),
+        "placing": _placing(folder),
         "mapping": _mappings(folder),
         "catalog": _catalogs(folder),
         "archive": _archives(folder),
@@ -36,14 +38,32 @@ def seeds(folder: Path) -> dict[str, list[Seed]]:
     return pictures(folder, SAMPLES) | {kind: list(some) for kind, some in more.items()}
 
 
-def _placing() -> Iterator[Seed]:
-    """Files of bounds, each beside the picture that it places."""
+def _placing(folder: Path) -> Iterator[Seed]:
+    """Files of bounds and matrices, each beside the picture that it places."""
     picture = {"a.png": pngs()[6].encode()}
     header = b"##K=12;TOPK=3\n##OFFSET_X=6690;OFFSET_Y=6772;SIZE_X=30;SIZE_Y=20;SCALE=100\n#BLOCK\tX\tY\n0\t1\t2\n"
     yield Seed("bounds", {"georef_bounds_tsv.tsv": b"6690\t6772\t6720\t6792\n", **picture})
     yield Seed("pixels", {"georef_pixel_tsv.tsv": header, **picture})
     yield Seed("zipped pixels", {"georef_pixel_tsv.tsv.gz": gzip.compress(header, mtime=0), **picture})
     yield Seed("matrix", {"micron2pixel_csv.csv": b"9.26 0 -125.5\n0 9.26 121.6\n0 0 1\n", **picture})
+    affine = [[0.5, -0.25, 100.5], [0.125, 0.75, -7.0]]
+    rows = "\n".join(",".join(map(repr, row)) for row in affine).encode()
+    yield Seed("affine", {"georef_affine.csv": rows, **picture})
+    array = BytesIO()
+    np.save(array, np.array(affine))
+    yield Seed("affine of NumPy", {"georef_affine.npy": array.getvalue(), **picture})
+    yield Seed("affine of JSON", {"georef_affine.json": json.dumps(affine).encode(), **picture})
+    axes = [{"name": name, "unit": "unit"} for name in "xy"]
+    ngff = {"type": "affine", "affine": affine, "input": {"axes": axes}, "output": {"axes": axes}}
+    yield Seed("affine of NGFF", {"georef_affine.json": json.dumps(ngff).encode(), **picture})
+    run = {"experiment.xenium": b'{"pixel_size": 0.2125}', **picture}
+    yield Seed("alignment", {"xenium_alignment.csv": rows + b"\n0,0,1\n", **run})
+    points = b"fixedX,fixedY,alignmentX,alignmentY\n0,0,0,0\n9,1,5,0\n-1,9,0,5\n8,10,5,5\n"
+    yield Seed("landmarks", {"georef_landmarks.csv": points, **run})
+    (folder / "p.png").write_bytes(picture["a.png"])
+    made = import_image(folder / "p.png", out_dir=folder / "placed", img_id="p", georef_bounds="0,0,30,20")
+    assert made.tiles is not None
+    yield Seed("archive", {"georef_affine.pmtiles": made.tiles.path.read_bytes(), **picture})
 
 
 def _mappings(folder: Path) -> Iterator[Seed]:
