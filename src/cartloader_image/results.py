@@ -44,6 +44,10 @@ class LandmarkFit(Result):
     rms: float
     worst: float
 
+    def __str__(self) -> str:
+        each = ", ".join(f"{residual:.3g}" for residual in self.residuals)
+        return f"{self.model}, RMS {self.rms:.3g} µm, worst {self.worst:.3g} µm; of each point: {each} µm"
+
 
 class Placing(Result):
     """By what an image was placed, so that it can be done again."""
@@ -66,9 +70,7 @@ class Placing(Result):
     def __str__(self) -> str:
         files = ", ".join(f"{name} {digest[:12]}…" for name, digest in self.files.items())
         affine = ",".join(f"{value:.9g}" for value in self.affine)
-        fit = self.landmarks
-        said = f"; {len(fit.residuals)} landmarks, RMS {fit.rms:.3g} µm, worst {fit.worst:.3g} µm" if fit else ""
-        return f"{self.origin}{f' ({files})' if files else ''}: {affine}{said}"
+        return f"{self.origin}{f' ({files})' if files else ''}: {affine}"
 
 
 class RasterResult(Output):

@@ -150,10 +150,7 @@ def _placing(raster: RasterResult) -> dict[str, object]:
         "affine (column, row → x, y)": ", ".join(f"{value:.9g}" for value in placing.affine),
     }
     facts |= {f"SHA-256 of `{name}`": f"`{digest}`" for name, digest in placing.files.items()}
-    if fit := placing.landmarks:
-        facts["landmarks"] = f"{fit.model}, RMS {fit.rms:.3g} µm, worst {fit.worst:.3g} µm"
-        facts["residuals (µm)"] = ", ".join(f"{residual:.3g}" for residual in fit.residuals)
-    return facts
+    return facts | ({"landmarks": placing.landmarks} if placing.landmarks else {})
 
 
 def _histogram(raster: RasterResult) -> Image.Image:

@@ -80,7 +80,7 @@ def test_the_page_of_an_image_by_landmarks(server: str, slide: Path, tmp_path: P
     import_image(slide, "a", tmp_path / "map", ImportOptions(png2pmtiles=True, georef_landmarks=points))
     page = artifacts(server)["image-a"]
     assert f"| SHA-256 of `points.csv` | `{sha256(points.read_bytes()).hexdigest()}` |" in page
-    assert "| landmarks | affine, RMS 0.1 µm, worst 0.1 µm |\n| residuals (µm) | 0.1, 0.1, 0.1, 0.1 |" in page
+    assert "| landmarks | affine, RMS 0.1 µm, worst 0.1 µm; of each point: 0.1, 0.1, 0.1, 0.1 µm |" in page
 
 
 def test_a_run_of_many_has_its_table(server: str, slide: Path, tmp_path: Path) -> None:

@@ -79,7 +79,9 @@ def test_an_archive_tells_what_placed_its_picture(raster: Raster, tmp_path: Path
     }
 
 
-def test_landmarks_are_told_with_their_residuals(raster: Raster, tmp_path: Path) -> None:
+def test_landmarks_are_told_with_their_residuals(
+    raster: Raster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     points = tmp_path / "points.csv"
     points.write_text("col,row,x,y\n0,0,0,0\n40,0,20,0\n0,20,0,10\n40,20,20,10.4\n")
     picture = raster("a.png", 20, 40, dtype=np.uint8)
@@ -88,6 +90,10 @@ def test_landmarks_are_told_with_their_residuals(raster: Raster, tmp_path: Path)
     # of a corner that is lifted by 0.4 an affine takes up three quarters
     assert fit["residuals"] == pytest.approx([0.1] * 4)
     assert (fit["model"], fit["rms"], fit["worst"]) == ("affine", pytest.approx(0.1), pytest.approx(0.1))
+    argv = ["import_image", "--direct", "--png2pmtiles", "--in-img", str(picture), "--out-dir", str(tmp_path / "map")]
+    assert main([*argv, "--img-id", "a", "--georef-landmarks", str(points)]) == 0
+    said = "  landmarks: affine, RMS 0.1 µm, worst 0.1 µm; of each point: 0.1, 0.1, 0.1, 0.1 µm\n"
+    assert said in capsys.readouterr().out
 
 
 def test_the_summary_tells_what_placed_an_image(

@@ -33,8 +33,9 @@ def image_lines(image: ImageResult, source: str, width: int | None = None) -> li
     if image.raster:
         description = f"  {image.raster.description}"
         details.append(f"shown {image.raster.shown}")
-        if image.raster.placing:
-            details.append(f"placed by {image.raster.placing}")
+        if placing := image.raster.placing:
+            details.append(f"placed by {placing}")
+            details += [f"landmarks: {placing.landmarks}"] if placing.landmarks else []
         files += image.raster.files
     if image.tiles:
         tiles = image.tiles
