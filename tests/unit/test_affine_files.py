@@ -202,7 +202,9 @@ def test_a_matrix_leads_from_the_corner_of_the_first_pixel(picture: Path, tmp_pa
     matrix = write_affine(tmp_path / "m.csv", MATRIX)
     found = placed(picture, georef_affine=matrix)
     assert (found.affine, found.crs, found.receipt.origin) == (MATRIX, "EPSG:3857", "affine")
-    assert edges(found.bounds) == (95.5, 13, 120.5, -7)  # the box of its corners
+    assert edges(found.bounds) == (95.5, -7, 120.5, 13)  # the box of its corners, in which y grows with the rows
+    flipped = write_affine(tmp_path / "f.csv", MATRIX @ Affine(-1, 0, 40, 0, -1, 20))
+    assert edges(placed(picture, georef_affine=flipped).bounds) == (120.5, 13, 95.5, -7)
     assert placed(picture, georef_affine=matrix, georef_affine_unit=2).affine == Affine.scale(2) @ MATRIX
     assert placed(picture, georef_affine=matrix, georef_offset_x=3, georef_offset_y=-4).affine == (
         Affine.translation(3, -4) @ MATRIX

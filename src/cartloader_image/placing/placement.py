@@ -215,13 +215,14 @@ def _by_matrix(source: Source, matrix: Matrix, params: RasterParams) -> Placemen
 
 
 def _box(affine: Affine, size: tuple[int, int]) -> Bounds:
-    """From a picture's first corner to its last or, where it lies askew, from the upper left of the box around it."""
+    """From a picture's first corner to its last; where it lies askew, those of the box around it, its axes that way."""
     height, width = size
     corners = [affine @ corner for corner in ((0, 0), (width, height), (width, 0), (0, height))]
     if not (affine.b or affine.d):
         return Bounds(*corners[0], *corners[1])
-    xs, ys = zip(*corners, strict=True)
-    return Bounds(min(xs), max(ys), max(xs), min(ys))
+    (left, *_, right), (low, *_, high) = (sorted(axis) for axis in zip(*corners, strict=True))
+    x, y = (left, right) if affine.a >= 0 else (right, left), (low, high) if affine.e > 0 else (high, low)
+    return Bounds(x[0], y[0], x[1], y[1])
 
 
 def _check_own(params: RasterParams, affine: Affine, size: tuple[int, int]) -> None:
