@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from cartloader_image.values import FilePath, Program, ProgramName
+from cartloader_image.values import FilePath, Program, ProgramName, UmPerPixel, size_or_file
 
 
 class Options(BaseModel):
@@ -24,8 +25,14 @@ class Options(BaseModel):
 
     @classmethod
     def is_path(cls, name: str, value: object) -> bool:
-        """Whether the value of an option leads to a file from the working directory; a program may be just a name."""
+        """Whether the value of an option leads to a file from the working directory.
+
+        A program may be just a name, and a pixel size is one more often than the file that says it.
+        """
         kinds = get_args(cls.model_fields[name].annotation) if name in cls.model_fields else ()
+        if UmPerPixel in kinds and isinstance(value, str):
+            with suppress(ValueError):  # which the model tells
+                value = size_or_file(value)
         return isinstance(value, Path) or FilePath in kinds or (ProgramName in kinds and bool(Program(value).path))
 
     def paths(self) -> dict[str, Path]:

@@ -167,6 +167,25 @@ class PixelSize(NamedTuple):
         return cls(sizes[0], sizes[-1])
 
 
+def size_or_file(text: str) -> PixelSize | Path:
+    """A pixel size where the text reads as one; else the file that says it, whose path has a slash or a suffix.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return PixelSize.parse(text)
+    except ValueError as error:
+        if not re.search(r"/|\.[A-Za-z]\w*$", text):
+            raise ValueError(f"{error}; or give the file that says it, such as scalefactors_json.json") from None
+    return _nameable(Path(at_home(text)))
+
+
+def _size_text(size: PixelSize | Path) -> str:
+    """The text of which `size_or_file` makes the same again."""
+    return f"./{size}" if isinstance(size, Path) and "/" not in str(size) else str(size)
+
+
 class Rgb(NamedTuple):
     """A colour: red, green and blue from 0 to 255."""
 
@@ -256,7 +275,7 @@ def at_home(value: Any) -> Any:
 class _Parsed:
     """How pydantic reads a value from its text, and writes it; it would take the classes apart by itself, in 60 ms."""
 
-    kind: type
+    kind: type | tuple[type, ...]
     parse: Callable[[str], Any]
     spelled: Callable[[Any], Any] = joined
     """What becomes of the text first, or makes one."""
@@ -281,7 +300,7 @@ class _Parsed:
 
 
 GeorefBounds = Annotated[Bounds, _Parsed(Bounds, Bounds.parse, written=attrgetter("exact"))]
-UmPerPixel = Annotated[PixelSize, _Parsed(PixelSize, PixelSize.parse)]
+UmPerPixel = Annotated[PixelSize | Path, _Parsed((PixelSize, Path), size_or_file, written=_size_text)]
 Colour = Annotated[Rgb, _Parsed(Rgb, Rgb.parse)]
 ProgramName = Annotated[Program, _Parsed(Program, Program, at_home)]
 Nodata = Annotated[str, BeforeValidator(joined), AfterValidator(_check_nodata)]

@@ -20,7 +20,7 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
-from support.rasters import Raster
+from support.rasters import Raster, params_for
 from support.reports import Notes
 from support.tools import require_tools, stand_in
 
@@ -29,7 +29,7 @@ from cartloader_flows.import_image import import_image
 from cartloader_image.errors import StoppedError
 from cartloader_image.params import ImportOptions
 from cartloader_image.results import RunError, RunResult
-from cartloader_tasks.caching import FileLocks, home
+from cartloader_tasks.caching import FileLocks, home, key_of
 from cartloader_tasks.digests import DigestMemory
 from cartloader_tasks.records import Records
 from cartloader_tasks.reports import stopping_together
@@ -83,6 +83,21 @@ def test_what_changed_is_done_again(slide: Path, tmp_path: Path, monkeypatch: py
     assert cached(slide, out, resample="lanczos", flip_vertical=True) == (False, False)
     monkeypatch.setattr(cartloader_tasks.caching, "ALGORITHM", 99)
     assert cached(slide, out, resample="lanczos", flip_vertical=True) == (False, False)
+
+
+def test_the_pixel_size_of_a_file_counts_by_what_the_file_says(raster: Raster, tmp_path: Path) -> None:
+    """And what the picture is called: Space Ranger's are known by their names."""
+    picture, scales = raster("tissue_hires_image.tif", bands=3, dtype="uint8"), tmp_path / "scalefactors_json.json"
+    keys = []
+    for path, size in (
+        (picture, 0.5),
+        (picture, 0.6),
+        (raster("tissue_lowres_image.tif", bands=3, dtype="uint8"), 0.6),
+    ):
+        facts = {"microns_per_pixel": size, "tissue_hires_scalef": 0.2, "tissue_lowres_scalef": 0.1}
+        scales.write_text(json.dumps(facts))
+        keys.append(key_of("ome2png", params_for(path, pixel_size=scales)))
+    assert len(set(keys)) == 3
 
 
 def cut(path: Path) -> None:

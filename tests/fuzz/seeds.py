@@ -45,6 +45,10 @@ def _placing(folder: Path) -> Iterator[Seed]:
     yield Seed("bounds", {"georef_bounds_tsv.tsv": b"6690\t6772\t6720\t6792\n", **picture})
     yield Seed("pixels", {"georef_pixel_tsv.tsv": header, **picture})
     yield Seed("zipped pixels", {"georef_pixel_tsv.tsv.gz": gzip.compress(header, mtime=0), **picture})
+    scales = b'{"spot_diameter_fullres": 89.4, "tissue_hires_scalef": 0.5, "microns_per_pixel": 0.27}'
+    hires = {"tissue_hires_image.png": pngs()[6].encode()}
+    yield Seed("scales", {"pixel_size.json": scales, **hires, **picture})
+    yield Seed("pixels of CosMx", {"pixel_size.txt": b"Image Rows: 4256\nImPixel_nm: 120.280945\n", **picture})
     yield Seed("matrix", {"micron2pixel_csv.csv": b"9.26 0 -125.5\n0 9.26 121.6\n0 0 1\n", **picture})
     affine = [[0.5, -0.25, 100.5], [0.125, 0.75, -7.0]]
     rows = "\n".join(",".join(map(repr, row)) for row in affine).encode()

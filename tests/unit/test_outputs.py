@@ -51,7 +51,7 @@ SOURCES = [
         ("mapping", "plain"),
         ("mapping", "link"),
         *product(
-            ["in_img", "georef_bounds_tsv", "georef_pixel_tsv", "micron2pixel_csv"],
+            ["in_img", "georef_bounds_tsv", "georef_pixel_tsv", "micron2pixel_csv", "pixel_size"],
             ["plain", "link", "link there", "missing"],
         ),
     ],

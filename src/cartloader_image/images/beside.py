@@ -13,10 +13,16 @@ from cartloader_image.images.kinds import is_tiff
 from cartloader_image.images.tiff import metadata_file
 from cartloader_image.system.reading import special
 
+SPACE_RANGER = {"tissue_hires_image": "hires", "aligned_fiducials": "hires", "detected_tissue_image": "hires",
+                "tissue_lowres_image": "lowres"}  # fmt: skip
+"""Pictures that Space Ranger makes of the one that it is given, by their names, and which of its scales they have."""
+
 
 def inputs(params: RasterParams) -> list[Path]:
     """The files that the first action reads: the image, those of options, and those beside it that say more of it."""
     named = [value for _, value in params if isinstance(value, Path)]
+    if isinstance(params.pixel_size, Path):
+        named += pictures_beside(params.pixel_size)
     return [*named, *manifests(params), *companions(params.in_img, params.budget)]
 
 
@@ -30,6 +36,12 @@ def experiment_file(path: Path) -> Path | None:
     """The manifest of a Xenium run that lies beside a file, or up to two folders above it."""
     folders = path.absolute().parents[:3]
     return next((file for folder in folders if _is_file(file := folder / "experiment.xenium")), None)
+
+
+def pictures_beside(scales: Path) -> list[Path]:
+    """The pictures beside a file of their scales by whose sizes another one is known."""
+    names = ("tissue_hires_image.png", "tissue_lowres_image.png")
+    return [beside for name in names if _is_file(beside := scales.parent / name)]
 
 
 def companions(path: Path, budget: Budget = USUAL) -> list[Path]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import stat
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from cartloader_image.errors import InputError
-from cartloader_image.system.reading import open_file, special
+from cartloader_image.system.reading import open_file, read_file, special
 
 _TAKEN = "--in-img takes a TIFF, PNG or JPEG file"
 _CONVERT = "convert it to OME-TIFF, with bioformats2raw and raw2ometiff or with QuPath"
@@ -129,6 +130,15 @@ def beginning(path: Path) -> bytes:
     if kind := kind_of(start, path.suffix.lower()):
         raise InputError(f"{path}: is {kind.what}; {kind.instead}")
     return start
+
+
+def png_size(path: Path) -> tuple[int, int] | None:
+    """Height and width of a PNG by its first bytes; None for another file, or none (PNG 1.2, section 4.1.1)."""
+    with suppress(OSError):
+        start = read_file(path, 24)
+        if start.startswith(b"\x89PNG\r\n\x1a\n") and len(start) == 24:
+            return int.from_bytes(start[20:24]), int.from_bytes(start[16:20])
+    return None
 
 
 def plain_kind(path: Path) -> str | None:

@@ -14,7 +14,7 @@ from cartloader_image.action_params import Ome2PngParams, RasterParams
 from cartloader_image.budget import Cost
 from cartloader_image.errors import InputError, UsageError, shortened
 from cartloader_image.images.beside import aux_file, world_files
-from cartloader_image.images.calibration import detectable
+from cartloader_image.images.calibration import cut_at, detectable
 from cartloader_image.images.kinds import is_tiff
 from cartloader_image.images.ome import OmeImage
 from cartloader_image.images.photometric import scheme_of
@@ -50,6 +50,8 @@ class Source:
     """µm."""
     stage_position_problem: str = ""
     """Why there is none, where the file has something of that name."""
+    cut_at: tuple[float, float] | None = None
+    """Column and row, in pixels of the picture, at which its first pixel lies in the slide that it was cut from."""
     georeference: tuple[Affine, str | None] | None = None
     """Level-0 pixel → map, and the CRS as WKT if there is one."""
     detectable: tuple[tuple[float, float], str] | None = None
@@ -161,8 +163,10 @@ def _scale_and_position(tiff: Tiff, series: Series, chosen: list[PlaneRef], fine
     """
     ome = series.ome
     if ome is None:
-        problem = _lost(tiff)
-        return {"pixel_size_problem": problem, "stage_position_problem": problem} if problem else {}
+        if problem := _lost(tiff):
+            return {"pixel_size_problem": problem, "stage_position_problem": problem}
+        place = cut_at(tiff.first.description, finest)
+        return {"stage_position_problem": place} if isinstance(place, str) else {"cut_at": place}
     if (ome.width, ome.height) != (finest.imagewidth, finest.imagelength):
         declared, stored = f"{ome.width:,} × {ome.height:,}", f"{finest.imagewidth:,} × {finest.imagelength:,}"
         problem = f"its OME-XML describes a picture of {declared} pixels, and it has {stored}"

@@ -20,6 +20,7 @@ from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_t
 from cartloader_image.placing.matrices import Matrix, matrix_of
 from cartloader_image.placing.orientation import Orientation
 from cartloader_image.placing.receipt import NOTHING, Receipt, receipt_of
+from cartloader_image.placing.scale import pixel_size_of
 from cartloader_image.system.reading import read_file
 from cartloader_image.values import Bounds, number
 
@@ -279,9 +280,12 @@ def _from_metadata(source: Source, params: RasterParams) -> Bounds:
     x, y = _pixel_size(source, params)
     corner = (0.0, 0.0)
     if params.stage_position:
-        if source.stage_position is None:
+        if source.stage_position:
+            corner = source.stage_position
+        elif source.cut_at:
+            corner = source.cut_at[0] * x, source.cut_at[1] * y
+        else:
             raise _no_stage_position(source, params)
-        corner = source.stage_position
     return Bounds(corner[0], corner[1], corner[0] + width * x, corner[1] + height * y)
 
 
@@ -294,6 +298,11 @@ def _no_stage_position(source: Source, params: RasterParams) -> MetadataError:
 
 
 def _pixel_size(source: Source, params: RasterParams) -> tuple[float, float]:
+    if isinstance(params.pixel_size, Path):
+        coloured = source.plane.layout.colours == 3
+        return pixel_size_of(
+            params.pixel_size, params.in_img, source.full_size, coloured=coloured, budget=params.budget
+        )
     if params.pixel_size:
         return params.pixel_size
     if source.pixel_size:

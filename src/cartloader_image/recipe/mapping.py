@@ -129,7 +129,8 @@ def _job(
                 faults[name] = f"{in_json}: the path {given!r} {problem}, which is in no file's name"
             else:
                 found, note = _found(in_json, given, elsewhere)
-                own[name] = str(found.absolute() if name in TOOLS else found)  # a bare name is looked for elsewhere
+                # a bare name is looked for elsewhere, or read as a number
+                own[name] = str(found.absolute() if name in {*TOOLS, "pixel_size"} else found)
                 notes += note
         path = Path(str(own.pop("path"))) if "path" in own else None
         merged = ImportOptions.model_validate(options.model_dump(exclude_unset=True) | own)
