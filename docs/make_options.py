@@ -110,12 +110,15 @@ collide, such as `a` and `a_assets` (`a_assets.json` would be a file of both).
 ## What is refused, what is noted
 
 - A source that the run itself would write is refused, whatever links lead to it: the image, a file of `--georef-*` or
-  `--micron2pixel-csv` or `--pixel-size`, and the mapping. So is a catalog or a Makefile in the place of an image's file.
+  `--micron2pixel-csv` or `--pixel-size`, and the mapping. So is a catalog or a Makefile in the place of an image's
+  file.
 - An option that is given and does nothing in this import (`--tile-format` without `--png2pmtiles`, `--catalog-yaml`
   without `--update-catalog`, `--tool-timeout` with `--engine native`) is named in a note, and the import goes on. Where
   pixels or place would be others than asked, it is refused.
 - `--georeference` without a `--georef-*` source places the image by its own metadata, as without it; a PNG or JPEG that
   has none is refused.
+- A place that does not fit what lies beside the picture is noted, see [what speaks against a
+  place](formats.md#what-speaks-against-a-place).
 - `~` at the beginning of a path is the home directory, on the command line as in a mapping.
 
 ## Many images: the mapping of `--in-json`
@@ -154,8 +157,9 @@ cartloader import_image --png2pmtiles --update-catalog --in-json images.yaml --o
   option without a value is refused.
 - An image whose entry or path is `null` or empty is left out, with a note; an option that is `null` is not given.
 - A relative path is looked for beside the mapping file and, where it is not there, in the working directory, with a
-  note. That goes for `path`, `micron2pixel_csv`, `georef_bounds_tsv`, `georef_pixel_tsv`, `catalog_yaml`, a `pixel_size`
-  that is a file, and the paths of tools. The run of a deployment looks beside the mapping only: a worker has a working directory of its own.
+  note. That goes for `path`, `micron2pixel_csv`, `georef_bounds_tsv`, `georef_pixel_tsv`, `catalog_yaml`, a
+  `pixel_size` that is a file, and the paths of tools. The run of a deployment looks beside the mapping only: a worker
+  has a working directory of its own.
 - The ids may lie under a top-level key `IMAGES`, unless one of them is `path`; other keys beside it are then ignored.
   With `--img-id`, so is what is said of other images.
 - Anchors, aliases and merge keys (`<<`) of YAML work.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source, open_source
 from cartloader_image.intensity import needs_statistics
 from cartloader_image.layout import Layout, full
+from cartloader_image.placing.doubts import doubts
 from cartloader_image.placing.placement import Placement, place
 from cartloader_image.recipe.outputs import refuse_to_overwrite
 
@@ -91,7 +92,9 @@ def placed(source: Source, params: RasterParams, state: FileStates = ()) -> Open
     """
     _check_layout(source.plane, params)
     _check_background(source, params)
-    return OpenImage(source, place(source, params), params, state)
+    placement = place(source, params)
+    notes = (*placement.notes, *doubts(source, placement, params))
+    return OpenImage(source, replace(placement, notes=notes), params, state)
 
 
 def suited(params: ParamsT, source: Source) -> ParamsT:

@@ -1,0 +1,131 @@
+"""What beside a picture speaks against the place that it gets: notes, since none of it is proof.
+
+Looked at are a few files by their usual names, in the picture's folder and the folders above it, and of each a few
+kilobytes. What is compressed as a whole, or a Parquet table, is left alone: its beginning would tell of one corner.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from cartloader_image.action_params import RasterParams
+from cartloader_image.crs import WEB_MERCATOR
+from cartloader_image.errors import CartloaderError
+from cartloader_image.images.source import Source
+from cartloader_image.placing.bounds import bounds_from_pixel_tsv
+from cartloader_image.placing.placement import Placement
+from cartloader_image.system.reading import open_file
+from cartloader_image.values import PixelSize, number
+
+_ASTRAY = 0.05
+"""Share by which pixels may be larger or smaller than the metadata say."""
+_TRANSCRIPTS = {"detected_transcripts.csv": ("global_x", "global_y"), "transcripts.csv": ("x_location", "y_location")}
+"""Tables of transcripts of MERSCOPE and Xenium, and their columns in µm."""
+_PLACES, _BYTES = 64, 4096
+"""How many places of a table are looked at, evenly over it, and how much is read at each."""
+_MARGIN = 0.1
+"""Share of their own box by which transcripts may lie beyond those that were looked at."""
+
+
+class _Box(NamedTuple):
+    """Least and greatest x and y, in µm."""
+
+    left: float
+    low: float
+    right: float
+    high: float
+
+    def meets(self, other: _Box) -> bool:
+        return (
+            self.left <= other.right and other.left <= self.right and self.low <= other.high and other.low <= self.high
+        )
+
+    def __str__(self) -> str:
+        return f"x {self.left:,.0f} … {self.right:,.0f}, y {self.low:,.0f} … {self.high:,.0f} µm"
+
+
+def doubts(source: Source, placement: Placement, params: RasterParams) -> Iterator[str]:
+    """Sentences about what does not fit the place of a picture, where that is in µm."""
+    if placement.crs != WEB_MERCATOR:
+        return
+    yield from _of_size(source, placement, params)
+    yield from _of_stains(source, placement, params)
+    corners = [(x, y) for x in (0, source.plane.width) for y in (0, source.plane.height)]
+    xs, ys = zip(*(placement.affine @ corner for corner in corners), strict=True)
+    box = _Box(min(xs), min(ys), max(xs), max(ys))
+    others = list(_data(params.in_img, params))
+    if others and not any(box.meets(there) for _, there in others):
+        name, there = others[0]
+        yield f"it lies at {box}, away from all that is in {name} beside it ({there}); is its place right?"
+
+
+def _of_size(source: Source, placement: Placement, params: RasterParams) -> Iterator[str]:
+    """Pixels of another size than the metadata say, unless the size is what was asked for."""
+    if not source.pixel_size or isinstance(params.pixel_size, PixelSize):
+        return
+    plane, (height, width) = source.plane, source.full_size
+    shares = plane.width / width, plane.height / height
+    found = [size * share for size, share in zip(placement.pixel_size, shares, strict=True)]
+    if any(abs(size / said - 1) > _ASTRAY for size, said in zip(found, source.pixel_size, strict=True)):
+        x, y = source.pixel_size
+        yield (
+            f"its pixels are {found[0]:.6g} × {found[1]:.6g} µm where it is put, and {x:.6g} × {y:.6g} µm by its "
+            "metadata; is it the right place?"
+        )
+
+
+def _of_stains(source: Source, placement: Placement, params: RasterParams) -> Iterator[str]:
+    """A picture in colour that nothing brings into the frame of the Xenium run in whose folder it lies."""
+    asked = params.names_a_source and not params.georef_detect
+    moved = placement.bounds.ulx or placement.bounds.uly
+    if source.plane.layout.colours != 3 or asked or moved or isinstance(params.pixel_size, Path):
+        return
+    with suppress(OSError):
+        if any((folder / "experiment.xenium").is_file() for folder in params.in_img.absolute().parents[:3]):
+            yield (
+                "it is in colour and lies at 0,0 by its own pixel size, in the folder of a Xenium run "
+                "(experiment.xenium); a stain made after the run has its place there by an alignment file, "
+                "--xenium-alignment"
+            )
+
+
+def _data(picture: Path, params: RasterParams) -> Iterator[tuple[str, _Box]]:
+    """The names of the tables that belong to a picture by where they lie, and where what they speak of lies."""
+    folder = picture.absolute().parent
+    for path in chain(sorted(folder.glob("*.pixel.sorted.tsv.gz")), sorted(folder.glob("*.pixel.sorted.tsv"))):
+        with suppress(CartloaderError):  # nobody asked for it
+            found = bounds_from_pixel_tsv(path, params.budget)
+            yield path.name, _Box(found.ulx, found.uly, found.lrx, found.lry)
+    for path in (there / name for there in (folder, folder.parent) for name in _TRANSCRIPTS):
+        with suppress(OSError, UnicodeDecodeError, ValueError, csv.Error):
+            if path.is_file() and (box := _box_of(path)):
+                yield path.name, box
+
+
+def _box_of(table: Path) -> _Box | None:
+    """About where the transcripts of a table lie, by those of some places in it; None where none are found."""
+    names = _TRANSCRIPTS[table.name]
+    points = list[tuple[float, float]]()
+    with open_file(table) as file:
+        header = next(csv.reader([file.readline(_BYTES).decode()]))
+        columns = [header.index(name) for name in names]
+        first, size = file.tell(), table.stat().st_size
+        for place in range(_PLACES):
+            file.seek(first + (size - first) * place // _PLACES)
+            # What comes before the first line break, and after the last one, is a part of a row.
+            lines = file.read(_BYTES).split(b"\n")[1 if place else 0 : -1]
+            for row in csv.reader(line.decode() for line in lines):
+                if len(row) == len(header):
+                    x, y = (number(row[column]) for column in columns)
+                    points += [(x, y)] if math.isfinite(x + y) else []
+    if not points:
+        return None
+    xs, ys = zip(*points, strict=True)
+    across, up = _MARGIN * (max(xs) - min(xs)), _MARGIN * (max(ys) - min(ys))
+    return _Box(min(xs) - across, min(ys) - up, max(xs) + across, max(ys) + up)
