@@ -21,6 +21,7 @@ from cartloader_flows.cli.options import (
     PlaneCommand,
     PreviewCommand,
     SampleCommand,
+    ScanCommand,
     ServerCommand,
     VerifyCommand,
 )
@@ -60,6 +61,10 @@ No action runs by default; without one the command ends with code 2 and lists th
 bounds and files is described in [what is read, placed and written](formats.md) and in
 [how orientation works](orientation.md).
 """
+
+_SCAN = """\
+Writes the mapping (`--in-json`) that imports all images in the folder of a run of Xenium, MERSCOPE, Visium HD, Visium
+or CosMx, or in a folder of pictures: [its page](scan.md). `-o` is short for `--out`."""
 
 _SAMPLE = "Writes a sample image to try the import with: two channels of 16 bits in an OME-TIFF with its pyramid."
 
@@ -203,6 +208,7 @@ counts as failed: the code is 1.
 
 OTHERS = (
     ("server", _SERVER, ServerCommand),
+    ("scan", _SCAN, ScanCommand),
     ("sample", _SAMPLE, SampleCommand),
     ("preview", _PREVIEW, PreviewCommand),
     ("info", _INFO, InfoCommand),

@@ -26,6 +26,7 @@ COMMANDS = {
     "preview": ("preview", "Draw an archive's whole image as one PNG picture."),
     "info": ("info", "Show what a file holds, and how an image is imported."),
     "verify": ("verify", "Prove that archives are whole, their tiles included."),
+    "scan": ("scan", "Write the mapping that imports all images of a run."),
     "server": ("server", "Start, look for or stop a Prefect server here."),
     "ome2png": ("actions", "One action by itself: a TIFF's plane to GeoTIFF and PNG."),
     "georeference": ("actions", "One action by itself: a picture to GeoTIFF."),

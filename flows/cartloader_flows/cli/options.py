@@ -159,6 +159,15 @@ class PreviewCommand(Options):
     """Longest side of the picture in pixels."""
 
 
+class ScanCommand(Options):
+    """A folder of images, and the mapping that imports them."""
+
+    run_dir: FilePath = Field(**_positional("RUN_DIR"))
+    """Folder of a Xenium, MERSCOPE, Visium HD, Visium or CosMx run, or of pictures."""
+    out: FilePath | None = Field(None, json_schema_extra={"metavar": "IMAGES.yaml"})
+    """File to write; unless given, the mapping is printed. Paths in it are relative to where it lies."""
+
+
 class InfoCommand(Options):
     """What a file holds."""
 

@@ -1,0 +1,36 @@
+"""A region of a MERSCOPE run: a mosaic for each stain and z plane, all placed by one matrix."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cartloader_image.scan.layers import Layer, Run, colours, image_id, stained
+
+_MOSAIC = re.compile(r"mosaic_(.+)_z(\d+)\.tiff?", re.IGNORECASE)
+_MATRIX = "micron_to_mosaic_pixel_transform.csv"
+
+
+def recognise(folder: Path) -> Run | None:
+    """The images of a region, if the folder is that of one, or the ``images`` in it."""
+    images = folder / "images" if (folder / "images").is_dir() else folder
+    mosaics = sorted(
+        (match[1], int(match[2]), path) for path in images.iterdir() if (match := _MOSAIC.fullmatch(path.name))
+    )
+    if not mosaics:
+        return None
+    matrix = images / _MATRIX
+    options: dict[str, str | Path] = {"micron2pixel_csv": matrix} if matrix.is_file() else {}
+    lacking = "" if options else f"there is no {_MATRIX} beside it, which would say where it lies"
+    shades = colours([stain for stain, _, _ in mosaics])
+    layers = [
+        Layer(
+            image_id(f"{stain}-z{z}"),
+            path,
+            stained(shades[stain]) | options,
+            "" if lacking else f"{_MATRIX} places it",
+            lacking,
+        )
+        for stain, z, path in mosaics
+    ]
+    return Run("a MERSCOPE region", folder, tuple(layers))

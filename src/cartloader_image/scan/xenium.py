@@ -1,0 +1,59 @@
+"""The output folder of a Xenium region: morphology images, which place themselves, and stains made after the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cartloader_image.scan.layers import (
+    Layer,
+    Run,
+    colours,
+    image_id,
+    layers_of,
+    pictures_in,
+    stained,
+    stains_of,
+    stem_of,
+)
+
+_OWN = "its own metadata say the pixel size, and transcripts are measured from its corner"
+
+
+def recognise(folder: Path) -> Run | None:
+    """The images of a run, if the folder is that of one."""
+    if not (folder / "experiment.xenium").is_file():
+        return None
+    # Of the onboard analysis 1 they are files, of 2 and later a folder with a file for each stain.
+    focus = (
+        [path for path in pictures_in(folder / "morphology_focus") if path.name.endswith(".ome.tif")]
+        if (folder / "morphology_focus").is_dir()
+        else []
+    )
+    rest = pictures_in(folder)
+    whole = [path for path in rest if path.name.startswith("morphology")]
+    layers = [*_stains(focus), *(layer for path in whole for layer in layers_of(path, {}, _OWN))]
+    tables = sorted(path for path in folder.glob("*alignment*.csv") if "keypoint" not in path.name.lower())
+    for path in (path for path in rest if path not in whole):
+        layers += _made_after(path, tables)
+    return Run("a Xenium run", folder, tuple(layers))
+
+
+def _stains(files: list[Path]) -> list[Layer]:
+    """The stains in focus; each file describes the whole set and holds one of it."""
+    found = [(name or stem_of(path), path, chosen) for path in files for name, chosen in stains_of(path)]
+    shades = colours([name for name, *_ in found])
+    return [Layer(image_id(name), path, stained(shades[name]) | chosen, _OWN) for name, path, chosen in found]
+
+
+def _made_after(path: Path, tables: list[Path]) -> list[Layer]:
+    """A picture of another microscope, which has its place by an alignment file alone."""
+    fitting = [table for table in tables if table.stem.startswith(stem_of(path))]
+    options: dict[str, str | Path] = {"xenium_alignment": fitting[0]} if len(fitting) == 1 else {}
+    because = f"{fitting[0].name} by its name places it" if options else ""
+    lacking = ""
+    if not options:
+        lacking = "no alignment file is named as it is"
+        if tables:
+            lacking += f": there are {', '.join(table.name for table in tables)}"
+        lacking += "; export one from Xenium Explorer, and give it as xenium_alignment"
+    return [Layer(layer.img_id, path, layer.options, because, lacking) for layer in layers_of(path, options, because)]
