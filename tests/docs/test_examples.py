@@ -95,6 +95,8 @@ def test_xenium(tmp_path: Path) -> None:
     names = ["dapi", "nuclei", "boundary", "rna", "protein", "dapi-max"]
     assert found == dict.fromkeys(names, whole)
     assert listed(map_folder) == [*names, "he"]
+    stains = ["DAPI", "ATP1A1-CD45-E-Cadherin", "18S", "AlphaSMA-Vimentin", "morphology"]
+    assert boxes(tmp_path / "whole-run") == dict.fromkeys(stains, whole)
     middle = vendors.ALIGNMENT @ [vendors.SPOT / 2, vendors.SPOT / 2, 1] * vendors.UM_XENIUM
     assert centre_of(map_folder / "he.pmtiles", (255, 0, 0)) == pytest.approx(middle[:2], abs=0.1)
 
@@ -104,12 +106,14 @@ def test_merscope(tmp_path: Path) -> None:
     (x, left), (y, top) = vendors.MOSAIC
     expected = pytest.approx((-left / x, -top / y, (120 - left) / x, (90 - top) / y), abs=0.01)
     assert boxes(map_folder) == dict.fromkeys(["dapi", "nuclei", "rna", "boundary"], expected)
+    assert boxes(tmp_path / "whole-run") == dict.fromkeys(["DAPI-z3", "PolyT-z3", "Cellbound1-z3"], expected)
 
 
 def test_visium_hd(tmp_path: Path) -> None:
     map_folder = follow("vendors/visium-hd.md", tmp_path, vendors.visium_hd)
     expected = pytest.approx((0, 0, 160 * vendors.UM_VISIUM, 120 * vendors.UM_VISIUM), abs=0.01)
     assert boxes(map_folder) == {"he": expected, "he-small": expected}
+    assert boxes(tmp_path / "whole-run") == {"tissue_image": expected, "tissue_hires_image": expected}
     first = vendors.SPOT / 2 * vendors.UM_VISIUM
     assert centre_of(map_folder / "he.pmtiles", (255, 0, 0)) == pytest.approx((first, first), abs=0.1)
 

@@ -74,6 +74,7 @@ def xenium(folder: Path) -> None:
         write_pages(focus / name, [counts((150, 200))], xml.encode(), **layout)
     stack = ome_xml('<Channel ID="Channel:0" Name="DAPI"/><TiffData/>', size, SizeZ=5, **sizes)
     write_pages(folder / "xenium" / "morphology.ome.tif", counts((5, 150, 200)), stack.encode(), **layout)
+    (folder / "xenium" / "experiment.xenium").write_text(json.dumps({"pixel_size": UM_XENIUM}))
     write_ome(folder / "he_image.ome.tif", stained(60, 90), 0.274)
     rows = (",".join(f"{value:.15g}" for value in row) for row in ALIGNMENT)
     (folder / "he_imagealignment.csv").write_text("\r\n".join(rows))
