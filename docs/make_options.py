@@ -165,6 +165,8 @@ cartloader import_image --png2pmtiles --update-catalog --in-json images.yaml --o
   note. That goes for `path`, `micron2pixel_csv`, `georef_bounds_tsv`, `georef_pixel_tsv`, `catalog_yaml`, a
   `pixel_size` that is a file, and the paths of tools. The run of a deployment looks beside the mapping only: a worker
   has a working directory of its own.
+- The name in a `path` may be a pattern, such as `mosaic_DAPI_z*.tif`, with `z_project: max`: its first file is the
+  image, and the others are the `--z-stack` of it. A file that has this very name goes before.
 - The ids may lie under a top-level key `IMAGES`, unless one of them is `path`; other keys beside it are then ignored.
   With `--img-id`, so is what is said of other images.
 - Anchors, aliases and merge keys (`<<`) of YAML work.

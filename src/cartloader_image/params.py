@@ -19,6 +19,7 @@ from cartloader_image.values import (
     Finite,
     GeorefBounds,
     InputCost,
+    NamePattern,
     Nodata,
     ProgramName,
     Quantile,
@@ -82,6 +83,8 @@ class PlaneOptions(Options):
     """Z index of the plane, the first is 0."""
     z_project: Literal["max"] | None = Field(None, **in_group("ome2png"))
     """Take the maximum over all z of the channel."""
+    z_stack: NamePattern | None = Field(None, **in_group("ome2png", "PATTERN"))
+    """Files beside the image that hold the other z of its stack, such as mosaic_DAPI_z*.tif; with --z-project max."""
     level: int = Field(0, ge=0, **in_group("ome2png"))
     """Level of the resolution pyramid, 0 is the finest."""
     series: int = Field(0, ge=0, **in_group("ome2png"))
@@ -94,6 +97,8 @@ class PlaneOptions(Options):
         exclusive(self, "page", "z")
         exclusive(self, "page", "z_project")
         exclusive(self, "z", "z_project")
+        if self.z_stack and not self.z_project:
+            raise ValueError("--z-stack goes with --z-project max; give both or none")
 
 
 class BackgroundOptions(Options):

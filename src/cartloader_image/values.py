@@ -238,6 +238,13 @@ def _check_nodata(text: str) -> str:
     return text
 
 
+def _check_pattern(text: str) -> str:
+    """A pattern of names in one folder, with at least one wildcard."""
+    if "/" in text or not set(text) & set("*?["):
+        raise ValueError(f"{text!r} is no pattern of names beside the image, such as mosaic_DAPI_z*.tif")
+    return text
+
+
 def _check_address(text: str) -> str:
     if not re.fullmatch(r"[a-z]+://.+:\d+", text.strip()):
         raise ValueError(f"{text!r} is no address of a Dask scheduler, such as tcp://10.0.0.5:8786")
@@ -304,6 +311,7 @@ UmPerPixel = Annotated[PixelSize | Path, _Parsed((PixelSize, Path), size_or_file
 Colour = Annotated[Rgb, _Parsed(Rgb, Rgb.parse)]
 ProgramName = Annotated[Program, _Parsed(Program, Program, at_home)]
 Nodata = Annotated[str, BeforeValidator(joined), AfterValidator(_check_nodata)]
+NamePattern = Annotated[str, AfterValidator(_check_pattern)]
 DaskAddress = Annotated[str, AfterValidator(_check_address)]
 FilePath = Annotated[Path, BeforeValidator(at_home), AfterValidator(_nameable)]
 ImageId = Annotated[str, AfterValidator(check_image_id)]

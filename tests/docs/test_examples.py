@@ -105,8 +105,9 @@ def test_merscope(tmp_path: Path) -> None:
     map_folder = follow("vendors/merscope.md", tmp_path, vendors.merscope)
     (x, left), (y, top) = vendors.MOSAIC
     expected = pytest.approx((-left / x, -top / y, (120 - left) / x, (90 - top) / y), abs=0.01)
-    assert boxes(map_folder) == dict.fromkeys(["dapi", "nuclei", "rna", "boundary"], expected)
-    assert boxes(tmp_path / "whole-run") == dict.fromkeys(["DAPI-z3", "PolyT-z3", "Cellbound1-z3"], expected)
+    names = ["dapi", "nuclei", "rna", "boundary", "dapi-max", "dapi-max-too"]
+    assert boxes(map_folder) == dict.fromkeys(names, expected)
+    assert boxes(tmp_path / "whole-run") == dict.fromkeys(["DAPI-z3", "DAPI-z4", "PolyT-z3", "Cellbound1-z3"], expected)
 
 
 def test_visium_hd(tmp_path: Path) -> None:

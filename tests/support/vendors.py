@@ -93,6 +93,7 @@ def merscope(folder: Path) -> None:
     (images / "micron_to_mosaic_pixel_transform.csv").write_text(f"{x} 0.0 {left}\n0.0 {y} {top}\n0.0 0.0 1.0\n")
     for stain in ("DAPI", "PolyT", "Cellbound1"):
         tifffile.imwrite(images / f"mosaic_{stain}_z3.tif", counts((90, 120)), bigtiff=True)
+    tifffile.imwrite(images / "mosaic_DAPI_z4.tif", counts((90, 120)), bigtiff=True)
 
 
 def visium_hd(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -142,13 +143,26 @@ def test_a_mosaic_without_its_matrix_is_no_layer(tmp_path: Path) -> None:
     }
 
 
+def test_planes_in_files_of_their_own_are_one_stack(tmp_path: Path) -> None:
+    """The entries that are commented out, without their #: the maximum lies where each of the planes does."""
+    points = spotted.merscope(tmp_path)
+    layers = [replace(layer, lacking="") for layer in scanned(tmp_path).values() if layer.img_id.endswith("-max")]
+    text = mapping_text([Run("a region", tmp_path, tuple(layers))], tmp_path / "m.yaml")
+    (tmp_path / "m.yaml").write_text(text)
+    argv = ["import_image", "--direct", "--in-json", str(tmp_path / "m.yaml"), "--out-dir", str(tmp_path / "map")]
+    assert main(argv) == 0
+    for name in ("DAPI-max", "PolyT-max"):
+        assert off_by(tmp_path / "map" / f"{name}.pmtiles", points, spotted.UM["merscope"]) < (1, 0.1)
+
+
 def test_regions_have_ids_of_their_own(tmp_path: Path) -> None:
     spotted.merscope(tmp_path)
     shutil.copytree(tmp_path / "region_0", tmp_path / "region_1")
     assert [name for name in scanned(tmp_path) if "DAPI" in name] == [
-        "region_0-DAPI-z0", "region_0-DAPI-z3", "region_1-DAPI-z0", "region_1-DAPI-z3"
+        "region_0-DAPI-z0", "region_0-DAPI-z3", "region_0-DAPI-max",
+        "region_1-DAPI-z0", "region_1-DAPI-z3", "region_1-DAPI-max",
     ]  # fmt: skip
-    assert list(scanned(tmp_path / "region_1" / "images")) == ["DAPI-z0", "DAPI-z3", "PolyT-z0", "PolyT-z3"]
+    assert list(scanned(tmp_path / "region_1" / "images"))[:4] == ["DAPI-z0", "DAPI-z3", "PolyT-z0", "PolyT-z3"]
 
 
 @pytest.mark.parametrize("below", ["", "outs"])

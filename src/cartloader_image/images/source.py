@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from affine import Affine
@@ -13,7 +13,7 @@ from tifffile import TiffPage
 from cartloader_image.action_params import Ome2PngParams, RasterParams
 from cartloader_image.budget import Cost
 from cartloader_image.errors import InputError, UsageError, shortened
-from cartloader_image.images.beside import aux_file, world_files
+from cartloader_image.images.beside import aux_file, stack_of, world_files
 from cartloader_image.images.calibration import cut_at, detectable
 from cartloader_image.images.kinds import is_tiff
 from cartloader_image.images.ome import OmeImage
@@ -130,11 +130,12 @@ def tiff_source(tiff: Tiff, params: RasterParams) -> Source:
         raise _out_of_range(tiff, "--series", params.series, "series", _joined(numbers))
     series = tiff.series[params.series]
     chosen = choose_planes(tiff, series, params)
+    stack = [(tiff, chosen), *_stack(tiff, params)]
     levels = min(len(ref.levels) for ref in chosen)
     if params.level >= levels:
         sizes = ", ".join(f"{n} ({p.imagewidth:,} × {p.imagelength:,})" for n, p in enumerate(chosen[0].levels))
         raise _out_of_range(tiff, "--level", params.level, "levels", sizes)
-    planes = [open_plane(tiff, ref, params.level, params) for ref in chosen]
+    planes = [open_plane(one, ref, params.level, params) for one, refs in stack for ref in refs]
     try:
         plane: Plane = planes[0] if len(planes) == 1 else Projected(planes)
     except ValueError as error:
@@ -144,7 +145,7 @@ def tiff_source(tiff: Tiff, params: RasterParams) -> Source:
     return Source(
         plane=plane,
         full_size=(finest.imagelength, finest.imagewidth),
-        description=describe(plane) + _which(series, chosen, params.level),
+        description=describe(plane) + _which(series, chosen, params.level) + _files(stack),
         stretch=scheme.stretch,
         georeference=_georeference(tiff, finest),
         **{"detectable": detectable(tiff.first.description, finest, params.series)}
@@ -153,6 +154,27 @@ def tiff_source(tiff: Tiff, params: RasterParams) -> Source:
         found=tiff.damage.notes,
         paints=any(plane.paints for plane in planes),
     )
+
+
+def _stack(tiff: Tiff, params: Ome2PngParams) -> Iterator[tuple[Tiff, list[PlaneRef]]]:
+    """The same planes in the other files of the z stack."""
+    others = stack_of(params.in_img, params.z_stack)
+    if params.z_stack and not others:
+        raise InputError(f"{params.in_img}: --z-stack {params.z_stack} fits no other file beside it")
+    for path in others:
+        other = replace(tiff.opened.enter_context(open_tiff(path, params.budget)), damage=tiff.damage)
+        if params.series >= len(other.series):
+            raise InputError(f"{path}: has no series {params.series}, as {params.in_img.name} has; narrow --z-stack")
+        refs = choose_planes(other, other.series[params.series], params)
+        if params.level >= min(len(ref.levels) for ref in refs):
+            raise InputError(f"{path}: has no level {params.level}, as {params.in_img.name} has; narrow --z-stack")
+        yield other, refs
+
+
+def _files(stack: list[tuple[Tiff, list[PlaneRef]]]) -> str:
+    """The files of a stack, where it is in several."""
+    first, last = stack[0][0].path.name, stack[-1][0].path.name
+    return f", maximum over {len(stack):,} files ({first} … {last})" if len(stack) > 1 else ""
 
 
 def _scale_and_position(tiff: Tiff, series: Series, chosen: list[PlaneRef], finest: TiffPage) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from cartloader_image.errors import UsageError
+from cartloader_image.errors import InputError, UsageError, sentence
+from cartloader_image.images.beside import stack_of
 from cartloader_image.options import option
 from cartloader_image.params import TOOLS, ImportOptions, SharedOptions
 from cartloader_image.recipe.entries import Entry, Value, printable, read_entry, read_mapping
@@ -76,15 +77,17 @@ def settled_images(jobs: list[ImageJob], settled: float) -> dict[str, str]:
         stamp = job.fault
         if job.in_img is not None:
             try:
-                state = job.in_img.stat()
+                states = [path.stat() for path in (job.in_img, *stack_of(job.in_img, job.options.z_stack))]
             except FileNotFoundError:
                 continue
-            except OSError as error:
-                stamp = f"{error.strerror}"
+            except (OSError, InputError) as error:
+                stamp = sentence(error)
             else:
-                if state.st_mtime > time.time() - settled:
+                if max(state.st_mtime for state in states) > time.time() - settled:
                     continue
-                stamp = f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}"
+                stamp = " ".join(
+                    f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}" for state in states
+                )
         found[job.out.img_id] = f"{stamp} {job.model_dump_json(exclude_defaults=True)}"
     return found
 
@@ -127,6 +130,9 @@ def _job(
                 own[name] = _without(problem, name, given)
             elif problem:
                 faults[name] = f"{in_json}: the path {given!r} {problem}, which is in no file's name"
+            elif name == "path" and "z_stack" not in entry.options and (stack := _stack(in_json, given, elsewhere)):
+                own["path"], *others = map(str, stack)
+                own |= {"z_stack": Path(given).name} if others else {}
             else:
                 found, note = _found(in_json, given, elsewhere)
                 # a bare name is looked for elsewhere, or read as a number
@@ -151,6 +157,15 @@ def _found(in_json: Path, text: str, elsewhere: Path | None) -> tuple[Path, list
     if elsewhere is None or _is_there(beside) or not _is_there(other := elsewhere / path):
         return beside, []
     return other, [f"{text} is not beside {in_json.name}: taken from the working directory, {other}"]
+
+
+def _stack(in_json: Path, text: str, elsewhere: Path | None) -> list[Path]:
+    """The files of the z stack that a pattern in place of a path means; none where a file has this very name."""
+    found, _ = _found(in_json, text, elsewhere)
+    with suppress(InputError):
+        if set(found.name) & set("*?[") and not _is_there(found):
+            return stack_of(found, found.name)
+    return []
 
 
 def _is_there(path: Path) -> bool:

@@ -117,9 +117,8 @@ def suited(params: ParamsT, source: Source) -> ParamsT:
 
 def _state(params: RasterParams) -> FileStates:
     """What tells whether one of the files that are read has become another one, or a further one has come."""
-    files = [
-        file for file in (*params.paths().values(), *manifests(params), *neighbours(params.in_img)) if file.exists()
-    ]
+    beside = *stack_of(params.in_img, getattr(params, "z_stack", None)), *manifests(params), *neighbours(params.in_img)
+    files = [file for file in (*params.paths().values(), *beside) if file.exists()]
     states = [(file, file.stat()) for file in files]
     return tuple((file, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns) for file, state in states)
 

@@ -33,4 +33,15 @@ def recognise(folder: Path) -> Run | None:
         )
         for stain, z, path in mosaics
     ]
-    return Run("a MERSCOPE region", folder, tuple(layers))
+    whole = [
+        Layer(
+            image_id(f"{stain}-max"),
+            images / f"mosaic_{stain}_z*.tif",
+            stained(shade) | {"z_project": "max"} | options,
+            lacking=lacking
+            or "it is the maximum over the z planes, each of which has an entry; take it instead of them",
+        )
+        for stain, shade in shades.items()
+        if sum(stain == other for other, _, _ in mosaics) > 1
+    ]
+    return Run("a MERSCOPE region", folder, (*layers, *whole))

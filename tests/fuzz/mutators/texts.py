@@ -175,6 +175,7 @@ _OPTIONS: dict[str, list[str]] = {
     "engine": ["native", "x"], "resample": ["mode", "x"], "shrink_factor": ["1.5", "0"], "update_catalog": ["true"],
     "nodata": ["0", "none"], "georef_bounds_tsv": ["b.tsv", "/dev/zero"], "micron2pixel_csv": ["b.tsv", "."],
     "catalog_yaml": ["c.yaml", "/x/y"], "png2pmtiles": ["false"], "n_jobs": ["2"], "channel": ["0", "[a]"],
+    "z_stack": ["*.tif", "[", "b.ti?"], "z_project": ["max", "min"],
 }  # fmt: skip
 _TABLES: list[Mutator] = [numbers, numbers, words, lines, syntax, encoded, _long]
 _TREES: list[Mutator] = [words, lines, syntax, syntax, nested, encoded, numbers, options(_OPTIONS), options(_OPTIONS)]
