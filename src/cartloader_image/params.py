@@ -169,8 +169,8 @@ class PlacementOptions(Options):
     micron2pixel_csv: FilePath | None = Field(None, **in_group("ome2png"))
     """Vizgen's 3×3 matrix from µm to pixels (micron_to_mosaic_pixel_transform.csv)."""
     pixel_size: UmPerPixel | None = Field(None, **in_group("ome2png", "SIZE"))
-    """Pixel size in µm, or x,y, or the file that says it: Space Ranger's scalefactors_json.json, experiment.xenium or
-    CosMx's *_ExptConfig.txt. For when the metadata has none, or to overrule it."""
+    """Pixel size in µm, or x,y, or the file that says it: Space Ranger's scalefactors_json.json, experiment.xenium, or
+    CosMx's *_ExptConfig.txt or *_fov_positions_file.csv. For when the metadata has none, or to overrule it."""
     stage_position: bool = Field(False, **in_group("ome2png"))
     """Keep the plane's stage position as the corner instead of 0,0; or the place in the whole slide of a part that
     QuPath or ImageJ (xorigin, yorigin) or libvips (OpenSlide's bounds) cut out of it."""

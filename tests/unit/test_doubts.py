@@ -86,7 +86,8 @@ def test_transcripts_that_lie_elsewhere(stain: Path, tmp_path: Path, folder: str
     )
     for inside in ((500, 100), (990, 1000), (1490, 2090), (1550, 2200), (385, 0)):
         assert notes(stain, georef_offset_x=inside[0], georef_offset_y=inside[1]) == [], inside
-    assert notes(stain, georef_offset_x=1605, georef_offset_y=1000)
+    for beyond in ((1605, 1000), (375, 1000), (1000, -115), (1000, 2305)):
+        assert notes(stain, georef_offset_x=beyond[0], georef_offset_y=beyond[1]), beyond
     assert notes(stain, georef_bounds="500,200,490,190"), "of another size"
 
 

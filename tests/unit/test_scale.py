@@ -70,6 +70,7 @@ def test_its_rounding_is_allowed_for(tmp_path: Path) -> None:
     [
         (SPOTS, True, (100, 75), r"its 100 × 75 pixels fit none by tissue_hires_image.png, tissue_lowres_"),
         (SPOTS, True, (120, 160), "fit none by"),
+        (SPOTS, True, (160, 130), "fit none by"),
         (SPOTS, False, FULL, r"neither its name nor a tissue_hires_image.png .* full 0.5, hires 2, lowres 5$"),
         ({**BINS, "tissue_hires_scalef": 1.003}, True, FULL, "fit full and hires by tissue_hires_image.png; give"),
     ],
@@ -93,6 +94,16 @@ def test_a_picture_without_a_scale_is_refused(tmp_path: Path) -> None:
     [
         ("experiment.xenium", '{"run_name": "a", "pixel_size": 0.2125}', 0.2125),
         ("x_ExptConfig.txt", "Image Rows: 4256\r\nImPixel_nm: 120.280945\r\nUpsampling Rate: 10\r\n", 0.120280945),
+        (
+            "S0_fov_positions_file.csv",
+            "FOV,x_global_px,y_global_px,x_global_mm,y_global_mm\n1,0,90000,0,10.8\n2,4256,85744,0.51072,10.28928\n",
+            0.12,
+        ),
+        (
+            "row_fov_positions_file.csv",
+            "x_global_px,x_global_mm,y_global_px,y_global_mm\n0,1,5,1\n10,1.0012,5,1\n",
+            0.12,
+        ),
         ("x_ExptConfig.json", '{\n  "Image Rows": "4256",\n  "ImPixel_nm": "120.280945"\n}', 0.120280945),
     ],
 )
@@ -111,6 +122,12 @@ def test_instruments_speak_of_their_own_images(raster: Raster, tmp_path: Path, n
         ('{"pixel_size": 0}', "pixel_size is '0', which is no size"),
         ('{"pixel_size": "x"}', "pixel_size is 'x', which is no size"), ('{"pixel_size": NaN}', "is 'nan'"),
         ('{"microns_per_pixel": null}', "microns_per_pixel is 'None'"), ("[" * 9999, "says no pixel size"),
+        ("x_global_px,x_global_mm,y_global_px,y_global_mm\n0,0,0,0\n9,1,9,2", r"111\.111 and 222\.222 µm per pixel"),
+        ("x_global_px,x_global_mm,y_global_px,y_global_mm\n5,5,5,5\n", "says no pixel size"),
+        ("x_global_px,x_global_mm,y_global_px,y_global_mm\n0,0,0,0\n9,x,9,2", "says no pixel size"),
+        ("x_global_px,x_global_mm,y_global_px,y_global_mm\n0,0,0,0\n9,nan,9,2", "says no pixel size"),
+        ("x" * 200_000, "says no pixel size"),
+        ("x_global_px,y_global_px\n0,0\n9,9\n", "says no pixel size"),
         ("ImPixel_nm: e", "ImPixel_nm is 'e'"), ("\xff", "is no text file"),
         ('{"spot_diameter_fullres": 9, "tissue_hires_scalef": -1}', "tissue_hires_scalef is '-1'"),
     ],

@@ -6,10 +6,13 @@ do for each that it may be.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from cartloader_image.errors import InputError, MetadataError, UsageError, short
 from cartloader_image.images.beside import SPACE_RANGER, pictures_beside
 from cartloader_image.images.kinds import png_size
 from cartloader_image.placing.bounds import _text
-from cartloader_image.values import PixelSize
+from cartloader_image.values import PixelSize, number
 
 _SPOT = 65.0
 """µm of the spot whose diameter is ``spot_diameter_fullres`` (Space Ranger's page on its spatial outputs)."""
@@ -26,7 +29,7 @@ _ALIKE = 1e-3
 """Share of a pixel size below which two of them are the same."""
 _NANOMETRES = re.compile(r"^\W*ImPixel_nm\W+([0-9.eE+-]+)", re.MULTILINE)
 """A line of ``RunSummary/*_ExptConfig.txt`` of a CosMx run, such as ``ImPixel_nm: 120.280945``."""
-_TAKEN = "scalefactors_json.json of Space Ranger, experiment.xenium, or *_ExptConfig.txt of CosMx"
+_TAKEN = "scalefactors_json.json, experiment.xenium, or *_ExptConfig.txt or *_fov_positions_file.csv of CosMx"
 
 
 def pixel_size_of(
@@ -35,7 +38,7 @@ def pixel_size_of(
     """The pixel size of a picture by the file that says it.
 
     Args:
-        file: ``scalefactors_json.json``, ``experiment.xenium`` or ``*_ExptConfig.txt``; what it holds tells which.
+        file: One that ``--pixel-size`` takes; what it holds tells which.
         picture: The image.
         size: Its height and width in pixels at full resolution.
         coloured: Whether it is in colour, which no image of an instrument for stains is.
@@ -54,6 +57,13 @@ def pixel_size_of(
         micrometres = _positive(file, facts, "pixel_size")
     elif found := _NANOMETRES.search(text):
         micrometres = _positive(file, {"ImPixel_nm": found[1]}, "ImPixel_nm") / 1000
+    elif sizes := _of_fields(text):
+        if max(sizes) / min(sizes) - 1 > _ALIKE:
+            raise InputError(
+                f"{file}: its fields of view are {' and '.join(f'{size:.6g}' for size in sizes)} µm per pixel "
+                "apart; give one size with --pixel-size"
+            )
+        micrometres = sizes[0]
     else:
         raise InputError(f"{file}: says no pixel size that is known; --pixel-size takes µm, or {_TAKEN}")
     if coloured:
@@ -71,6 +81,19 @@ def _object(text: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _of_fields(text: str) -> list[float]:
+    """µm per pixel in x and y by how far fields of view are apart, in a table that has it in mm and in pixels."""
+    sizes = []
+    with suppress(KeyError, TypeError, ValueError, csv.Error):
+        rows = list(csv.DictReader(io.StringIO(text)))
+        for axis in "xy":
+            places = [(number(row[f"{axis}_global_px"]), number(row[f"{axis}_global_mm"])) for row in rows]
+            (pixels, mm), (other_pixels, other_mm) = min(places), max(places)
+            if other_pixels > pixels:
+                sizes.append(abs(other_mm - mm) / (other_pixels - pixels) * 1000)
+    return sizes if all(0 < size < math.inf for size in sizes) else []
 
 
 def _positive(file: Path, facts: Mapping[str, Any], name: str) -> float:
