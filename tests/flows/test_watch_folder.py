@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
+from support import spotted
 from support.rasters import write_raster
 
 from cartloader_flows.watch_folder import watch_folder
-from cartloader_image.params import ImportOptions
+from cartloader_image.params import ImportOptions, SharedOptions
 from cartloader_image.recipe.mapping import mapped_jobs, settled_images
 from cartloader_image.results import RunError, RunResult
+from cartloader_image.scan.folder import scan
+from cartloader_image.scan.text import mapping_text
 
 ALL = ImportOptions(png2pmtiles=True, update_catalog=True)
 
@@ -109,3 +112,16 @@ def failed(mapping: Path, out: Path) -> dict[str, Exception]:
     with pytest.raises(RunError) as caught:
         watch_folder(mapping, out, ALL, settled=0)
     return caught.value.failures
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("server")
+def test_the_mapping_of_a_scanned_run_needs_nothing_more(tmp_path: Path) -> None:
+    spotted.xenium(tmp_path / "run")
+    (tmp_path / "run" / "images.yaml").write_text(
+        mapping_text(scan(tmp_path / "run"), tmp_path / "run" / "images.yaml"), encoding="utf-8"
+    )
+    result = watch_folder(tmp_path / "run" / "images.yaml", tmp_path / "map", SharedOptions(), settled=0)
+    assert isinstance(result, RunResult)
+    assert [found.img_id for found in result.images] == ["DAPI", "ATP1A1-CD45-E-Cadherin", "morphology"]
+    assert len(result.catalogs) == 1
