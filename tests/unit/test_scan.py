@@ -182,7 +182,7 @@ def test_a_field_of_view_is_no_layer(tmp_path: Path) -> None:
     vendors.cosmx(tmp_path)
     found = scanned(tmp_path)
     assert list(found) == ["CellComposite_F001", "20260101_000000_S1_F00001"]
-    assert found["CellComposite_F001"].lacking.startswith("it is one of 4 fields of view")
+    assert found["CellComposite_F001"].lacking.startswith("it is a field of view, the first of 4")
 
 
 def test_a_folder_of_pictures(tmp_path: Path) -> None:

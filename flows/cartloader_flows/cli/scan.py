@@ -30,5 +30,6 @@ def scan(argv: Sequence[str]) -> int:
     write_whole(command.out, text)
     what = ", ".join(dict.fromkeys(run.what for run in runs))
     rest = f", {lacking} commented out" if lacking else ""
-    print(f"{command.out}  {what}: {len(layers) - lacking} images{rest}")
+    images = "1 image" if len(layers) - lacking == 1 else f"{len(layers) - lacking} images"
+    print(f"{command.out}  {what}: {images}{rest}")
     return 0

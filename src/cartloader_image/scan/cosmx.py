@@ -10,8 +10,8 @@ from cartloader_image.scan.layers import Layer, Run, image_id, pictures_in
 _FIELD = re.compile(r"_F(\d+)\.", re.IGNORECASE)
 _FOLDERS = ("CellComposite", "Morphology2D")
 _APART = (
-    "it is one of {count} fields of view, whose places the transcripts tell; docs/vendors/cosmx.md has the commands "
-    "that place and join them"
+    "it is a field of view, the first of {count}, and the transcripts alone tell where it lies; docs/vendors/cosmx.md "
+    "has the commands that place and join them"
 )
 
 
