@@ -169,11 +169,11 @@ class PlacementOptions(Options):
     micron2pixel_csv: FilePath | None = Field(None, **in_group("ome2png"))
     """Vizgen's 3×3 matrix from µm to pixels (micron_to_mosaic_pixel_transform.csv)."""
     pixel_size: UmPerPixel | None = Field(None, **in_group("ome2png", "SIZE"))
-    """Pixel size in µm, or x,y, or the file that says it: Space Ranger's scalefactors_json.json, experiment.xenium, or
-    CosMx's *_ExptConfig.txt or *_fov_positions_file.csv. For when the metadata has none, or to overrule it."""
+    """Pixel size in µm, or x,y, when the metadata has none or to overrule it; or the file that says it:
+    scalefactors_json.json, experiment.xenium, or *_ExptConfig.txt or *_fov_positions_file.csv of CosMx."""
     stage_position: bool = Field(False, **in_group("ome2png"))
-    """Keep the plane's stage position as the corner instead of 0,0; or the place in the whole slide of a part that
-    QuPath or ImageJ (xorigin, yorigin) or libvips (OpenSlide's bounds) cut out of it."""
+    """Keep the plane's stage position as the corner instead of 0,0; or the place in its slide of what QuPath, ImageJ
+    (xorigin, yorigin) or libvips (OpenSlide's bounds) cut out."""
     georef_bounds: GeorefBounds | None = Field(None, **in_group("georeference", "ULX,ULY,LRX,LRY"))
     """Map coordinates of the image's outer corners: ulx,uly,lrx,lry."""
     georef_bounds_tsv: FilePath | None = Field(None, **in_group("georeference"))

@@ -34,6 +34,16 @@ def check_image_id(text: str) -> str:
     return text
 
 
+def made_id(text: str) -> str:
+    """An image id made of a text."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("._-")[:100] or "image"
+
+
+def stem_of(path: Path) -> str:
+    """The name of an image without its suffix, of which an OME-TIFF has two."""
+    return re.sub(r"(\.ome)?\.\w+$", "", path.name, flags=re.IGNORECASE)
+
+
 def number(text: str) -> float:
     """The number that a text is, as all programs read it: Python alone takes ``1_0`` for 10.
 

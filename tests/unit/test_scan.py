@@ -17,7 +17,7 @@ from PIL import Image
 from support import spotted, vendors
 from support.archives import read_archive
 from support.maps import HALF_MAP, look, write_ome
-from support.rasters import noise, write_pages
+from support.rasters import noise, ome_xml, write_pages
 
 from cartloader_flows.cli.main import main
 from cartloader_image.errors import UsageError
@@ -166,10 +166,13 @@ def test_regions_have_ids_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("below", ["", "outs"])
-def test_space_ranger_was_given_the_picture_of_that_size(tmp_path: Path, below: str) -> None:
+def test_space_ranger_was_given_the_picture_of_that_size(
+    tmp_path: Path, below: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spotted.space_ranger(tmp_path, binned=True)
     Image.new("RGB", (200, 100)).save(tmp_path / "another.png")
-    found = scanned(tmp_path / below)
+    monkeypatch.chdir(tmp_path / below)
+    found = scanned(Path())
     lacking = {name: layer.lacking.partition(":")[0] for name, layer in found.items() if layer.lacking}
     assert lacking == {
         "another": "which picture of Space Ranger's it is cannot be told",
@@ -191,8 +194,6 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
     Image.new("RGB", (20, 10)).save(tmp_path / "export.png")
     pixels = 'PhysicalSizeX="1" PhysicalSizeY="1"'
     names = "".join(f'<Channel ID="Channel:{n}" Name="{name}"/>' for n, name in enumerate(["CD3", "Hoechst", "CD3"]))
-    from support.rasters import ome_xml  # noqa: PLC0415
-
     xml = ome_xml(f"{names}<TiffData/>", pixels, SizeC=3)
     write_pages(tmp_path / "many.ome.tif", [noise((6, 8))] * 3, xml.encode())
     (tmp_path / "cut.tif").write_bytes(b"II*\0")

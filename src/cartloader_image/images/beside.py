@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import stat
 from contextlib import suppress
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from cartloader_image.action_params import RasterParams
 from cartloader_image.budget import USUAL, Budget
 from cartloader_image.errors import InputError
 from cartloader_image.images.kinds import is_tiff
+from cartloader_image.images.stack import stack_of
 from cartloader_image.images.tiff import metadata_file
 from cartloader_image.system.reading import special
 
@@ -28,25 +28,6 @@ def inputs(params: RasterParams) -> list[Path]:
     return [*named, *manifests(params), *images[1:], *(file for image in images for file in companions(image, params.budget))]
 
 
-def stack_of(image: Path, pattern: str | None) -> list[Path]:
-    """The other files of the z stack to which an image belongs, by a pattern of their names; not what an import made.
-
-    Raises:
-        InputError: their folder cannot be read; one that is missing has no files.
-    """
-    if not pattern:
-        return []
-    try:
-        beside = sorted(image.parent.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InputError(f"{image.parent}: cannot be read ({error.strerror}); check --z-stack") from None
-    return [
-        path
-        for path in beside
-        if fnmatchcase(path.name, pattern) and path.name != image.name and not path.name.endswith(".geotif.tif")
-    ]
 
 
 def manifests(params: RasterParams) -> list[Path]:

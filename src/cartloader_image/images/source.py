@@ -13,13 +13,14 @@ from tifffile import TiffPage
 from cartloader_image.action_params import Ome2PngParams, RasterParams
 from cartloader_image.budget import Cost
 from cartloader_image.errors import InputError, UsageError, shortened
-from cartloader_image.images.beside import aux_file, stack_of, world_files
+from cartloader_image.images.beside import aux_file, world_files
 from cartloader_image.images.calibration import cut_at, detectable
 from cartloader_image.images.kinds import is_tiff
 from cartloader_image.images.ome import OmeImage
 from cartloader_image.images.photometric import scheme_of
 from cartloader_image.images.plane import Plane, Projected
 from cartloader_image.images.shrunk import Shrunk
+from cartloader_image.images.stack import stack_of
 from cartloader_image.images.tiff import PlaneRef, Series, Tiff, open_tiff
 from cartloader_image.images.tiff_plane import open_plane
 from cartloader_image.options import option

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,7 @@ from cartloader_image.params import ImportOptions
 from cartloader_image.recipe.job import ImageJob, single_job
 from cartloader_image.recipe.opened import placed
 from cartloader_image.recipe.plan import FirstParams, ImportPlan, plan_of, raster_params
-from cartloader_image.values import PixelSize
+from cartloader_image.values import PixelSize, made_id, stem_of
 
 _OUT_DIR = Path("map")
 """Where the command writes to; whoever types it gives another."""
@@ -123,8 +122,7 @@ class Attempt:
 
 def image_id(path: Path) -> str:
     """An image id made of the name of a file."""
-    stem = re.sub(r"(\.ome)?\.\w+$", "", path.name, flags=re.IGNORECASE)
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("._-")[:100] or "image"
+    return made_id(stem_of(path))
 
 
 def _field(choice: Choice) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from cartloader_image.errors import InputError, UsageError, sentence
-from cartloader_image.images.beside import stack_of
+from cartloader_image.images.stack import stack_of
 from cartloader_image.options import option
 from cartloader_image.params import TOOLS, ImportOptions, SharedOptions
 from cartloader_image.recipe.entries import Entry, Value, printable, read_entry, read_mapping

@@ -20,6 +20,7 @@ from cartloader_image.errors import UsageError
 from cartloader_image.images.beside import inputs, manifests, neighbours
 from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source, open_source
+from cartloader_image.images.stack import stack_of
 from cartloader_image.intensity import needs_statistics
 from cartloader_image.layout import Layout, full
 from cartloader_image.placing.doubts import doubts

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cartloader_image.scan.layers import Layer, Run, image_id, pictures_in
+from cartloader_image.scan.layers import Layer, Run, pictures_in
+from cartloader_image.values import made_id
 
 _FIELD = re.compile(r"_F(\d+)\.", re.IGNORECASE)
 _FOLDERS = ("CellComposite", "Morphology2D")
@@ -17,10 +18,6 @@ _APART = (
 
 def recognise(folder: Path) -> Run | None:
     """The images of an export, if the folder is that of one; the first of each kind stands for all."""
-    layers = []
-    for place in (folder / name for name in _FOLDERS):
-        fields = [path for path in pictures_in(place) if _FIELD.search(path.name)] if place.is_dir() else []
-        if fields:
-            first = fields[0]
-            layers.append(Layer(image_id(first.stem), first, lacking=_APART.format(count=len(fields))))
+    fields = [[path for path in pictures_in(folder / name) if _FIELD.search(path.name)] for name in _FOLDERS]
+    layers = [Layer(made_id(some[0].stem), some[0], lacking=_APART.format(count=len(some))) for some in fields if some]
     return Run("a CosMx export", folder, tuple(layers)) if layers else None

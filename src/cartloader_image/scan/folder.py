@@ -34,6 +34,7 @@ def scan(folder: Path) -> list[Run]:
         InputError: the folder cannot be read.
         UsageError: it holds neither a run nor a picture.
     """
+    folder = folder.absolute()  # what it is called counts
     try:
         if not folder.is_dir():
             raise UsageError(f"{folder}: is no directory; give the folder of a run, or of pictures")

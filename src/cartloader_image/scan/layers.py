@@ -11,6 +11,7 @@ from pathlib import Path
 from cartloader_image.errors import CartloaderError
 from cartloader_image.images.kinds import is_tiff
 from cartloader_image.images.tiff import open_tiff
+from cartloader_image.values import made_id, stem_of
 
 _NUCLEI, _OTHERS = "#0072b2", ("#e69f00", "#cc79a7", "#009e73", "#f0e442", "#d55e00", "#56b4e9")
 """Blue, and orange, reddish purple, bluish green, yellow, vermilion and sky blue: colours that the colour-blind tell
@@ -42,22 +43,12 @@ class Run:
     """Such as ``a Xenium run``."""
     folder: Path
     layers: tuple[Layer, ...]
-    remarks: tuple[str, ...] = ()
-    """What could not be known, or is left out."""
-
-
-def image_id(text: str) -> str:
-    """A text as an image id."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("._-")[:100] or "image"
-
-
-def stem_of(path: Path) -> str:
-    """The name of an image without its suffix, of which an OME-TIFF has two."""
-    return re.sub(r"(\.ome)?\.\w+$", "", path.name, flags=re.IGNORECASE)
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The files of a folder that are pictures by their suffixes, but for those that an import has made."""
+    """The pictures of a folder, if it is there, by their suffixes; not those that an import has made."""
+    if not folder.is_dir():
+        return []
     return [
         path
         for path in sorted(folder.iterdir())
@@ -100,11 +91,11 @@ def layers_of(path: Path, options: dict[str, str | Path], because: str) -> list[
     """A layer for each channel of an image, called by the channel's name where there are several."""
     stains = list(stains_of(path))
     if len(stains) == 1:
-        return [Layer(image_id(stem_of(path)), path, stains[0][1] | options, because)]
+        return [Layer(made_id(stem_of(path)), path, stains[0][1] | options, because)]
     names = [name or f"channel-{number}" for number, (name, _) in enumerate(stains)]
     shades = colours(names)
     return [
-        Layer(image_id(f"{stem_of(path)}-{name}"), path, stained(shades[name]) | chosen | options, because)
+        Layer(made_id(f"{stem_of(path)}-{name}"), path, stained(shades[name]) | chosen | options, because)
         for name, (_, chosen) in zip(names, stains, strict=True)
     ]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cartloader_image.scan.layers import Layer, Run, colours, image_id, stained
+from cartloader_image.scan.layers import Layer, Run, colours, stained
+from cartloader_image.values import made_id
 
 _MOSAIC = re.compile(r"mosaic_(.+)_z(\d+)\.tiff?", re.IGNORECASE)
 _MATRIX = "micron_to_mosaic_pixel_transform.csv"
@@ -25,7 +26,7 @@ def recognise(folder: Path) -> Run | None:
     shades = colours([stain for stain, _, _ in mosaics])
     layers = [
         Layer(
-            image_id(f"{stain}-z{z}"),
+            made_id(f"{stain}-z{z}"),
             path,
             stained(shades[stain]) | options,
             "" if lacking else f"{_MATRIX} places it",
@@ -35,7 +36,7 @@ def recognise(folder: Path) -> Run | None:
     ]
     whole = [
         Layer(
-            image_id(f"{stain}-max"),
+            made_id(f"{stain}-max"),
             images / f"mosaic_{stain}_z*.tif",
             stained(shade) | {"z_project": "max"} | options,
             lacking=lacking

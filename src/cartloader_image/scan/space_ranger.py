@@ -6,8 +6,9 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from cartloader_image.scan.layers import Layer, Run, image_id, pictures_in, stem_of
+from cartloader_image.scan.layers import Layer, Run, pictures_in
 from cartloader_image.system.reading import read_file
+from cartloader_image.values import made_id, stem_of
 
 _SCALES = "scalefactors_json.json"
 _MADE = {
@@ -44,9 +45,9 @@ def recognise(folder: Path) -> Run | None:
     binned = isinstance(facts, dict) and "microns_per_pixel" in facts
     by = "microns_per_pixel" if binned else "a spot of 65 µm over spot_diameter_fullres"
     given = [
-        Layer(image_id(stem_of(path)), path, {"pixel_size": scales}, f"{by} in {scales.name}, and its size fits")
+        Layer(made_id(stem_of(path)), path, {"pixel_size": scales}, f"{by} in {scales.name}, and its size fits")
         for place in dict.fromkeys((*roots, folder.parent if folder.name == "outs" else folder))
-        if place.is_dir() and place != scales.parent
+        if place != scales.parent
         for path in pictures_in(place)
     ]
     made = [

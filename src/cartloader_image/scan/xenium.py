@@ -8,13 +8,12 @@ from cartloader_image.scan.layers import (
     Layer,
     Run,
     colours,
-    image_id,
     layers_of,
     pictures_in,
     stained,
     stains_of,
-    stem_of,
 )
+from cartloader_image.values import made_id, stem_of
 
 _OWN = "its own metadata say the pixel size, and transcripts are measured from its corner"
 
@@ -23,12 +22,8 @@ def recognise(folder: Path) -> Run | None:
     """The images of a run, if the folder is that of one."""
     if not (folder / "experiment.xenium").is_file():
         return None
-    # Of the onboard analysis 1 they are files, of 2 and later a folder with a file for each stain.
-    focus = (
-        [path for path in pictures_in(folder / "morphology_focus") if path.name.endswith(".ome.tif")]
-        if (folder / "morphology_focus").is_dir()
-        else []
-    )
+    # A file for each stain; the onboard analysis 1 has one file beside the others instead of the folder.
+    focus = [path for path in pictures_in(folder / "morphology_focus") if path.name.endswith(".ome.tif")]
     rest = pictures_in(folder)
     whole = [path for path in rest if path.name.startswith("morphology")]
     layers = [*_stains(focus), *(layer for path in whole for layer in layers_of(path, {}, _OWN))]
@@ -42,7 +37,7 @@ def _stains(files: list[Path]) -> list[Layer]:
     """The stains in focus; each file describes the whole set and holds one of it."""
     found = [(name or stem_of(path), path, chosen) for path in files for name, chosen in stains_of(path)]
     shades = colours([name for name, *_ in found])
-    return [Layer(image_id(name), path, stained(shades[name]) | chosen, _OWN) for name, path, chosen in found]
+    return [Layer(made_id(name), path, stained(shades[name]) | chosen, _OWN) for name, path, chosen in found]
 
 
 def _made_after(path: Path, tables: list[Path]) -> list[Layer]:
