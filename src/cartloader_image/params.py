@@ -120,7 +120,6 @@ class PixelOptions(BackgroundOptions):
     them."""
     alpha: Literal["intensity"] | None = Field(None, **in_group("ome2png"))
     """Make each pixel of a mono image as opaque as it is bright, so that a stain lets through what lies under it."""
-
     upper_thres_quantile: Quantile | None = Field(None, **in_group("ome2png"))
     """Quantile of the plane's values that is shown brightest."""
     upper_thres_intensity: Finite | None = Field(None, **in_group("ome2png"))
