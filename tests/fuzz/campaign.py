@@ -125,7 +125,8 @@ class _Zygote:
     """One of them, as seen from here."""
 
     def __init__(self, seeds: Path, words: Path, seconds: float) -> None:
-        env = os.environ | {"PYTHONPATH": str(TESTS), "OPENBLAS_NUM_THREADS": "1"}  # no threads where it forks
+        paths = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+        env = os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}  # no threads where it forks
         self._process = subprocess.Popen(
             [sys.executable, "-m", "fuzz.zygote", str(seeds), str(words), str(seconds)], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, env=env, text=True, bufsize=1,
