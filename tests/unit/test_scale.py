@@ -111,8 +111,17 @@ def test_instruments_speak_of_their_own_images(raster: Raster, tmp_path: Path, n
     (tmp_path / name).write_text(text)
     path = raster("a.tif", 20, 40)
     assert bounds_of(path, pixel_size=tmp_path / name) == pytest.approx((0, 0, 40 * um, 20 * um))
-    with pytest.raises(UsageError, match=f"is in colour, and {name} speaks of the instrument's own images"):
-        bounds_of(picture(tmp_path / "he.png", (40, 20)), pixel_size=tmp_path / name)
+
+
+def test_a_xenium_run_makes_no_picture_in_colour(tmp_path: Path) -> None:
+    (tmp_path / "experiment.xenium").write_text('{"pixel_size": 0.2125}')
+    (tmp_path / "x_ExptConfig.txt").write_text("ImPixel_nm: 120\n")
+    path = picture(tmp_path / "he.png", (40, 20))
+    with pytest.raises(
+        UsageError, match=r"is in colour, and experiment\.xenium speaks of the images that the run itself"
+    ):
+        bounds_of(path, pixel_size=tmp_path / "experiment.xenium")
+    assert bounds_of(path, pixel_size=tmp_path / "x_ExptConfig.txt") == pytest.approx((0, 0, 4.8, 2.4))
 
 
 @pytest.mark.parametrize(

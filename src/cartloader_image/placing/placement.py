@@ -21,6 +21,7 @@ from cartloader_image.placing.matrices import Matrix, matrix_of
 from cartloader_image.placing.orientation import Orientation
 from cartloader_image.placing.receipt import NOTHING, Receipt, receipt_of
 from cartloader_image.placing.scale import pixel_size_of
+from cartloader_image.placing.scale import asked_pixel_size
 from cartloader_image.system.reading import read_file
 from cartloader_image.values import Bounds, number
 
@@ -298,13 +299,8 @@ def _no_stage_position(source: Source, params: RasterParams) -> MetadataError:
 
 
 def _pixel_size(source: Source, params: RasterParams) -> tuple[float, float]:
-    if isinstance(params.pixel_size, Path):
-        coloured = source.plane.layout.colours == 3
-        return pixel_size_of(
-            params.pixel_size, params.in_img, source.full_size, coloured=coloured, budget=params.budget
-        )
-    if params.pixel_size:
-        return params.pixel_size
+    if asked := asked_pixel_size(source, params):
+        return asked
     if source.pixel_size:
         return source.pixel_size
     if params.georef_detect and source.detectable:

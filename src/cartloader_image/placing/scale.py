@@ -16,10 +16,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cartloader_image.budget import USUAL, Budget
+from cartloader_image.action_params import RasterParams
 from cartloader_image.errors import InputError, MetadataError, UsageError, shortened
 from cartloader_image.images.beside import SPACE_RANGER, pictures_beside
 from cartloader_image.images.kinds import png_size
+from cartloader_image.images.source import Source
 from cartloader_image.placing.bounds import _text
 from cartloader_image.values import PixelSize, number
 
@@ -32,28 +33,27 @@ _NANOMETRES = re.compile(r"^\W*ImPixel_nm\W+([0-9.eE+-]+)", re.MULTILINE)
 _TAKEN = "scalefactors_json.json, experiment.xenium, or *_ExptConfig.txt or *_fov_positions_file.csv of CosMx"
 
 
-def pixel_size_of(
-    file: Path, picture: Path, size: tuple[int, int], *, coloured: bool, budget: Budget = USUAL
-) -> PixelSize:
-    """The pixel size of a picture by the file that says it.
-
-    Args:
-        file: One that ``--pixel-size`` takes; what it holds tells which.
-        picture: The image.
-        size: Its height and width in pixels at full resolution.
-        coloured: Whether it is in colour, which no image of an instrument for stains is.
-        budget: How long the file may be.
+def asked_pixel_size(source: Source, params: RasterParams) -> PixelSize | None:
+    """What ``--pixel-size`` says of a picture, in numbers or by a file; None where it is not given.
 
     Raises:
         InputError: the file cannot be read, or says no pixel size.
         MetadataError: which of Space Ranger's pictures this is cannot be told, or it is none of them.
         UsageError: the file speaks of other pictures.
     """
-    text = _text(file, "--pixel-size", budget)
+    file = params.pixel_size
+    if not isinstance(file, Path):
+        return file
+    text = _text(file, "--pixel-size", params.budget)
     facts = _object(text)
     if {"microns_per_pixel", "spot_diameter_fullres"} & facts.keys():
-        return _space_ranger(file, facts, picture, size)
+        return _space_ranger(file, facts, params.in_img, source.full_size)
     if "pixel_size" in facts:
+        if source.plane.layout.colours == 3:
+            raise UsageError(
+                f"{params.in_img}: is in colour, and {file.name} speaks of the images that the run itself made; give "
+                "the pixel size of this one in µm, or what places it"
+            )
         micrometres = _positive(file, facts, "pixel_size")
     elif found := _NANOMETRES.search(text):
         micrometres = _positive(file, {"ImPixel_nm": found[1]}, "ImPixel_nm") / 1000
@@ -66,11 +66,6 @@ def pixel_size_of(
         micrometres = sizes[0]
     else:
         raise InputError(f"{file}: says no pixel size that is known; --pixel-size takes µm, or {_TAKEN}")
-    if coloured:
-        raise UsageError(
-            f"{picture}: is in colour, and {file.name} speaks of the instrument's own images; give the pixel size of "
-            "this one in µm, or what places it"
-        )
     return PixelSize(micrometres, micrometres)
 
 
