@@ -16,7 +16,7 @@ from support.rasters import ome_xml, write_pages
 ROWS, COLUMNS = 300, 400
 Points = NDArray[np.float64]
 """``(100, 2)``: x and y."""
-UM = {"xenium": 0.2125, "merscope": 1 / 9.26, "visium_hd": 0.2738, "visium": 0.65}
+UM = {"xenium": 0.2125, "he": 0.274, "merscope": 1 / 9.26, "visium_hd": 0.2738, "visium": 0.65}
 """µm per pixel."""
 ORIGIN = -125.5, 121.6
 """Of MERSCOPE's matrix: the pixel at which 0,0 µm lies."""
@@ -31,6 +31,14 @@ def spots() -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
     for column, row in middles:
         picture[row - 1 : row + 2, column - 1 : column + 2] = 60_000
     return picture, middles
+
+
+def he() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The same spots in red on a pale slide."""
+    picture, middles = spots()
+    slide = np.full((ROWS, COLUMNS, 3), 240, np.uint8)
+    slide[picture > 30_000] = 255, 0, 0
+    return slide, middles
 
 
 def _table(path: Path, header: str, points: Points) -> None:
@@ -61,6 +69,20 @@ def xenium(folder: Path) -> Points:
     return points
 
 
+def stained(folder: Path) -> Points:
+    """An H&E image of a Xenium run, turned by 88 degrees, with its alignment beside it; where its spots lie."""
+    slide, middles = he()
+    tifffile.imwrite(
+        folder / "he_image.ome.tif", slide, photometric="rgb",
+        metadata={"axes": "YXS", "PhysicalSizeX": UM["he"], "PhysicalSizeY": UM["he"]},
+    )  # fmt: skip
+    turn, scale = np.radians(88), UM["he"] / UM["xenium"]
+    matrix = np.array([[np.cos(turn), np.sin(turn), 40.5], [-np.sin(turn), np.cos(turn), 700.25]])
+    matrix[:, :2] *= scale
+    np.savetxt(folder / "he_imagealignment.csv", [*matrix, [0, 0, 1]], delimiter=",")
+    return ((middles + 0.5) @ matrix[:, :2].T + matrix[:, 2]) * UM["xenium"]
+
+
 def merscope(folder: Path) -> Points:
     """Two stains at two z, as GeoTIFF-less BigTIFFs, and Vizgen's matrix from µm to pixels."""
     picture, middles = spots()
@@ -79,9 +101,7 @@ def merscope(folder: Path) -> Points:
 
 def space_ranger(folder: Path, *, binned: bool) -> Points:
     """The stained slide with spots in red, what is made of it, and the file of scales."""
-    picture, middles = spots()
-    slide = np.full((ROWS, COLUMNS, 3), 240, np.uint8)
-    slide[picture > 30_000] = 255, 0, 0
+    slide, middles = he()
     folder.mkdir(parents=True, exist_ok=True)
     outs, um = folder / "outs", UM["visium_hd" if binned else "visium"]
     tifffile.imwrite(folder / "tissue_image.tif", slide, photometric="rgb", metadata=None)

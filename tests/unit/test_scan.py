@@ -77,6 +77,16 @@ def test_transcripts_lie_on_their_spots(
         assert (at_most < 1, together < 0.1) == (True, True), (name, at_most, together)
 
 
+def test_a_stain_of_another_microscope_lies_on_the_run_that_it_was_aligned_to(tmp_path: Path) -> None:
+    spotted.xenium(tmp_path / "run")
+    points = spotted.stained(tmp_path / "run")
+    assert main(["scan", str(tmp_path / "run"), "-o", str(tmp_path / "images.yaml")]) == 0
+    argv = ["import_image", "--direct", "--in-json", str(tmp_path / "images.yaml"), "--out-dir", str(tmp_path / "map")]
+    assert main([*argv, "--img-id", "he_image"]) == 0
+    at_most, together = off_by(tmp_path / "map" / "he_image.pmtiles", points, spotted.UM["he"])
+    assert (at_most < 1, together < 0.1) == (True, True), (at_most, together)
+
+
 def scanned(folder: Path) -> dict[str, Layer]:
     return {layer.img_id: layer for run in scan(folder) for layer in run.layers}
 
@@ -132,7 +142,9 @@ def test_a_stain_has_its_place_by_the_alignment_of_its_name(tmp_path: Path) -> N
     write_ome(tmp_path / "he_image.ome.tif", noise((20, 40, 3)), 0.5)
     for name in ("he_imagealignment.csv", "if_imagealignment.csv", "he_image_alignment_keypoints.csv"):
         (tmp_path / name).write_text("1,0,0\n0,1,0\n0,0,1\n")
-    assert options(scanned(tmp_path)["he_image"]) == {"xenium_alignment": "he_imagealignment.csv"}
+    found = scanned(tmp_path)["he_image"]
+    assert options(found) == {"xenium_alignment": "he_imagealignment.csv"}
+    assert not found.lacking
 
 
 def test_a_mosaic_without_its_matrix_is_no_layer(tmp_path: Path) -> None:

@@ -25,9 +25,14 @@ def inputs(params: RasterParams) -> list[Path]:
     if isinstance(params.pixel_size, Path):
         named += pictures_beside(params.pixel_size)
     images = [params.in_img, *stack_of(params.in_img, getattr(params, "z_stack", None))]
-    return [*named, *manifests(params), *images[1:], *(file for image in images for file in companions(image, params.budget))]
+    more = (file for image in images for file in companions(image, params.budget))
+    return [*named, *manifests(params), *images[1:], *more]
 
 
+def pictures_beside(scales: Path) -> list[Path]:
+    """The pictures beside a file of their scales by whose sizes another one is known."""
+    names = ("tissue_hires_image.png", "tissue_lowres_image.png")
+    return [beside for name in names if _is_file(beside := scales.parent / name)]
 
 
 def manifests(params: RasterParams) -> list[Path]:
@@ -40,12 +45,6 @@ def experiment_file(path: Path) -> Path | None:
     """The manifest of a Xenium run that lies beside a file, or up to two folders above it."""
     folders = path.absolute().parents[:3]
     return next((file for folder in folders if _is_file(file := folder / "experiment.xenium")), None)
-
-
-def pictures_beside(scales: Path) -> list[Path]:
-    """The pictures beside a file of their scales by whose sizes another one is known."""
-    names = ("tissue_hires_image.png", "tissue_lowres_image.png")
-    return [beside for name in names if _is_file(beside := scales.parent / name)]
 
 
 def companions(path: Path, budget: Budget = USUAL) -> list[Path]:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from cartloader_image.action_params import RasterParams
 from cartloader_image.crs import WEB_MERCATOR
 from cartloader_image.errors import CartloaderError
+from cartloader_image.images.beside import experiment_file
 from cartloader_image.images.source import Source
 from cartloader_image.placing.bounds import bounds_from_pixel_tsv
 from cartloader_image.placing.placement import Placement
@@ -86,8 +87,8 @@ def _of_stains(source: Source, placement: Placement, params: RasterParams) -> It
     moved = placement.bounds.ulx or placement.bounds.uly
     if source.plane.layout.colours != 3 or asked or moved or isinstance(params.pixel_size, Path):
         return
-    with suppress(OSError):
-        if any((folder / "experiment.xenium").is_file() for folder in params.in_img.absolute().parents[:3]):
+    with suppress(CartloaderError):
+        if experiment_file(params.in_img):
             yield (
                 "it is in colour and lies at 0,0 by its own pixel size, in the folder of a Xenium run "
                 "(experiment.xenium); a stain made after the run has its place there by an alignment file, "

@@ -25,6 +25,7 @@ from cartloader_image.images.source import Source
 from cartloader_image.placing.affine_files import read_affine, table_affine
 from cartloader_image.placing.bounds import _text, micron2pixel
 from cartloader_image.placing.landmarks import Fit, fit_landmarks, read_landmarks
+from cartloader_image.placing.scale import asked_pixel_size
 from cartloader_image.system.reading import read_file
 
 XENIUM_PIXEL = 0.2125
@@ -84,7 +85,7 @@ def _named(source: Source, params: RasterParams) -> Matrix | None:
         file = params.georef_landmarks
         landmarks = read_landmarks(_text(file, "--georef-landmarks", params.budget), file)
         unit, files, notes = xenium_unit(file, params.budget) if landmarks.in_dapi_pixels else (1.0, (), ())
-        pixel = params.pixel_size or source.pixel_size
+        pixel = asked_pixel_size(source, params) or source.pixel_size
         fit = fit_landmarks(landmarks.scaled(unit), params.landmark_model, source.full_size, pixel)
         return Matrix(fit.affine, "landmarks", (file, *files), (*notes, *fit.notes), fit)
     if params.micron2pixel_csv:

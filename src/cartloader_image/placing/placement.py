@@ -20,7 +20,6 @@ from cartloader_image.placing.bounds import bounds_from_pixel_tsv, bounds_from_t
 from cartloader_image.placing.matrices import Matrix, matrix_of
 from cartloader_image.placing.orientation import Orientation
 from cartloader_image.placing.receipt import NOTHING, Receipt, receipt_of
-from cartloader_image.placing.scale import pixel_size_of
 from cartloader_image.placing.scale import asked_pixel_size
 from cartloader_image.system.reading import read_file
 from cartloader_image.values import Bounds, number
