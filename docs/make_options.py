@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from cartloader_flows.cli.main import COMMANDS
 from cartloader_flows.cli.options import (
     ActionCommand,
+    CheckOverlayCommand,
     ImportCommand,
     InfoCommand,
     PictureCommand,
@@ -176,8 +177,9 @@ cartloader import_image --png2pmtiles --update-catalog --in-json images.yaml --o
 - The options of the command itself cannot be set for one image: CANNOT.
 - What is wrong with the mapping ends the command with code 2 before anything is read. `--n-jobs` images are imported at
   a time, with `--direct` each in a process of its own, and one that fails does not stop the others: a file that is
-  missing, or a path that no file can have. The catalog is updated once, at the end, with the images that succeeded. With
-  `--update-catalog` alone, the archives that are there are entered, and those that are missing are listed as failed.
+  missing, or a path that no file can have. The catalog is updated once, at the end, with the images that succeeded.
+  With `--update-catalog` alone, the archives that are there are entered, and those that are missing are listed as
+  failed.
 
 The same as a sample sheet, in CSV with commas or semicolons, or in TSV. The first line names the columns: `id`, `path`,
 and one for each option. An empty cell says nothing:
@@ -208,6 +210,10 @@ counts as failed: the code is 1.
 """
 
 
+_CHECK_OVERLAY = """`cartloader check-overlay map/dapi.pmtiles --points transcripts.csv` finds out whether a picture
+lies under the points of its run, and by which turn and shift it would: see
+[Does it lie under the transcripts?](overlay.md)."""
+
 OTHERS = (
     ("server", _SERVER, ServerCommand),
     ("scan", _SCAN, ScanCommand),
@@ -215,6 +221,7 @@ OTHERS = (
     ("preview", _PREVIEW, PreviewCommand),
     ("info", _INFO, InfoCommand),
     ("verify", _VERIFY, VerifyCommand),
+    ("check-overlay", _CHECK_OVERLAY, CheckOverlayCommand),
 )
 
 

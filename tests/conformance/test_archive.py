@@ -180,7 +180,7 @@ def test_neither_threads_nor_memory_change_any_file(
         out = tmp_path / f"out-{threads}"
         import_picture(path, out, high_memory=high_memory, upper_thres_quantile=0.99, **options)
         outputs.append({file.name: file.read_bytes() for file in out.iterdir() if file.suffix != ".json"})
-    assert len(outputs[0]) == 5
+    assert len(outputs[0]) == 6
     assert outputs[0] == outputs[1] == outputs[2] == outputs[3]
 
 

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from cartloader_flows.cli.main import main
-from cartloader_flows.cli.options import ImportCommand, InfoCommand, PreviewCommand, SampleCommand, VerifyCommand
+from cartloader_flows.cli.options import (
+    CheckOverlayCommand,
+    ImportCommand,
+    InfoCommand,
+    PreviewCommand,
+    SampleCommand,
+    VerifyCommand,
+)
 from cartloader_flows.cli.parser import GROUPS, Parser
 from cartloader_image.kernels import door
 from cartloader_image.options import Options, option
@@ -26,7 +33,8 @@ def read(*argv: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "model", [ImportOptions, ImportCommand, SampleCommand, PreviewCommand, InfoCommand, VerifyCommand]
+    "model",
+    [ImportOptions, ImportCommand, SampleCommand, PreviewCommand, InfoCommand, VerifyCommand, CheckOverlayCommand],
 )
 def test_every_field_is_described_and_in_a_group_of_the_help(model: type[Options]) -> None:
     for name, field in model.model_fields.items():

@@ -29,7 +29,7 @@ def test_the_page_of_options_has_what_each_command_takes(command: str, capsys: p
     shown = capsys.readouterr().out
     taken = set(re.findall(r"^  (--[a-zA-Z][\w-]+)", shown[shown.index("options:\n") :], re.MULTILINE)) - {"--help"}
     text = (DOCS / "options.md").read_text(encoding="utf-8")
-    section = re.split(r"^##+ `cartloader (\w+)`$", text, flags=re.MULTILINE)
+    section = re.split(r"^##+ `cartloader ([\w-]+)`$", text, flags=re.MULTILINE)
     described = dict(zip(section[1::2], section[2::2], strict=True))[command]
     assert taken
     assert taken == {name for name in taken if f"`{name}`" in described}

@@ -26,13 +26,14 @@ COMMANDS = {
     "preview": ("preview", "Draw an archive's whole image as one PNG picture."),
     "info": ("info", "Show what a file holds, and how an image is imported."),
     "verify": ("verify", "Prove that archives are whole, their tiles included."),
+    "check-overlay": ("check_overlay", "Find out whether a picture lies under points, and how it would."),
     "scan": ("scan", "Write the mapping that imports all images of a run."),
     "server": ("server", "Start, look for or stop a Prefect server here."),
     "ome2png": ("actions", "One action by itself: a TIFF's plane to GeoTIFF and PNG."),
     "georeference": ("actions", "One action by itself: a picture to GeoTIFF."),
     "png2pmtiles": ("actions", "One action by itself: the GeoTIFF to tiles."),
 }
-"""Each command is the function of its name in a module of this package."""
+"""Each command is the function of its name in a module of this package; words may be joined by ``-`` or ``_``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(word: str) -> str:
     """A command as it is known here."""
-    return word.replace("-", "_")
+    return next((name for name in COMMANDS if name.replace("-", "_") == word.replace("-", "_")), word)
 
 
 def _names_another(argv: Sequence[str]) -> bool:
@@ -78,7 +79,7 @@ def _dispatch(argv: Sequence[str]) -> int:
     if name in COMMANDS:
         with held():
             module = import_module(f"cartloader_flows.cli.{COMMANDS[name][0]}")
-        return int(getattr(module, name)(argv[1:]))
+        return int(getattr(module, name.replace("-", "_"))(argv[1:]))
     parser = Parser(
         "cartloader",
         "cartloader [--help] [--version] COMMAND ...",

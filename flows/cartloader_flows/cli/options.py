@@ -188,3 +188,17 @@ class VerifyCommand(Options):
     """Compare each tile with the four of the next zoom, not just some of each zoom."""
     as_json: bool = Field(False, alias="json")
     """Print a line of JSON for each archive, for scripts."""
+
+
+class CheckOverlayCommand(Options):
+    """A picture, and points that should lie on it."""
+
+    archive: FilePath = Field(**_positional("ARCHIVE.pmtiles"))
+    """Archive of the picture."""
+    points: FilePath
+    """Points in µm: a table in CSV or TSV, plain or in gzip, with the columns of Xenium, MERSCOPE or FICTURE, or x and
+    y."""
+    kind: Literal["fluorescence", "histology"] | None = None
+    """Whether points are many where the picture is bright, or where it is dark and blue; found out unless given."""
+    as_json: bool = Field(False, alias="json")
+    """Print a line of JSON, for scripts."""

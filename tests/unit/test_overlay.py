@@ -1,0 +1,164 @@
+"""Whether a picture lies under points: made pictures that were turned and moved in a known way."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.overlays import BASE, made_case
+
+import cartloader_image as cl
+from cartloader_flows.cli.main import main
+from cartloader_image.errors import InputError
+from cartloader_image.overlay import check, points
+from cartloader_image.overlay.check import check_overlay
+from cartloader_image.overlay.points import read_points
+from cartloader_image.placing.orientation import Orientation
+
+PLACES = np.array([[1.5, 2.25], [3, 4], [5.125, -6]], np.float32)
+
+
+def error_of(folder: Path, seed: int) -> tuple[bool, float, bool]:
+    """Whether the turn is right, µm by which the shift is wrong, and whether it is sure."""
+    case = made_case(folder, seed)
+    found = check_overlay(case.archive, case.points)
+    assert found.kind == case.kind
+    turn = Orientation.of(found.turn.rotate, flip_horizontal=found.turn.flip_horizontal)
+    # Stored rows go to lesser y where it was imported upwards: laid down as it should be, it is mirrored then.
+    right = turn == Orientation(mirror_rows=case.upwards) and not found.turn.flip_vertical
+    corner = np.array(case.corner) + found.shift
+    return right, float(np.abs(corner - BASE).max()), found.sure
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_turned_and_moved_picture_is_found_out(tmp_path: Path, seed: int) -> None:
+    right, error, sure = error_of(tmp_path, seed)
+    assert right
+    assert error <= 2
+    assert sure == (seed not in {5, 8})  # a lone cell, much the same however it is turned
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_points_that_say_nothing_it_is_not_sure(tmp_path: Path, seed: int) -> None:
+    case = made_case(tmp_path, seed, signal=False)
+    assert not check_overlay(case.archive, case.points).sure
+
+
+@pytest.mark.soak
+def test_four_hundred_cases(tmp_path: Path) -> None:
+    first, count = int(os.environ.get("SEED", "1000")), 400
+    found = []
+    for seed in range(first, first + count):
+        folder = tmp_path / f"{seed}"
+        folder.mkdir()
+        found.append(error_of(folder, seed))
+    right, close = np.array([one[0] for one in found]), np.array([one[1] <= 2 for one in found])
+    sure = np.array([one[2] for one in found])
+    print(f"turn {right.mean():.1%}, shift {close[right].mean():.1%}, sure {sure.mean():.1%}")
+    print("sure and wrong:", [first + int(at) for at in np.flatnonzero(sure & ~(right & close))])
+    assert right.mean() >= 0.95
+    assert close[right].mean() >= 0.95
+    assert sure.mean() >= 0.9
+    assert (sure & ~(right & close)).sum() <= count / 200
+
+
+def test_what_it_says_leads_to_a_picture_that_lies_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stain of 4 × 3 mm, looked at coarsely first; the options that are given mend its import."""
+    chance = np.random.default_rng(1)
+    shown = np.zeros((1500, 2000))
+    rows, columns = chance.integers(0, 1500, 4000), chance.integers(300, 2000, 4000)
+    np.add.at(shown, (rows, columns), 1)
+    picture = np.asarray(Image.fromarray((255 * (shown > 0)).astype(np.uint8)).resize((2000, 1500)))
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    # Its points: turned by 90° clockwise, (x, y) = (height - row, column), then moved.
+    places = np.column_stack([1500 - rows - 0.5, columns + 0.5]) * 2 + (37.5, -62.5)
+    np.savetxt(tmp_path / "points.tsv", places, fmt="%.2f", delimiter="\t", header="X\tY", comments="")
+    argv = ["import_image", "--direct", "--png2pmtiles", "--in-img", str(tmp_path / "a.png"), "--pixel-size", "2"]
+    argv += ["--img-id", "a", "--out-dir", str(tmp_path)]
+    look = ["check-overlay", str(tmp_path / "a.pmtiles"), "--points", str(tmp_path / "points.tsv")]
+    assert main(argv) == main([*look, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert said["sure"]
+    assert said["turn"] == {"rotate": 90, "flip_vertical": False, "flip_horizontal": False}
+    np.testing.assert_allclose(said["shift"], (37.5, -62.5), atol=1)
+    assert main(look) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("of the box of points.tsv lies on the picture (fluorescence)")
+    assert lines[-1] == f"  import it again with {said['options']}"
+    assert main([*argv, *said["options"].split()]) == main(look) == 0
+    out = capsys.readouterr().out
+    assert "it lies right, to" in out
+    assert "100% of the box" in out
+
+
+def test_a_picture_of_another_program_is_taken_as_it_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = made_case(tmp_path, 3)
+    usual = check_overlay(case.archive, case.points)
+    monkeypatch.setattr(cl.open_archive(case.archive).__class__, "metadata", {})
+    found = check_overlay(case.archive, case.points)
+    assert (found.shift, found.sure) == (usual.shift, usual.sure)
+    assert found.turned == (found.turn != check.Turn(0, False, False))
+
+
+TABLES = {
+    "x,y": "x,y\n1.5,2.25\n3,4\n5.125,-6\n",
+    "Xenium": '"id","feature_name","x_location","y_location","qv"\n1,"A,b",1.5,2.25,9\n2,"B",3,4,9\n3,"C",5.125,-6,9\n',
+    "MERSCOPE": ",x,y,global_x,global_y\n0,9,9,1.5,2.25\n1,9,9,3,4\n2,9,9,5.125,-6\n",
+    "FICTURE": "#made by a test\nX\tY\tgene\n1.5\t2.25\tA\n3\t4\tB\n5.125\t-6\tC\n",
+    "semicolons, no last line break": "x;y\r\n1.5;2.25\r\n3;4\r\n5.125;-6",
+    "rows without a place": "x,y\nnan,1\n1.5,2.25\n3,4\n5.125,-6\n",
+}
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 1000])
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_of_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, zipped: bool, at_once: int
+) -> None:
+    monkeypatch.setattr(points, "_AT_ONCE", at_once)
+    data = TABLES[name].encode()
+    path = tmp_path / "points"
+    path.write_bytes(gzip.compress(data) if zipped else data)
+    np.testing.assert_array_equal(read_points(path), PLACES)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "has columns without names; --points takes a table with a header"),
+        (
+            "gene,n\nA,1\n",
+            "has columns gene, n; --points takes a table with a header, and x and y in µm as x_location",
+        ),
+        ("x,y\n", "has no points"),
+        ("x,y\n1,2\n3,b\n", "could not convert string 'b' to float64 at row 1, column 2"),
+        ("x,y\n1,2\n3\n", "points.csv: "),
+        ("##K=1;SCALE=100;OFFSET_X=1\n#BLOCK\tX\tY\n", "is a FICTURE pixel TSV, whose columns are not µm"),
+        ("x,y\n" + "1,2\n" * 99, "has 99 points, which is too few to say anything"),
+        ("x,y\n" + "90000,2\n" * 200, "lie more than 200 µm away from the picture"),
+    ],
+)
+def test_points_that_are_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    sample = cl.write_sample(tmp_path / "s.ome.tif", size=256)
+    image = cl.import_image(sample, out_dir=tmp_path, img_id="a", page=0)
+    assert image.tiles is not None
+    (tmp_path / "points.csv").write_text(text)
+    with pytest.raises(InputError) as error:
+        check_overlay(image.tiles.path, tmp_path / "points.csv")
+    assert str(error.value).startswith(f"{tmp_path / 'points.csv'}: ")
+    assert sentence in str(error.value)
+
+
+def test_points_that_are_no_text(tmp_path: Path) -> None:
+    for data in (b"\x1f\x8b123", b"\xff\xfe\x00x", gzip.compress(b"x,y\n1,2\n")[:-9]):
+        (tmp_path / "points.csv").write_bytes(data)
+        with pytest.raises(InputError, match=r"points\.csv: is no text file, plain or gzip|cannot be read"):
+            read_points(tmp_path / "points.csv")
+    with pytest.raises(InputError, match=r"none\.csv: cannot be read"):
+        read_points(tmp_path / "none.csv")
