@@ -14,14 +14,15 @@ from collections import OrderedDict
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from cartloader_image.errors import ArchiveError, UsageError
 from cartloader_image.system.files import locked, publish
 from cartloader_image.system.parallel import cores, in_order
 from cartloader_image.tiles.decode import Picture, picture_of, size_of_tiles, threads_for
-from cartloader_image.tiles.place import Square, plan_drawing
+from cartloader_image.tiles.place import Square, place_of, plan_drawing
 from cartloader_image.tiles.reader import ArchiveReader, reading
+from cartloader_image.values import Bounds
 from cartloader_image.window import Window
 
 _VECTOR = {1: "MVT", 6: "MLT"}
@@ -29,6 +30,9 @@ _KEPT = 64 << 20
 """Bytes of decoded tiles that are kept: those that lie in two bands, or in many places."""
 _BAND = 256
 """Rows of the finished picture that are made at a time."""
+_CAPTION, _LETTERS, _EDGE = 28, 13, 8
+"""Pixels: height of the line below a picture, and of its letters; what is left free around them."""
+_INK, _PAPER = (30, 30, 30, 255), (255, 255, 255, 255)
 _MARGIN = 8
 """Rows beyond a band that the Lanczos kernel reaches, at up to half the size."""
 
@@ -48,6 +52,44 @@ def render_preview(path: Path, size: int = 1024) -> Picture:
         tile = size_of_tiles(archive, zooms[0])
         window, squares = plan_drawing(archive, zooms, max(tile), size)
         return _Drawing(archive, tile, window, squares).drawn(size)
+
+
+def captioned(picture: Picture, bounds: Bounds, name: str) -> Picture:
+    """A picture above a line that says what it is and where, and how long a µm is in it.
+
+    Args:
+        picture: North up, of all that lies within the bounds.
+        bounds: Its north-west and south-east corners in µm.
+        name: What it is called.
+    """
+    unit = bounds.width / picture.width  # the font that Pillow brings along has no µ
+    most = unit * picture.width / 4
+    length = max(step * 10.0**power for power in range(-3, 8) for step in (1, 2, 5) if step * 10.0**power <= most)
+    final = Image.new("RGBA", (picture.width, picture.height + _CAPTION), _PAPER)
+    final.paste(picture, (0, 0))
+    draw, font = ImageDraw.Draw(final), ImageFont.load_default(_LETTERS)
+    middle, bar = picture.height + _CAPTION / 2, max(round(length / unit), 1)
+    draw.rectangle((_EDGE, middle - 2, _EDGE + bar - 1, middle + 1), _INK)
+    told = f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} um"
+    draw.text((2 * _EDGE + bar, middle), told, _INK, font, anchor="lm")
+    left = 3 * _EDGE + bar + draw.textlength(told, font)
+    words = f"{name}   x {bounds.ulx:,.0f} … {bounds.lrx:,.0f}, y {bounds.lry:,.0f} … {bounds.uly:,.0f} um"
+    for text in (words, name):
+        if left + draw.textlength(text, font) + _EDGE <= final.width:
+            draw.text((final.width - _EDGE, middle), text, _INK, font, anchor="rm")
+            break
+    return final
+
+
+def draw_caption(path: Path, name: str, size: int = 1024) -> Picture:
+    """`render_preview` of an archive, `captioned`.
+
+    Raises:
+        ArchiveError: as `render_preview` does.
+    """
+    with reading(path) as archive:
+        bounds = place_of(archive, list(archive.zooms())).bounds
+    return captioned(render_preview(path, size), bounds, name)
 
 
 def write_preview(path: Path, out: Path, size: int = 1024) -> Picture:

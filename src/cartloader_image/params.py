@@ -253,6 +253,8 @@ class TileOptions(BackgroundOptions):
     """Coarsest zoom; unless given, one zoom beyond the one at which the image fits one tile."""
     max_zoom: int | None = Field(None, ge=0, le=24, **in_group("png2pmtiles"))
     """Finest zoom; unless given, the first that is at least as fine as the image."""
+    preview: bool = Field(False, **in_group("png2pmtiles"))
+    """Draw ID.preview.png, too: all of the picture in at most 1,024 pixels a side, with its place and a scale bar."""
     engine: Literal["native", "gdal"] | None = Field(None, **in_group("png2pmtiles"))
     """native works in this process and needs no tool; gdal runs the command-line tools. Unless given: native, or gdal
     where the path of a tool is given."""

@@ -21,6 +21,7 @@ from cartloader_image.action_params import (
 )
 from cartloader_image.catalog import update as catalog
 from cartloader_image.catalog.assets import write_assets
+from cartloader_image.drawing import draw_caption
 from cartloader_image.engines import gdal, native
 from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source
@@ -76,10 +77,14 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
             tiled = gdal.tile(placed, params, scratch, report, run_tool)
         else:
             tiled = native.tile(placed, params, scratch, report)
-        size = tiled.files[".pmtiles"].stat().st_size
-        for suffix, draft in tiled.files.items():
+        drafts = dict(tiled.files)
+        size = drafts[".pmtiles"].stat().st_size
+        if params.preview:
+            drafts[".preview.png"] = scratch / "preview.png"
+            draw_caption(drafts[".pmtiles"], params.out.img_id).save(drafts[".preview.png"])
+        for suffix, draft in drafts.items():
             publish(draft, params.out.path(suffix))
-    archive, *others = (params.out.path(suffix) for suffix in tiled.files)
+    archive, *others = (params.out.path(suffix) for suffix in drafts)
     return TilesResult(
         files=(archive, *write_assets(params.out), *others),
         min_zoom=tiled.min_zoom,

@@ -20,6 +20,8 @@ def files_of(job: ImageJob) -> list[Path]:
         files += job.out.raster_files(png=options.ome2png)
     if options.png2pmtiles:
         files += [job.out.path(".pmtiles"), *job.out.asset_files]
+        if options.preview:
+            files.append(job.out.path(".preview.png"))
         if options.chosen_engine == "gdal":
             files.append(job.out.path(".pmtiles.mbtiles"))
     if options.update_catalog:
