@@ -25,6 +25,7 @@ from cartloader_flows.cli.options import (
     ScanCommand,
     ServerCommand,
     VerifyCommand,
+    ViewCommand,
 )
 from cartloader_flows.cli.parser import GROUPS
 from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams
@@ -74,6 +75,10 @@ Draws an archive's whole image as one PNG picture, as the map shows it: a raster
 with tiles in PNG, JPEG, WebP or AVIF. Where it tells no bounds that can be true, the picture is that of its tiles. It
 takes little memory also where the archive has fine zooms only; of more than 32,768 tiles one in four, 16, … is drawn
 then."""
+
+_VIEW = """\
+Shows archives on a map in the browser, from a server that only this machine reaches, until Ctrl-C:
+[its page](view.md). It needs the extra `view`."""
 
 _INFO = """\
 Shows what an image, an archive or a catalog holds, and how an image is imported: [its page](info.md)."""
@@ -219,6 +224,7 @@ OTHERS = (
     ("scan", _SCAN, ScanCommand),
     ("sample", _SAMPLE, SampleCommand),
     ("preview", _PREVIEW, PreviewCommand),
+    ("view", _VIEW, ViewCommand),
     ("info", _INFO, InfoCommand),
     ("verify", _VERIFY, VerifyCommand),
     ("check-overlay", _CHECK_OVERLAY, CheckOverlayCommand),

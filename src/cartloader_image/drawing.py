@@ -25,7 +25,8 @@ from cartloader_image.tiles.reader import ArchiveReader, reading
 from cartloader_image.values import Bounds
 from cartloader_image.window import Window
 
-_VECTOR = {1: "MVT", 6: "MLT"}
+VECTOR = {1: "MVT", 6: "MLT"}
+"""Types of tiles that are no pictures, by their number in the header."""
 _KEPT = 64 << 20
 """Bytes of decoded tiles that are kept: those that lie in two bands, or in many places."""
 _BAND = 256
@@ -44,7 +45,7 @@ def render_preview(path: Path, size: int = 1024) -> Picture:
         ArchiveError: the archive cannot be read, has no tiles, or has tiles that are no pictures.
     """
     with reading(path) as archive:
-        if kind := _VECTOR.get(archive.header.tile_type):
+        if kind := VECTOR.get(archive.header.tile_type):
             raise ArchiveError(f"{path}: holds vector tiles ({kind}), which are no pictures; raster tiles are needed")
         zooms = list(archive.zooms())
         if not zooms:

@@ -57,9 +57,9 @@ def imported(folder: Path) -> dict[str, Path]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("src", ()),
+        ("src", ("view",)),
         ("tasks", ()),
-        ("flows", ("dask",)),
+        ("flows", ("dask", "view")),
         ("tests", ("test",)),
         ("docs", ("docs",)),
         ("benchmarks", ("bench",)),

@@ -1,0 +1,154 @@
+"""The page and its archives, served to this machine alone.
+
+Three walls: the socket listens on the loopback interface; the path begins with a random token, which other programs and
+users of the machine do not know; and the header Host must name the loopback interface, so that no page of another site
+reads the archives under a name of its own that leads here (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import socket
+import stat
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cartloader_image.errors import ToolError, UsageError
+from cartloader_image.viewer.shown import Layer, addresses, listing
+
+LOOPBACK = "127.0.0.1"
+_HOSTS = {LOOPBACK, "localhost"}
+_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".pmtiles": "application/vnd.pmtiles",
+}
+_HEADERS = {
+    # MapLibre makes its worker of a blob; its pictures of a blob or data; everything else comes from here.
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+    "worker-src blob:; child-src blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+def page_files() -> dict[str, Path]:
+    """The files of the page by their names beside it: ours, and MapLibre GL as its package ships it.
+
+    Raises:
+        ToolError: that package is missing.
+    """
+    package = find_spec("maplibre")
+    if package is None or not package.submodule_search_locations:
+        raise ToolError("the page needs the package maplibre; pip install 'cartloader-image[view]'")
+    scripts = Path(package.submodule_search_locations[0]) / "srcjs"
+    files = {path.name: path for path in Path(__file__).with_name("page").iterdir() if path.suffix in _TYPES}
+    files |= {name: scripts / name for name in ("maplibre-gl.js", "maplibre-gl.css")}
+    if missing := [path for path in files.values() if not path.is_file()]:
+        raise ToolError(f"{missing[0]}: is missing; pip install --force-reinstall 'cartloader-image[view]'")
+    return files
+
+
+def application(layers: Sequence[Layer], title: str, token: str) -> ASGIApp:
+    """What answers to requests: the page below ``/TOKEN/``, and nothing else."""
+    files: dict[str, Path | Layer] = {**page_files(), **addresses(layers)}
+    files[""] = files["index.html"]
+    text = listing(layers, title)
+
+    def answer(request: Request) -> Response:
+        if not secrets.compare_digest(request.path_params["token"].encode(), token.encode()):
+            return _missing()
+        name = request.path_params["name"]
+        if name == "map.json":
+            return Response(text, media_type="application/json")
+        return _file(files[name]) if name in files else _missing()
+
+    async def endpoint(request: Request) -> Response:  # not in a thread: it takes less time than the way there
+        return answer(request)
+
+    async def without_slash(request: Request) -> Response:
+        there = secrets.compare_digest(request.path_params["token"].encode(), token.encode())
+        return RedirectResponse(f"/{token}/") if there else _missing()
+
+    routes = [Route("/{token}", without_slash), Route("/{token}/{name:path}", endpoint)]
+    return Starlette(routes=routes, middleware=[Middleware(_Guard)])
+
+
+def _missing() -> Response:
+    return PlainTextResponse("not found", 404)
+
+
+def _file(wanted: Path | Layer) -> Response:
+    """A file as it is, or the part of it that the header Range asks for."""
+    path = wanted.path if isinstance(wanted, Layer) else wanted
+    if isinstance(wanted, Layer) and not wanted.is_within:
+        return _missing()
+    try:
+        state = path.stat()
+    except OSError:
+        return _missing()
+    if not stat.S_ISREG(state.st_mode):
+        return _missing()
+    return FileResponse(path, media_type=_TYPES[path.suffix.lower()], stat_result=state)
+
+
+class _Guard:
+    """Refuses requests that were sent to another name, and tells the browser what the page may load."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or hosts[0].rpartition(":")[0] not in _HOSTS and hosts[0] not in _HOSTS:
+            await PlainTextResponse("forbidden", 403)(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                ours = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+                message["headers"] = [*message.get("headers", ()), *ours]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+def bound(port: int | None) -> socket.socket:
+    """A socket that listens on the loopback interface; a free port unless one is given.
+
+    Raises:
+        UsageError: the port is taken, or may not be used.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port or 0))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise UsageError(f"--port {port}: {why}; give another, or leave it out for a free one") from error
+    return listener
+
+
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Answer until a signal ends it."""
+    config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    config.server_header = config.date_header = False
+    uvicorn.Server(config).run(sockets=[listener])
