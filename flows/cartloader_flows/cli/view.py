@@ -31,7 +31,7 @@ def view(argv: Sequence[str]) -> int:
     if not command.no_browser and _has_screen():
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     with suppress(KeyboardInterrupt):  # the way to end it is no failure
-        server.serve(app, listener)
+        server.serving(app).run(sockets=[listener])
     return 0
 
 

@@ -84,10 +84,9 @@ def listing(layers: Sequence[Layer], title: str) -> str:
 
 def addresses(layers: Sequence[Layer]) -> dict[str, Layer]:
     """The address of each archive beside the page; whatever an id holds, it is a plain one."""
-    plain = (re.sub(r"[^A-Za-z0-9._-]+", "-", layer.id).strip(".-") or "image" for layer in layers)
-    return {
-        f"archives/{number}-{name}.pmtiles": layer for number, (name, layer) in enumerate(zip(plain, layers, strict=True))
-    }
+    plain = [re.sub(r"[^A-Za-z0-9._-]+", "-", layer.id).strip(".-") or "image" for layer in layers]
+    names = (f"archives/{number}-{name}.pmtiles" for number, name in enumerate(plain))
+    return dict(zip(names, layers, strict=True))
 
 
 def _edges(bounds: Bounds) -> list[float]:

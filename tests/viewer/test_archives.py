@@ -1,0 +1,164 @@
+"""The map page and archives as they come: ours, of other programs, damaged, and exchanged while somebody looks."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, expect
+from support.archives import tiles_of
+from support.maps import blobs, save
+from support.tools import require_tools
+from support.viewing import HEIGHT, WIDTH, chromium, looking, unit, viewing
+
+from cartloader_image import import_image, write_sample
+from cartloader_image.tiles.grid import HALF_MAP
+from cartloader_image.tiles.reader import reading
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A map of two channels, one under the other, and a copy that is cut off."""
+    folder = tmp_path_factory.mktemp("sample")
+    slide = write_sample(folder / "slide.ome.tif")
+    for name, channel, colour in (("nuclei", "DAPI", "cyan"), ("membranes", "membrane", "orange")):
+        import_image(
+            slide, out_dir=folder / "tissue", img_id=name, channel=channel, colorize=colour, update_catalog=True
+        )
+    return folder / "tissue"
+
+
+def test_the_page_as_people_see_it(browser: Browser, sample: Path) -> None:
+    with viewing(sample) as address:
+        began = time.monotonic()
+        look = looking(browser, address)
+        look.page.goto(address)
+        look.settled()
+        print(f"first picture after {time.monotonic() - began:.2f} s")
+        look.shoot("view-dark")
+        look.page.get_by_label("Blending of nuclei").select_option("screen")
+        look.shoot("view-screen")
+        look.page.keyboard.press("Escape")
+        look.page.get_by_role("button", name="Swipe").click()
+        look.shoot("view-swipe")
+        look.page.get_by_role("button", name="Swipe").click()
+        look.page.get_by_role("button", name="Light").click()
+        look.page.get_by_role("button", name="Measure").click()
+        look.page.mouse.click(600, 300)
+        look.page.mouse.click(800, 420)
+        look.page.wait_for_timeout(6500)  # until the message is gone
+        look.shoot("view-light-measure")
+        look.page.get_by_role("button", name="Fold").click()
+        look.page.set_viewport_size({"width": 420, "height": 760})
+        look.shoot("view-narrow")
+        assert look.console == []
+        look.page.close()
+
+
+def damaged(path: Path, out: Path, zoom: int) -> Path:
+    """A copy whose tiles of a zoom are no pictures."""
+    data = bytearray(path.read_bytes())
+    with reading(path) as archive:
+        for entries in archive.entries(zoom):
+            for offset, length in zip(entries.offsets, entries.lengths, strict=True):
+                start = archive.header.tile_data_offset + int(offset)
+                data[start : start + int(length)] = bytes(int(length))
+    out.write_bytes(data)
+    return out
+
+
+def test_what_is_broken_is_told_and_the_rest_is_shown(browser: Browser, sample: Path, tmp_path: Path) -> None:
+    good = shutil.copy(sample / "nuclei.pmtiles", tmp_path / "good.pmtiles")
+    (tmp_path / "cut.pmtiles").write_bytes(good.read_bytes()[:-5000])
+    (tmp_path / "text.pmtiles").write_text("no archive")
+    damaged(good, tmp_path / "holes.pmtiles", 17)
+    with viewing(tmp_path) as address:
+        look = looking(browser, address)
+        look.page.goto(address)
+        look.settled()
+
+        def problem(name: str) -> str:
+            item = look.page.locator("#layers li", has=look.page.get_by_text(name, exact=True))
+            return item.locator(".problem").inner_text()
+
+        assert problem("cut") == "Cannot be shown: is cut off."
+        assert problem("text").startswith("Cannot be shown: is no PMTiles archive")
+        assert problem("holes").startswith("Tile 17/")
+        assert problem("holes").endswith("is no picture that can be decoded.")
+        assert problem("good") == ""
+        expect(look.page.get_by_role("checkbox", name="Show cut")).to_be_disabled()
+        look.page.get_by_role("checkbox", name="Show holes").uncheck()
+        shown = look.picture()[100:600, 500:1000]
+        assert shown[..., 2].max() > 200, "the good one is there"
+        look.shoot("view-broken")
+        assert look.console == []
+        look.page.close()
+
+
+def test_an_archive_that_is_exchanged_is_told(browser: Browser, sample: Path, tmp_path: Path) -> None:
+    shutil.copy(sample / "nuclei.pmtiles", tmp_path / "a.pmtiles")
+    with viewing(tmp_path) as address:
+        look = looking(browser, address)
+        look.page.goto(address)
+        look.settled()
+        (tmp_path / "b").write_bytes((sample / "membranes.pmtiles").read_bytes())
+        (tmp_path / "b").rename(tmp_path / "a.pmtiles")
+        look.page.get_by_role("button", name="Zoom in").click()
+        expect(look.page.locator(".problem")).to_contain_text(
+            "has changed since the page was opened; load the page again"
+        )
+        look.page.close()
+
+
+def test_an_archive_of_other_programs_lies_where_they_put_it(browser: Browser, tmp_path: Path) -> None:
+    require_tools("gdal_translate", "gdaladdo", "pmtiles")
+
+    def run(*argv: str) -> None:
+        subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True)
+
+    save(tmp_path / "a.png", blobs(700, 600, 3))
+    run("gdal_translate", "-q", "-a_srs", "EPSG:3857", "-a_ullr", "-20", "110", "70", "0", "a.png", "a.tif")
+    run("gdal_translate", "-q", "-of", "MBTILES", "-co", "TILE_FORMAT=PNG", "a.tif", "a.mbtiles")
+    run("gdaladdo", "-q", "a.mbtiles", "2", "4")
+    run("pmtiles", "convert", "a.mbtiles", "foreign.pmtiles")
+    tiles = tiles_of(tmp_path / "foreign.pmtiles")
+    zoom = max(z for z, _, _ in tiles)
+    side = 2 * HALF_MAP / 2**zoom
+    places = [(x, y) for z, x, y in tiles if z == zoom]
+    columns, rows = (sorted({place[axis] for place in places}) for axis in (0, 1))
+    whole = Image.new("RGBA", (256 * len(columns), 256 * len(rows)))
+    for x, y in places:
+        picture = Image.open(BytesIO(tiles[zoom, x, y])).convert("RGBA")
+        whole.paste(picture, (256 * (x - columns[0]), 256 * (y - rows[0])))
+    with viewing(tmp_path / "foreign.pmtiles") as address:
+        look = looking(browser, address)
+        middle = columns[0] + 1, rows[0] + 1
+        seen = look.at(middle[0] * side - HALF_MAP, HALF_MAP - middle[1] * side, zoom - 1)
+        pixels = np.asarray(whole).astype(float)
+        box = slice(HEIGHT // 2 - 200, HEIGHT // 2 + 200), slice(WIDTH // 2 - 150, WIDTH // 2 + 150)
+        part = pixels[256 - 200 : 256 + 200, 256 - 150 : 256 + 150]
+        alpha = part[..., 3:] / 255
+        assert alpha.max() == 1
+        assert np.abs(seen[box] - (part[..., :3] * alpha + np.array([11, 13, 16]) * (1 - alpha))).max() <= 2
+        look.page.get_by_role("button", name="Outlines").click()
+        outline = look.page.locator("#overlay rect").bounding_box()
+        assert outline
+        assert outline["width"] * unit(zoom - 1) == pytest.approx(90, rel=0.02)
+        assert outline["height"] * unit(zoom - 1) == pytest.approx(110, rel=0.02)
+        assert look.console == []
+        look.page.close()
