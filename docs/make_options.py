@@ -16,6 +16,7 @@ from cartloader_flows.cli.main import COMMANDS
 from cartloader_flows.cli.options import (
     ActionCommand,
     CheckOverlayCommand,
+    ExportPageCommand,
     ImportCommand,
     InfoCommand,
     PictureCommand,
@@ -79,6 +80,10 @@ then."""
 _VIEW = """\
 Shows archives on a map in the browser, from a server that only this machine reaches, until Ctrl-C:
 [its page](view.md). It needs the extra `view`."""
+
+_EXPORT_PAGE = """\
+Writes the same page as a folder of files, archives included, that any web server with range requests shows:
+[how](view.md#on-a-web-server). It needs the extra `view`."""
 
 _INFO = """\
 Shows what an image, an archive or a catalog holds, and how an image is imported: [its page](info.md)."""
@@ -225,6 +230,7 @@ OTHERS = (
     ("sample", _SAMPLE, SampleCommand),
     ("preview", _PREVIEW, PreviewCommand),
     ("view", _VIEW, ViewCommand),
+    ("export_page", _EXPORT_PAGE, ExportPageCommand),
     ("info", _INFO, InfoCommand),
     ("verify", _VERIFY, VerifyCommand),
     ("check-overlay", _CHECK_OVERLAY, CheckOverlayCommand),

@@ -120,7 +120,7 @@ def test_a_link_that_was_named_itself_is_shown(folder: Path) -> None:
         (lambda path: path, "has neither a catalog.yaml nor archives"),
         (
             lambda path: write_archive(path / "a.pmtiles", {(0, 0, 0): b"x"}, tile_type=TileType.MVT),
-            "as it holds vector tiles",
+            "a.pmtiles: holds vector tiles",
         ),
     ],
 )
@@ -214,6 +214,21 @@ def test_it_listens_on_the_loopback_interface_alone() -> None:
         assert listener.getsockname()[0] == "127.0.0.1"
         with pytest.raises(UsageError, match=r"--port \d+: is taken; give another"):
             server.bound(listener.getsockname()[1])
+
+
+def test_a_page_is_exported_whole_or_not_at_all(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = folder.parent / "www" / "site"
+    assert main(["export-page", str(folder), str(site)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{site}  7 files, ")
+    assert "cut.pmtiles: is cut off" in printed.err
+    listed = json.loads((site / "map.json").read_text())
+    assert [layer["id"] for layer in listed["layers"] if not layer["problem"]] == ["good"]
+    assert (site / listed["layers"][0]["url"]).samefile(folder / "good.pmtiles")
+    assert {path.name for path in (site / "archives").iterdir()} == {"0-good.pmtiles"}
+    assert main(["export-page", str(folder), str(site)]) == 2
+    assert capsys.readouterr().err == f"{site}: is there already; name a new directory for the page\n"
+    assert list(site.parent.iterdir()) == [site]
 
 
 def test_without_the_extra_a_sentence_says_how_to_get_it(

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+import uvicorn
 from PIL import Image
 from playwright.sync_api import Browser, expect
+from starlette.staticfiles import StaticFiles
 from support.archives import tiles_of
 from support.maps import blobs, save
 from support.tools import require_tools
 from support.viewing import HEIGHT, WIDTH, chromium, looking, unit, viewing
 
+from cartloader_flows.cli.main import main
 from cartloader_image import import_image, write_sample
 from cartloader_image.tiles.grid import HALF_MAP
 from cartloader_image.tiles.reader import reading
+from cartloader_image.viewer.server import bound
 
 pytestmark = pytest.mark.slow
 
@@ -161,4 +169,58 @@ def test_an_archive_of_other_programs_lies_where_they_put_it(browser: Browser, t
         assert outline["width"] * unit(zoom - 1) == pytest.approx(90, rel=0.02)
         assert outline["height"] * unit(zoom - 1) == pytest.approx(110, rel=0.02)
         assert look.console == []
+        look.page.close()
+
+
+@contextmanager
+def static(site: Path) -> Iterator[str]:
+    """A plain server of files."""
+    server = uvicorn.Server(uvicorn.Config(StaticFiles(directory=site, html=True), log_level="error", lifespan="off"))
+    with bound(None) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        server.should_exit = True
+        thread.join()
+
+
+@contextmanager
+def without_ranges(site: Path) -> Iterator[str]:
+    """Python's own, which sends whole files whatever was asked for."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_an_exported_page_is_shown_by_a_plain_server(browser: Browser, sample: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    assert main(["export-page", str(sample), str(site)]) == 0
+    with static(site) as address, viewing(sample) as live:
+        exported, served = looking(browser, address), looking(browser, live)
+        seen = exported.at(200, 200, 18)
+        np.testing.assert_array_equal(seen[60:660, 390:1100], served.at(200, 200, 18)[60:660, 390:1100])
+        assert seen[60:660, 390:1100].max() > 200
+        assert exported.console == []
+        assert [url for url in exported.asked if not url.startswith((address, "blob:", "data:"))] == []
+        exported.page.close()
+        served.page.close()
+
+
+def test_a_server_without_ranges_is_told(browser: Browser, sample: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    assert main(["export-page", str(sample), str(site)]) == 0
+    with without_ranges(site) as address:
+        look = looking(browser, address)
+        look.page.goto(address)
+        expect(look.page.locator(".problem").first).to_have_text(
+            "Cannot be shown: the web server answers no range requests; use one that does."
+        )
         look.page.close()

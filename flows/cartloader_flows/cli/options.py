@@ -168,22 +168,34 @@ class ScanCommand(Options):
     """File to write; unless given, the mapping is printed. Paths in it are relative to where it lies."""
 
 
-class ViewCommand(Options):
-    """The map page, and what it shows."""
+class PageCommand(Options):
+    """What the map page shows."""
 
     sources: list[FilePath] = Field(min_length=1, **_positional("OUT_DIR|catalog.yaml|FILE.pmtiles"))
     """Directories, catalogs and archives to show; the first is on top. Of a directory with a catalog.yaml, what that
     lists."""
-    port: int | None = Field(None, ge=1, le=65535)
-    """Port of the page on 127.0.0.1; a free one unless given."""
-    no_browser: bool = False
-    """Print the address and open no browser."""
 
     @property
     def title(self) -> str:
         """Of the page."""
         first = self.sources[0].resolve()
         return first.parent.name if first.suffix in {".yaml", ".yml"} else first.name
+
+
+class ViewCommand(PageCommand):
+    """The map page in a browser of this machine."""
+
+    port: int | None = Field(None, ge=1, le=65535)
+    """Port of the page on 127.0.0.1; a free one unless given."""
+    no_browser: bool = False
+    """Print the address and open no browser."""
+
+
+class ExportPageCommand(PageCommand):
+    """The map page as a folder of files."""
+
+    site_dir: FilePath = Field(**_positional("SITE_DIR"))
+    """Directory to write; it must not be there, or be empty."""
 
 
 class InfoCommand(Options):

@@ -9,9 +9,14 @@ import threading
 import webbrowser
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from cartloader_flows.cli.options import ViewCommand
+from cartloader_flows.cli.options import ExportPageCommand, ViewCommand
 from cartloader_flows.cli.parser import parsed
+from cartloader_flows.cli.summary import size
+
+if TYPE_CHECKING:
+    from cartloader_image.viewer.shown import Layer
 
 
 def view(argv: Sequence[str]) -> int:
@@ -24,15 +29,32 @@ def view(argv: Sequence[str]) -> int:
     app = server.application(layers, command.title, token)
     listener = server.bound(command.port)
     address = f"http://{server.LOOPBACK}:{listener.getsockname()[1]}/{token}/"
-    for layer in layers:
-        if layer.problem:
-            print(f"{layer.path}: cannot be shown, as it {layer.problem}", file=sys.stderr)
+    _tell_problems(layers)
     print(f"{address}  (Ctrl-C ends it)", flush=True)
     if not command.no_browser and _has_screen():
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     with suppress(KeyboardInterrupt):  # the way to end it is no failure
         server.serving(app).run(sockets=[listener])
     return 0
+
+
+def export_page(argv: Sequence[str]) -> int:
+    """Write the map page as a folder of files, for any web server that answers range requests."""
+    usage = "cartloader export-page OUT_DIR|catalog.yaml|FILE.pmtiles ... SITE_DIR"
+    command = parsed(ExportPageCommand, argv, usage, f"{export_page.__doc__}")
+    from cartloader_image.viewer import export, shown  # noqa: PLC0415  (--help must not wait for numpy)
+
+    layers = shown.layers_of(command.sources)
+    files = export.export(layers, command.title, command.site_dir)
+    _tell_problems(layers)
+    print(f"{command.site_dir}  {len(files):,} files, {size(sum(file.stat().st_size for file in files))}")
+    return 0
+
+
+def _tell_problems(layers: Sequence[Layer]) -> None:
+    for layer in layers:
+        if layer.problem:
+            print(f"{layer.path}: {layer.problem}", file=sys.stderr)
 
 
 def _has_screen() -> bool:

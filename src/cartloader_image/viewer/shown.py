@@ -61,8 +61,8 @@ def layers_of(sources: Sequence[Path]) -> list[Layer]:
     if not layers:
         raise InputError(f"{sources[0]}: lists no basemaps; import_image with --update-catalog adds some")
     if all(layer.problem for layer in layers):
-        others = f", and the other {len(layers) - 1:,} not either" if len(layers) > 1 else ""
-        raise InputError(f"{layers[0].path}: cannot be shown, as it {layers[0].problem}{others}")
+        others = f"; none of the other {len(layers) - 1:,} can be shown either" if len(layers) > 1 else ""
+        raise InputError(f"{layers[0].path}: {layers[0].problem}{others}")
     return layers
 
 

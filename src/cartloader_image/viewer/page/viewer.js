@@ -286,10 +286,10 @@
     if (!boxes.length) return;
     const left = Math.min(...boxes.map((one) => one[0])), right = Math.max(...boxes.map((one) => one[2]));
     const top = Math.max(...boxes.map((one) => one[1])), bottom = Math.min(...boxes.map((one) => one[3]));
-    const edge = stage.clientWidth > 900 && !$("panel").classList.contains("folded") ? 328 : 0, foot = 60, margin = 32;
-    const width = Math.max(stage.clientWidth - edge - 2 * margin, 50), height = Math.max(stage.clientHeight - foot - 2 * margin, 50);
+    const edge = stage.clientWidth > 900 && !$("panel").classList.contains("folded") ? 328 : 0, head = 20, foot = 60, margin = 32;
+    const width = Math.max(stage.clientWidth - edge - 2 * margin, 50), height = Math.max(stage.clientHeight - head - foot - 2 * margin, 50);
     const size = Math.max((right - left) / width, (top - bottom) / height);
-    const x = (left + right) / 2 - (edge / 2) * size, y = (top + bottom) / 2 - (foot / 2) * size;
+    const x = (left + right) / 2 - (edge / 2) * size, y = (top + bottom) / 2 - ((foot - head) / 2) * size;
     control.jumpTo({ center: toDegrees(x, y), zoom: Math.min(zoomOf(size), FINEST) });
   }
 
