@@ -218,11 +218,12 @@ def test_it_listens_on_the_loopback_interface_alone() -> None:
 
 def test_a_page_is_exported_whole_or_not_at_all(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     site = folder.parent / "www" / "site"
-    assert main(["export-page", str(folder), str(site)]) == 0
+    assert main(["export-page", "--title", "Colon", str(folder), str(site)]) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith(f"{site}  7 files, ")
     assert "cut.pmtiles: is cut off" in printed.err
     listed = json.loads((site / "map.json").read_text())
+    assert listed["title"] == "Colon"
     assert [layer["id"] for layer in listed["layers"] if not layer["problem"]] == ["good"]
     assert (site / listed["layers"][0]["url"]).samefile(folder / "good.pmtiles")
     assert {path.name for path in (site / "archives").iterdir()} == {"0-good.pmtiles"}

@@ -175,11 +175,14 @@ class PageCommand(Options):
     """Directories, catalogs and archives to show; the first is on top. Of a directory with a catalog.yaml, what that
     lists."""
 
+    title: str = ""
+    """Title of the page; the name of the directory or file unless given."""
+
     @property
-    def title(self) -> str:
-        """Of the page."""
+    def page_title(self) -> str:
+        """What the page is called."""
         first = self.sources[0].resolve()
-        return first.parent.name if first.suffix in {".yaml", ".yml"} else first.name
+        return self.title or (first.parent.name if first.suffix in {".yaml", ".yml"} else first.name)
 
 
 class ViewCommand(PageCommand):

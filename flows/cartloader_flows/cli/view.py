@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 def view(argv: Sequence[str]) -> int:
     """Show archives on a map, in the browser, until Ctrl-C."""
-    usage = "cartloader view [--port N] [--no-browser] OUT_DIR|catalog.yaml|FILE.pmtiles ..."
+    usage = "cartloader view [--title TEXT] [--port N] [--no-browser] OUT_DIR|catalog.yaml|FILE.pmtiles ..."
     command = parsed(ViewCommand, argv, usage, f"{view.__doc__}")
     from cartloader_image.viewer import server, shown  # noqa: PLC0415  (--help must not wait for numpy)
 
     layers, token = shown.layers_of(command.sources), secrets.token_urlsafe(16)
-    app = server.application(layers, command.title, token)
+    app = server.application(layers, command.page_title, token)
     listener = server.bound(command.port)
     address = f"http://{server.LOOPBACK}:{listener.getsockname()[1]}/{token}/"
     _tell_problems(layers)
@@ -40,12 +40,12 @@ def view(argv: Sequence[str]) -> int:
 
 def export_page(argv: Sequence[str]) -> int:
     """Write the map page as a folder of files, for any web server that answers range requests."""
-    usage = "cartloader export-page OUT_DIR|catalog.yaml|FILE.pmtiles ... SITE_DIR"
+    usage = "cartloader export-page [--title TEXT] OUT_DIR|catalog.yaml|FILE.pmtiles ... SITE_DIR"
     command = parsed(ExportPageCommand, argv, usage, f"{export_page.__doc__}")
     from cartloader_image.viewer import export, shown  # noqa: PLC0415  (--help must not wait for numpy)
 
     layers = shown.layers_of(command.sources)
-    files = export.export(layers, command.title, command.site_dir)
+    files = export.export(layers, command.page_title, command.site_dir)
     _tell_problems(layers)
     print(f"{command.site_dir}  {len(files):,} files, {size(sum(file.stat().st_size for file in files))}")
     return 0
