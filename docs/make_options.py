@@ -230,7 +230,7 @@ OTHERS = (
     ("sample", _SAMPLE, SampleCommand),
     ("preview", _PREVIEW, PreviewCommand),
     ("view", _VIEW, ViewCommand),
-    ("export_page", _EXPORT_PAGE, ExportPageCommand),
+    ("export-page", _EXPORT_PAGE, ExportPageCommand),
     ("info", _INFO, InfoCommand),
     ("verify", _VERIFY, VerifyCommand),
     ("check-overlay", _CHECK_OVERLAY, CheckOverlayCommand),

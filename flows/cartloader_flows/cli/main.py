@@ -25,7 +25,7 @@ COMMANDS = {
     "sample": ("sample", "Write a small sample image to try the import with."),
     "preview": ("preview", "Draw an archive's whole image as one PNG picture."),
     "view": ("view", "Show archives on a map, in the browser."),
-    "export_page": ("view", "Write the map page as a folder for a web server."),
+    "export-page": ("view", "Write the map page as a folder for a web server."),
     "info": ("info", "Show what a file holds, and how an image is imported."),
     "verify": ("verify", "Prove that archives are whole, their tiles included."),
     "check-overlay": ("check_overlay", "Find out whether a picture lies under points, and how it would."),
