@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pmtiles.tile import Compression, TileType
 from support.archives import WORLD, cut, write_archive
@@ -22,6 +23,7 @@ from cartloader_flows.cli.main import main
 from cartloader_image.errors import InputError, ToolError, UsageError
 from cartloader_image.tiles.grid import HALF_MAP
 from cartloader_image.viewer import server
+from cartloader_image.viewer.dots import Dots
 from cartloader_image.viewer.shown import layers_of, listing
 
 TOKEN = "token"
@@ -57,9 +59,9 @@ Ask = Callable[..., Answer]
 
 
 @contextmanager
-def asking(*sources: Path) -> Iterator[Ask]:
+def asking(*sources: Path, points: tuple[str, Dots] | None = None) -> Iterator[Ask]:
     """Ask a server for a path as it stands, with these headers."""
-    serving = server.serving(server.application(layers_of(sources), "title", TOKEN))
+    serving = server.serving(server.application(layers_of(sources), "title", TOKEN, points))
     with server.bound(None) as listener:
         port = listener.getsockname()[1]
         thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
@@ -203,6 +205,18 @@ def test_no_page_of_another_name_reads_it(ask: Ask) -> None:
             assert ask(path, {"Host": host}).status == 403, host
     for host in ("127.0.0.1", "localhost:8080"):
         assert ask(f"/{TOKEN}/", {"Host": host}).status == 200, host
+
+
+def test_points_are_a_layer_on_top(folder: Path) -> None:
+    with asking(folder, points=("a.csv", Dots(np.array([[10.0, 10.0], [50.0, 90.0]])))) as ask:
+        first = json.loads(ask(f"/{TOKEN}/map.json").content)["layers"][0]
+        assert (first["id"], first["points"]) == ("points of a.csv", 2)
+        assert first["bounds"] == [10, 90, 50, 10]
+        tile = ask(f"/{TOKEN}/points/1/1/0")
+        assert (tile.status, tile.content[:4]) == (200, b"\x89PNG")
+        assert ask(f"/{TOKEN}/points/2/0/0").status == 204
+        assert ask(f"/{TOKEN}/points/99/0/0").status == 204
+        assert ask("/other/points/1/1/0").status == 404
 
 
 def test_others_cannot_write(folder: Path, ask: Ask) -> None:

@@ -172,6 +172,23 @@ def test_an_archive_of_other_programs_lies_where_they_put_it(browser: Browser, t
         look.page.close()
 
 
+def test_points_lie_on_the_picture(browser: Browser, sample: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    places = random.uniform(50, 380, (400, 2))
+    table = tmp_path / "transcripts.csv"
+    np.savetxt(table, places, delimiter=",", header="x_location,y_location", comments="")
+    with viewing(sample, "--points", table) as address:
+        look = looking(browser, address)
+        x, y = places[0]
+        seen = look.at(x, y, 20).astype(int)
+        middle = seen[HEIGHT // 2 - 1 : HEIGHT // 2 + 1, WIDTH // 2 - 1 : WIDTH // 2 + 1]
+        assert np.abs(middle - [255, 211, 77]).max() <= 3
+        look.at(200, 200, 16.8, outlines=1)
+        look.shoot("view-points")
+        assert look.console == []
+        look.page.close()
+
+
 @contextmanager
 def static(site: Path) -> Iterator[str]:
     """A plain server of files."""

@@ -188,6 +188,8 @@ class PageCommand(Options):
 class ViewCommand(PageCommand):
     """The map page in a browser of this machine."""
 
+    points: FilePath | None = None
+    """Points in µm to draw on top, such as transcripts: a table as check-overlay takes it."""
     port: int | None = Field(None, ge=1, le=65535)
     """Port of the page on 127.0.0.1; a free one unless given."""
     no_browser: bool = False

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 def view(argv: Sequence[str]) -> int:
     """Show archives on a map, in the browser, until Ctrl-C."""
-    usage = "cartloader view [--title TEXT] [--port N] [--no-browser] OUT_DIR|catalog.yaml|FILE.pmtiles ..."
+    usage = (
+        "cartloader view [--points FILE] [--title TEXT] [--port N] [--no-browser] OUT_DIR|catalog.yaml|FILE.pmtiles ..."
+    )
     command = parsed(ViewCommand, argv, usage, f"{view.__doc__}")
-    from cartloader_image.viewer import server, shown  # noqa: PLC0415  (--help must not wait for numpy)
+    from cartloader_image.overlay.points import read_points  # noqa: PLC0415  (--help must not wait for numpy)
+    from cartloader_image.viewer import dots, server, shown  # noqa: PLC0415
 
     layers, token = shown.layers_of(command.sources), secrets.token_urlsafe(16)
-    app = server.application(layers, command.page_title, token)
+    points = (command.points.name, dots.Dots(read_points(command.points))) if command.points else None
+    app = server.application(layers, command.page_title, token, points)
     listener = server.bound(command.port)
     address = f"http://{server.LOOPBACK}:{listener.getsockname()[1]}/{token}/"
     _tell_problems(layers)

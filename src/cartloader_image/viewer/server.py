@@ -8,15 +8,17 @@ reads the archives under a name of its own that leads here (DNS rebinding).
 from __future__ import annotations
 
 import errno
-import secrets
+import re
 import socket
 import stat
 from collections.abc import Sequence
+from hmac import compare_digest
 from importlib.util import find_spec
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
@@ -24,7 +26,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cartloader_image.errors import ToolError, UsageError
-from cartloader_image.viewer.shown import Layer, addresses, listing
+from cartloader_image.viewer.dots import FINEST, Dots
+from cartloader_image.viewer.shown import POINTS, Layer, addresses, listing
 
 LOOPBACK = "127.0.0.1"
 _HOSTS = {LOOPBACK, "localhost"}
@@ -62,25 +65,35 @@ def page_files() -> dict[str, Path]:
     return files
 
 
-def application(layers: Sequence[Layer], title: str, token: str) -> ASGIApp:
-    """What answers to requests: the page below ``/TOKEN/``, and nothing else."""
+def application(layers: Sequence[Layer], title: str, token: str, points: tuple[str, Dots] | None = None) -> ASGIApp:
+    """What answers to requests: the page below ``/TOKEN/``, and nothing else.
+
+    Args:
+        layers: What it shows.
+        title: What it is called.
+        token: The secret part of its address.
+        points: Points to draw on top, with a name.
+    """
     files: dict[str, Path | Layer] = {**page_files(), **addresses(layers)}
     files[""] = files["index.html"]
-    text = listing(layers, title)
+    text = listing(layers, title, points)
 
     def answer(request: Request) -> Response:
-        if not secrets.compare_digest(request.path_params["token"].encode(), token.encode()):
+        if not compare_digest(request.path_params["token"].encode(), token.encode()):
             return _missing()
         name = request.path_params["name"]
         if name == "map.json":
             return Response(text, media_type="application/json")
         return _file(files[name]) if name in files else _missing()
 
-    async def endpoint(request: Request) -> Response:  # not in a thread: it takes less time than the way there
-        return answer(request)
+    async def endpoint(request: Request) -> Response:
+        tile = re.fullmatch(rf"{POINTS}/(\d{{1,2}})/(\d{{1,8}})/(\d{{1,8}})", request.path_params["name"])
+        if points and tile and compare_digest(request.path_params["token"].encode(), token.encode()):
+            return await run_in_threadpool(_dots, points[1], *map(int, tile.groups()))
+        return answer(request)  # not in a thread: it takes less time than the way there
 
     async def without_slash(request: Request) -> Response:
-        there = secrets.compare_digest(request.path_params["token"].encode(), token.encode())
+        there = compare_digest(request.path_params["token"].encode(), token.encode())
         return RedirectResponse(f"/{token}/") if there else _missing()
 
     routes = [Route("/{token}", without_slash), Route("/{token}/{name:path}", endpoint)]
@@ -89,6 +102,11 @@ def application(layers: Sequence[Layer], title: str, token: str) -> ASGIApp:
 
 def _missing() -> Response:
     return PlainTextResponse("not found", 404)
+
+
+def _dots(dots: Dots, z: int, x: int, y: int) -> Response:
+    data = dots.tile(z, x, y) if z <= FINEST else None
+    return Response(data, media_type="image/png") if data else Response(status_code=204)
 
 
 def _file(wanted: Path | Layer) -> Response:

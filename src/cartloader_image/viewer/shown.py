@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cartloader_image.drawing import VECTOR
 from cartloader_image.errors import ArchiveError, InputError, sentence
@@ -15,8 +16,11 @@ from cartloader_image.tiles.place import place_of
 from cartloader_image.tiles.reader import reading
 from cartloader_image.tiles.unpack import BROTLI, COMPRESSIONS, ZSTD
 from cartloader_image.values import Bounds
+from cartloader_image.viewer.dots import FINEST, Dots
 
 CATALOG = "catalog.yaml"
+POINTS = "points"
+"""Beside the page, above the tiles of points."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,9 @@ def layers_of(sources: Sequence[Path]) -> list[Layer]:
     return layers
 
 
-def listing(layers: Sequence[Layer], title: str) -> str:
-    """What the page reads first, as JSON: the layers by the addresses that `addresses` gives them."""
-    listed = [
+def listing(layers: Sequence[Layer], title: str, points: tuple[str, Dots] | None = None) -> str:
+    """What the page reads first, as JSON: the layers by the addresses that `addresses` gives them, points on top."""
+    listed: list[dict[str, Any]] = [
         {
             "id": layer.id,
             "url": address,
@@ -79,6 +83,10 @@ def listing(layers: Sequence[Layer], title: str) -> str:
         }
         for address, layer in addresses(layers).items()
     ]
+    if points:
+        name, dots = points
+        known = {"bounds": _edges(dots.bounds), "zooms": (0, FINEST), "points": dots.count}
+        listed.insert(0, {"id": f"points of {name}", "url": POINTS, "problem": ""} | known)
     return json.dumps({"title": title, "layers": listed}, indent=1)
 
 

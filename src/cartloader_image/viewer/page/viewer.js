@@ -99,6 +99,23 @@
     }
   }
 
+  class Dots { // points, which the server draws as tiles
+    constructor(url) {
+      this.url = url;
+      this.size = 512;
+    }
+
+    async open() {
+      return this;
+    }
+
+    async tile(z, x, y, signal) {
+      const answer = await fetch(`${this.url}/${z}/${x}/${y}`, { signal });
+      if (!answer.ok) throw new Error(`cannot be read (HTTP ${answer.status})`);
+      return answer.status === 204 ? null : createImageBitmap(await answer.blob());
+    }
+  }
+
   async function unpacked(bytes, gzip) {
     if (!gzip) return bytes;
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -198,12 +215,22 @@
       fadeDuration: 0, trackResize: true, center: control ? control.getCenter() : [0, 0], zoom: control ? control.getZoom() : 0,
     });
     map.on("error", () => {}); // told by the layer that it is of
-    map.on("idle", settle);
-    return { map, box, keys: [] };
+    const one = { map, box, keys: [], busy: true };
+    map.on("idle", () => {
+      one.busy = false;
+      settle();
+    });
+    return one;
+  }
+
+  function wait(one) { // until the map has drawn what it is told now
+    one.busy = true;
+    $("maps").setAttribute("aria-busy", "true");
+    one.map.triggerRepaint();
   }
 
   function settle() {
-    const done = started && !control.isMoving() && shown.every(({ map, keys }) => !keys.length || map.loaded());
+    const done = started && !control.isMoving() && shown.every(({ busy, keys }) => !busy || !keys.length);
     if (done) $("maps").setAttribute("aria-busy", "false");
   }
 
@@ -224,8 +251,11 @@
 
   function draw() {
     const wanted = groups();
-    for (const { layers: some } of wanted.slice(shown.length))
-      shown.push({ ...makeMap("shown", false, styleOf(some)), keys: some.map((layer) => layer.key) });
+    for (const { layers: some } of wanted.slice(shown.length)) {
+      const one = makeMap("shown", false, styleOf(some));
+      one.keys = some.map((layer) => layer.key);
+      shown.push(one);
+    }
     shown.forEach((one, index) => fill(one, wanted[index]));
     const now = swipe ? swipe.at : 0;
     $("divider").hidden = $("compare").hidden = !swipe;
@@ -244,12 +274,12 @@
       : group.side === "left" ? `inset(0 ${100 * (1 - swipe.at)}% 0 0)` : `inset(0 0 0 ${100 * swipe.at}%)`;
     if (keys.join() !== one.keys.join()) {
       one.keys = keys;
-      $("maps").setAttribute("aria-busy", "true");
       map.setStyle(styleOf(group ? group.layers : []), { diff: true });
       map.resize();
     }
     for (const layer of group ? group.layers : [])
       if (map.getLayer(layer.key)) map.setPaintProperty(layer.key, "raster-opacity", layer.opacity);
+    wait(one);
   }
 
   function styleOf(some) {
@@ -439,7 +469,8 @@
     $("swipe").disabled = good().length < 2;
   }
 
-  function facts({ bounds, zooms, archive, bytes }) {
+  function facts({ bounds, zooms, archive, bytes, points }) {
+    if (points) return `${points.toLocaleString("en-US")} points`;
     const side = (length) => lengthText(length, 3), finest = (2 * HALF) / (archive.size * 2 ** zooms[1]);
     return [`${side(bounds[2] - bounds[0])} × ${side(bounds[1] - bounds[3])}`, `${+finest.toPrecision(3)} µm/pixel`,
       zooms[0] < zooms[1] ? `z${zooms[0]}–${zooms[1]}` : `z${zooms[1]}`, ...(bytes ? [bytesText(bytes)] : [])].join(" · ");
@@ -548,9 +579,11 @@
     document.addEventListener("keydown", key);
     window.addEventListener("hashchange", recall);
     control.on("move", () => {
-      $("maps").setAttribute("aria-busy", "true");
       const camera = { center: control.getCenter(), zoom: control.getZoom() };
-      for (const { map } of shown) map.jumpTo(camera);
+      for (const one of shown) {
+        one.map.jumpTo(camera);
+        wait(one);
+      }
       overlay();
     });
     control.on("moveend", remember);
@@ -618,7 +651,7 @@
   async function opened(layer) {
     try {
       if (layer.problem) throw new Error(layer.problem);
-      const archive = await new Archive(layer.url).open();
+      const archive = await new (layer.points ? Dots : Archive)(layer.url).open();
       layer.bounds = layer.bounds || archive.bounds;
       layer.zooms = layer.zooms || archive.zooms;
       layer.archive = archive;

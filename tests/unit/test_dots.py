@@ -1,0 +1,70 @@
+"""Points are drawn where they are, in every tile that their dot reaches, and nowhere else."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from cartloader_image.errors import InputError
+from cartloader_image.tiles.grid import HALF_MAP, resolution
+from cartloader_image.viewer.dots import TILE, Dots
+
+places = st.floats(-2e7, 2e7) | st.floats(-500, 500)
+
+
+def alpha(data: bytes | None) -> NDArray[np.uint8]:
+    if data is None:
+        return np.zeros((TILE, TILE), np.uint8)
+    return np.asarray(Image.open(BytesIO(data)).convert("RGBA"))[..., 3]
+
+
+def pixel(value: float, zoom: int) -> tuple[int, int]:
+    """Tile and pixel in it, of a distance from the map's edge."""
+    return divmod(int(value / resolution(zoom, TILE)), TILE)
+
+
+@given(places, places, st.integers(0, 20))
+def test_a_point_is_the_middle_of_its_dot(x: float, y: float, zoom: int) -> None:
+    (column, right), (row, down) = pixel(x + HALF_MAP, zoom), pixel(HALF_MAP - y, zoom)
+    assume(all(6 <= place < TILE - 6 for place in (right, down)))
+    rows, columns = np.nonzero(alpha(Dots(np.array([[x, y]])).tile(zoom, column, row)) == 255)
+    assert abs(rows.mean() - down) <= 1
+    assert abs(columns.mean() - right) <= 1
+    assert 5 <= len(rows) <= 69
+
+
+def test_tiles_join_without_a_seam_and_show_density() -> None:
+    random, zoom = np.random.default_rng(5), 14
+    points = random.normal(0, 300, (20_000, 2))
+    dots = Dots(points)
+    middle = 1 << (zoom - 1)
+    whole = np.block(
+        [[alpha(dots.tile(zoom, middle - 1 + column, middle - 1 + row)) for column in (0, 1)] for row in (0, 1)]
+    )
+    unit = resolution(zoom, TILE)
+    columns, rows = ((TILE + points * [1, -1] / unit) // 1).astype(int).T
+    expected = np.zeros((2 * TILE + 2, 2 * TILE + 2), int)
+    np.add.at(expected, (rows + 1, columns + 1), 1)
+    near = [expected[1 + down :, 1 + right :][: 2 * TILE, : 2 * TILE] for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    counts = np.max(near, axis=0)
+    np.testing.assert_array_equal(whole > 0, counts > 0)
+    crowd = np.quantile(expected[expected > 0], 0.98)
+    np.testing.assert_allclose(whole, np.where(counts > 0, 70 + 185 * np.minimum(counts / crowd, 1), 0), atol=1)
+
+
+def test_where_no_point_is_there_is_no_tile() -> None:
+    dots = Dots(np.array([[10.0, 10.0], [1e9, 0.0]]))
+    assert dots.count == 1
+    assert dots.tile(15, 0, 0) is None
+    assert dots.tile(3, 7, 7) is None
+
+
+def test_points_that_are_all_beside_the_map_are_refused() -> None:
+    with pytest.raises(InputError, match="none of 1 points lies on the map"):
+        Dots(np.array([[1e9, 0.0]]))
