@@ -15,7 +15,8 @@ from cartloader_image.errors import InputError
 from cartloader_image.tiles.grid import HALF_MAP, resolution
 from cartloader_image.viewer.dots import TILE, Dots
 
-places = st.floats(-2e7, 2e7) | st.floats(-500, 500)
+places = st.floats(-2e7, 2e7, width=32) | st.floats(-500, 500, width=32)
+"""As tables of points are kept in memory."""
 
 
 def alpha(data: bytes | None) -> NDArray[np.uint8]:
@@ -33,7 +34,7 @@ def pixel(value: float, zoom: int) -> tuple[int, int]:
 def test_a_point_is_the_middle_of_its_dot(x: float, y: float, zoom: int) -> None:
     (column, right), (row, down) = pixel(x + HALF_MAP, zoom), pixel(HALF_MAP - y, zoom)
     assume(all(6 <= place < TILE - 6 for place in (right, down)))
-    rows, columns = np.nonzero(alpha(Dots(np.array([[x, y]])).tile(zoom, column, row)) == 255)
+    rows, columns = np.nonzero(alpha(Dots(np.array([[x, y]], np.float32)).tile(zoom, column, row)) == 255)
     assert abs(rows.mean() - down) <= 1
     assert abs(columns.mean() - right) <= 1
     assert 5 <= len(rows) <= 69

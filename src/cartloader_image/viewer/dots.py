@@ -49,8 +49,9 @@ class Dots:
         self.count = len(inside)
         (left, bottom), (right, top) = (edge.tolist() for edge in (inside.min(axis=0), inside.max(axis=0)))
         self.bounds = Bounds(left, top, right, bottom)
-        shares = (inside[:, 0] + HALF_MAP).astype(float), (HALF_MAP - inside[:, 1]).astype(float)
-        columns, rows = ((share * (2.0**_BITS / (2 * HALF_MAP))).astype(np.uint64) for share in shares)
+        # In 64 bits before half a map is added, beside which 32 bits know 2 µm.
+        from_corner = np.abs(inside.astype(np.float64) + np.array([HALF_MAP, -HALF_MAP]))
+        columns, rows = (from_corner * (2.0**_BITS / (2 * HALF_MAP))).astype(np.uint64).T
         self._places = np.sort(_interleaved(columns, rows))
         self._crowds: dict[int, float] = {}
         self._lock = threading.Lock()
