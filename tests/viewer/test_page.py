@@ -218,6 +218,19 @@ def test_a_line_tells_its_length(look: Look) -> None:
     look.page.keyboard.press("Escape")
 
 
+@SLOW
+def test_fine_screens_show_the_pixels_that_there_are(
+    browser: Browser, look: Look, kinds: tuple[Path, dict[str, Pixels]]
+) -> None:
+    fine = looking(browser, look.address, device_scale_factor=2)
+    x, y, zoom = centred(kinds[1]["png-256"], 256)
+    seen = fine.at(x, y, zoom - 1, l=only("png-256"))
+    assert seen.shape == (2 * HEIGHT, 2 * WIDTH, 3)
+    part = seen[HEIGHT - 400 : HEIGHT + 400, WIDTH - 400 : WIDTH + 400]
+    assert np.abs(part.astype(int) - kinds[1]["png-256"][112:912, 112:912]).max() <= 1
+    fine.page.close()
+
+
 def names(look: Look) -> list[str]:
     return look.page.locator("#layers .name").all_inner_texts()
 
@@ -304,6 +317,6 @@ def test_all_can_be_reached_from_the_keyboard(look: Look) -> None:
 
 def test_nothing_went_wrong_and_nobody_else_was_asked(look: Look) -> None:
     """The last of those that look at this page."""
+    look.at(0, 0, 15)
     assert look.console == []
-    assert look.asked
     assert [url for url in look.asked if not url.startswith((look.address, "blob:http://127.0.0.1:", "data:"))] == []
