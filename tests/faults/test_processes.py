@@ -85,3 +85,15 @@ def test_when_one_dies_the_command_says_so(batch: Batch) -> None:
 
 def test_none_outlives_the_command(batch: Batch) -> None:
     assert batch.end(batch.process.kill)[0] == -signal.SIGKILL
+
+
+def test_nobody_has_to_listen(batch: Batch) -> None:
+    """The end of a pipe that is closed, as by ``| head``, ends the run instead of holding it up."""
+    assert batch.process.stderr is not None
+    assert batch.process.stdout is not None
+    batch.process.stderr.readline()
+    batch.process.stderr.close()
+    batch.process.stdout.close()
+    assert batch.process.wait(60) != 0
+    assert eventually(lambda: not with_environment(MARK, batch.mark), 20)
+    assert not (batch.out / ".cartloader").exists()

@@ -47,7 +47,9 @@ def npy(array: NDArray[Any]) -> bytes:
     return data.getvalue()
 
 
-def ngff(inputs: str = "yxc", outputs: str = "yx", unit: str = "micrometer", **more: Any) -> dict[str, Any]:
+def ngff(
+    inputs: str = "yxc", outputs: str = "yx", unit: str = "micrometer", pixels: str = "", **more: Any
+) -> dict[str, Any]:
     """`MATRIX` from and to axes in any order, as NGFF has it; other axes stay as they are."""
     place = {"x": 0, "y": 1}
     matrix = [
@@ -57,7 +59,7 @@ def ngff(inputs: str = "yxc", outputs: str = "yx", unit: str = "micrometer", **m
     ]
     sides = {
         side: {"name": side, "axes": [{"name": name} | ({"unit": unit} if name in place else {}) for name in names]}
-        for side, names, unit in (("input", inputs, "unit"), ("output", outputs, unit))
+        for side, names, unit in (("input", inputs, pixels), ("output", outputs, unit))
     }
     return {"type": "affine", "affine": matrix, **sides, **more}
 
@@ -150,7 +152,7 @@ def test_a_matrix_is_small(tmp_path: Path) -> None:
 @pytest.mark.parametrize("outputs", ["xy", "yx", "cyx"])
 @pytest.mark.parametrize("form", ["affine alone", "homogeneous", "by name", "spatialdata", "names"])
 def test_the_axes_of_ngff(tmp_path: Path, inputs: str, outputs: str, form: str) -> None:
-    said = ngff(inputs, outputs)
+    said = ngff(inputs, outputs, pixels="unit" if form == "spatialdata" else "")
     if form == "homogeneous":
         said["affine"].append([0] * len(inputs) + [1])
     if form == "by name":
@@ -162,14 +164,15 @@ def test_the_axes_of_ngff(tmp_path: Path, inputs: str, outputs: str, form: str) 
     if form == "names":
         said |= {"input": list(inputs), "output": list(outputs)}
     found = read_affine(written(tmp_path / "m.json", json.dumps(said)))
-    assert (found.affine, found.centred, found.unit) == (MATRIX, True, 0 if form == "names" else 1)
+    assert (found.affine, found.centred, found.unit) == (MATRIX, form != "spatialdata", 0 if form == "names" else 1)
 
 
 @pytest.mark.parametrize(
     ("unit", "micrometres"), [("micrometer", 1), ("nanometer", 1e-3), ("millimeter", 1e3), ("unit", 0), ("pixel", 0)]
 )
 def test_the_unit_of_ngff(tmp_path: Path, unit: str, micrometres: float) -> None:
-    assert read_affine(written(tmp_path / "m.json", json.dumps(ngff(unit=unit)))).unit == micrometres
+    found = read_affine(written(tmp_path / "m.json", json.dumps(ngff(unit=unit))))
+    assert (found.unit, found.centred) == (micrometres, unit != "unit")  # which is SpatialData's, from the corner
 
 
 def mixed(row: int, column: int) -> dict[str, Any]:

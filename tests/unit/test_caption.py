@@ -47,3 +47,5 @@ def test_an_import_draws_it(tmp_path: Path, preview: bool) -> None:
     if preview:
         shown = np.asarray(Image.open(there))
         np.testing.assert_array_equal(shown[:-28], np.asarray(render_preview(image.tiles.path)))
+        cl.import_image(slide, out_dir=tmp_path / "map", img_id="dapi", page=0, rotate=180)
+        assert not there.exists()  # it would show another picture

@@ -89,7 +89,7 @@ def test_what_it_says_leads_to_a_picture_that_lies_right(tmp_path: Path, capsys:
     assert main(look) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("of the box of points.tsv lies on the picture (fluorescence)")
-    assert lines[-1] == f"  import it again with {said['options']}"
+    assert lines[-1] == f"  import it again with {said['options']} in place of its turn and offsets"
     assert main([*argv, *said["options"].split()]) == main(look) == 0
     out = capsys.readouterr().out
     assert "it lies right, to" in out
@@ -105,13 +105,55 @@ def test_a_picture_of_another_program_is_taken_as_it_is_seen(tmp_path: Path, mon
     assert found.turned == (found.turn != check.Turn(0, False, False))
 
 
+def test_what_an_archive_was_made_with_is_counted_in(tmp_path: Path) -> None:
+    """Offsets are added up, a map's frame is left, and what a matrix places is not turned by options."""
+    case = made_case(tmp_path, 3)
+    places, picture = np.loadtxt(case.points, delimiter=",", skiprows=1), tmp_path / "picture.png"
+    near = {"georef_offset_x": 30, "georef_offset_y": -20, "pixel_size": case.um}
+    np.savetxt(tmp_path / "p.csv", places - BASE, fmt="%.3f", delimiter=",", header="x,y", comments="")
+
+    def looked_at(**options: object) -> check.Overlay:
+        image = cl.import_image(picture, out_dir=tmp_path / "again", img_id="b", **options)
+        assert image.tiles is not None
+        return check_overlay(image.tiles.path, tmp_path / "p.csv")
+
+    for more in ({"flip_horizontal": True}, {"georef_offset_x": 100}):
+        found = looked_at(**near | more)
+        words = found.options.split()
+        assert words[::2] == ["--georef-offset-x", "--georef-offset-y"]
+        assert max(abs(float(word)) for word in words[1::2]) <= 2
+    found = looked_at(**near, rotate=90, orient_frame="map", flip_vertical=True)
+    assert "--orient-frame image" in found.options or not found.turn.options
+    write = (tmp_path / "m.csv").write_text
+    write(f"{case.um},0,7\n0,{case.um},-9\n")
+    found = looked_at(georef_affine=tmp_path / "m.csv")
+    assert found.options.startswith("--georef-offset-x -7")
+    write(f"{-case.um},0,{case.um * case.size[1]}\n0,{case.um},0\n")
+    found = looked_at(georef_affine=tmp_path / "m.csv")
+    assert found.turned
+    assert (found.turn, found.options) == (check.Turn(0, False, True), "")
+
+
+def test_a_place_beyond_the_reach_is_not_sure(tmp_path: Path) -> None:
+    case = made_case(tmp_path, 3)
+    places = np.loadtxt(case.points, delimiter=",", skiprows=1)
+    moved = np.array(case.corner) + check_overlay(case.archive, case.points).shift - BASE
+    for far, sure in ((180, True), (207, False)):
+        np.savetxt(
+            tmp_path / "p.csv", places - moved + np.array(case.corner) - BASE + (0, far), delimiter=",", header="x,y",
+            comments="",
+        )  # fmt: skip
+        found = check_overlay(case.archive, tmp_path / "p.csv")
+        assert (found.sure, abs(found.shift[1] - far) < 2) == (sure, sure)
+
+
 TABLES = {
     "x,y": "x,y\n1.5,2.25\n3,4\n5.125,-6\n",
     "Xenium": '"id","feature_name","x_location","y_location","qv"\n1,"A,b",1.5,2.25,9\n2,"B",3,4,9\n3,"C",5.125,-6,9\n',
     "MERSCOPE": ",x,y,global_x,global_y\n0,9,9,1.5,2.25\n1,9,9,3,4\n2,9,9,5.125,-6\n",
     "FICTURE": "#made by a test\nX\tY\tgene\n1.5\t2.25\tA\n3\t4\tB\n5.125\t-6\tC\n",
     "semicolons, no last line break": "x;y\r\n1.5;2.25\r\n3;4\r\n5.125;-6",
-    "rows without a place": "x,y\nnan,1\n1.5,2.25\n3,4\n5.125,-6\n",
+    "rows without a place": "x,y\nnan,1\n1e300,1\n1.5,2.25\n3,4\n5.125,-6\n",
 }
 
 

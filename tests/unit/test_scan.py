@@ -147,6 +147,19 @@ def test_a_stain_has_its_place_by_the_alignment_of_its_name(tmp_path: Path) -> N
     assert not found.lacking
 
 
+def test_an_alignment_is_that_of_one_picture(tmp_path: Path) -> None:
+    """Not of another one whose name begins alike."""
+    spotted.xenium(tmp_path)
+    for name in ("he", "he2", "he_image"):
+        write_ome(tmp_path / f"{name}.ome.tif", noise((20, 40, 3)), 0.5)
+    for name in ("he2_imagealignment.csv", "he_imagealignment.csv"):
+        (tmp_path / name).write_text("1,0,0\n0,1,0\n0,0,1\n")
+    found = scanned(tmp_path)
+    assert options(found["he2"]) == {"xenium_alignment": "he2_imagealignment.csv"}
+    assert options(found["he_image"]) == {"xenium_alignment": "he_imagealignment.csv"}
+    assert found["he"].lacking.startswith("no alignment file is named as it is: there are he2_imagealignment.csv, ")
+
+
 def test_a_mosaic_without_its_matrix_is_no_layer(tmp_path: Path) -> None:
     spotted.merscope(tmp_path)
     (tmp_path / "region_0" / "images" / "micron_to_mosaic_pixel_transform.csv").unlink()

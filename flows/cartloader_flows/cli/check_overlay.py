@@ -39,9 +39,9 @@ def _lines(command: CheckOverlayCommand, found: Overlay) -> list[str]:
     if found.lies_right:
         return [*lines, f"  it lies right, to {max(map(abs, found.shift)):.1f} µm ({agree})"]
     x, y = found.shift
-    what = "turned" if found.turned else "moved"
-    return [
-        *lines,
-        f"  it would lie right {what}, by {x:+.1f} µm in x and {y:+.1f} µm in y ({agree})",
-        f"  import it again with {found.options or 'no turn'}",
-    ]
+    what = "turned, and moved" if found.turned else "moved"
+    lines.append(f"  it would lie right {what}, by {x:+.1f} µm in x and {y:+.1f} µm in y ({agree})")
+    if found.turned and found.made.by_matrix:
+        turn = found.turn.options or "no turn"
+        return [*lines, f"  a matrix places it, which has to be turned itself, as {turn} would turn the picture"]
+    return [*lines, f"  import it again with {found.options or 'no turn'} in place of its turn and offsets"]

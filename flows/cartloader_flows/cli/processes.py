@@ -33,17 +33,24 @@ def processes(count: int, report: Callable[[str], Report]) -> Iterator[Callable[
     """Work on at most ``count`` images at a time; gives what has one worked on, and that what waits for its result."""
     context = get_context("spawn")  # a copy of this process would have its threads' locks, and not the threads
     stopped, said, over = context.RawValue("b", 0), context.SimpleQueue(), threading.Event()
+    failed = list[OSError]()
 
     def stop() -> None:
         stopped.value = 1
 
     def listen() -> None:
+        """Hear all, also when nobody can be told any more: processes would wait for ever to be heard."""
         while not (over.is_set() and said.empty()):
             if said.empty():
                 over.wait(_TICK)
                 continue
             img_id, what, arguments = said.get()
-            getattr(report(img_id), what)(*arguments)
+            try:
+                getattr(report(img_id), what)(*arguments)
+            except OSError as error:  # the end of a pipe that somebody closed
+                if not failed:
+                    failed.append(error)
+                stop()
 
     listener = threading.Thread(target=listen, name="listener", daemon=True)
     listener.start()
@@ -58,6 +65,8 @@ def processes(count: int, report: Callable[[str], Report]) -> Iterator[Callable[
         pool.shutdown(cancel_futures=True)
         over.set()
         listener.join(1)
+        if failed:
+            raise failed[0]
 
 
 class _Attempt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -31,6 +31,8 @@ _AROUND, _NEAR = 10.0, 6
 until then."""
 _PIECES, _PIECE = 4, 500
 """Pieces of a large picture that are looked at once more, finely, and pixels a side of them."""
+_MATRICES = {"affine", "archive", "xenium alignment", "landmarks"}
+"""What places a picture whatever its orientation: the origins of such a placing."""
 _FEW = 100
 """Points below which nothing can be said."""
 _BRIGHT = 90
@@ -66,6 +68,48 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Made:
+    """How an archive says that its picture was laid down."""
+
+    laid: Orientation
+    """From the stored image to the map, where y grows with the rows."""
+    asked: Orientation = field(default_factory=Orientation)
+    """What the options asked for, in the frame that they named."""
+    frame: str = "image"
+    offset: tuple[float, float] = (0.0, 0.0)
+    by_matrix: bool = False
+
+    @classmethod
+    def read(cls, archive: Archive) -> Made:
+        """As its metadata have it; of another program's, as it is seen, north up."""
+        said = archive.metadata.get("cartloader", {})
+        if "affine" not in said:
+            return cls(Orientation(mirror_rows=True))
+        a, b, _, d, e, _ = said["affine"]
+        transpose = abs(b) > abs(a)
+        words = said.get("orientation", {})
+        flips = {name: words.get(name, False) for name in ("flip_vertical", "flip_horizontal")}
+        laid = Orientation(transpose, (b if transpose else a) < 0, (d if transpose else e) < 0)
+        asked, frame = Orientation.of(words.get("rotate", 0), **flips), words.get("frame", "image")
+        made = cls(laid, asked, frame, tuple(said.get("offset", (0.0, 0.0))))
+        return replace(made, by_matrix=made.axes.transpose or said.get("placing", {}).get("origin") in _MATRICES)
+
+    @property
+    def axes(self) -> Orientation:
+        """The directions of the map's axes, by which rows and columns go up or down, right or left."""
+        back = next(one for one in TURNS if self.asked.then(one) == Orientation())
+        north = Orientation(mirror_rows=True)  # in the map's frame the picture is seen as a map is, with y upwards
+        return back.then(self.laid) if self.frame == "image" else self.laid.then(north).then(back).then(north)
+
+    def turned(self, turn: Orientation) -> Orientation:
+        """What the stored image has to go through, in its own frame, so that the picture is turned once more.
+
+        Where a matrix says it all, the picture's turn alone.
+        """
+        return turn if self.by_matrix else self.laid.then(turn).then(self.axes)  # axes are their own inverse
+
+
+@dataclass(frozen=True)
 class Overlay:
     """What was found out."""
 
@@ -80,8 +124,10 @@ class Overlay:
     """Agreement, -1 … 1, of the picture ``as_it_is``, of the ``best`` turn and shift, of the best ``other_turn``; and
     the ``spread`` of that of all turns and shifts."""
     kind: Kind
-    turned: bool = field(default=False)
+    turned: bool
     """Whether the turn is another one than the archive has."""
+    made: Made
+    """How the archive was made."""
 
     @property
     def lies_right(self) -> bool:
@@ -90,10 +136,22 @@ class Overlay:
 
     @property
     def options(self) -> str:
-        """What to give to a new import of the same file; the offsets are to be added to those that it had."""
-        x, y = self.shift
-        moved = "" if math.hypot(x, y) <= FINE else f"--georef-offset-x {x:.1f} --georef-offset-y {y:.1f}"
-        return " ".join(filter(None, [self.turn.options, moved]))
+        """What to give to a new import of the same file, in place of its turn and its offsets.
+
+        Nothing where a matrix places it that has to be turned.
+        """
+        if self.made.by_matrix and self.turned:
+            return ""
+        words = [] if self.made.by_matrix else [self.turn.options]
+        if words and words[0] and self.made.frame == "map":
+            words.append("--orient-frame image")
+        x, y = (
+            old + (new if math.hypot(*self.shift) > FINE else 0)
+            for old, new in zip(self.made.offset, self.shift, strict=True)
+        )
+        if x or y:
+            words.append(f"--georef-offset-x {x:.1f} --georef-offset-y {y:.1f}")
+        return " ".join(filter(None, words))
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -120,6 +178,7 @@ def check_overlay(path: Path, points: Path, kind: Kind | None = None) -> Overlay
     if len(places) < _FEW:
         raise InputError(f"{points}: has {len(places)} points, which is too few to say anything; {_FEW} may do")
     with open_archive(path) as archive:
+        made = Made.read(archive)
         box = _Box(archive.bounds.ulx, archive.bounds.lry, archive.bounds.lrx, archive.bounds.uly)
         data = _Box(*places.min(axis=0).tolist(), *places.max(axis=0).tolist())
         _check_near(points, data, box)
@@ -137,18 +196,20 @@ def check_overlay(path: Path, points: Path, kind: Kind | None = None) -> Overlay
         other = max(float(surface.max()) for index, surface in enumerate(surfaces) if index != best)
         spread = float(np.std(surfaces))
         shift = ((column - reach) * step, (row - reach) * step)
-        if step > FINE:
+        if step > 1.01 * FINE:
             shift = _closer(archive, places, TURNS[best], shift, kind, step)
         as_it_is = float(surfaces[0][reach, reach])
         scores = {"as_it_is": as_it_is, "best": value, "other_turn": other, "spread": spread}
         return Overlay(
-            turn=Turn.of(_in_all(archive, TURNS[best])),
-            shift=(round(shift[0], 2), round(shift[1], 2)),
-            sure=value - other >= max(_LEAD, _SPREADS * spread),
+            turn=Turn.of(made.turned(TURNS[best])),
+            shift=(round(float(shift[0]), 2), round(float(shift[1]), 2)),
+            # At the rim the best place may lie beyond it.
+            sure=bool(value - other >= max(_LEAD, _SPREADS * spread) and max(map(abs, shift)) < REACH - _NEAR * step),
             overlap=round(data.share_on(box), 4),
             scores={name: round(score, 4) for name, score in scores.items()},
             kind=kind,
             turned=best != 0,
+            made=made,
         )
 
 
@@ -233,15 +294,16 @@ def _closer(
     """The shift to a fraction of a fine pixel, by some pieces of the picture where points are many."""
     box, reach, size = archive.bounds, math.ceil(2 * step / FINE), _PIECE * FINE
     wide, high = (box.height, box.width) if turn.transpose else (box.width, box.height)
-    left, low = box.ulx + shift[0], box.lry + shift[1]
-    across, up = (max(int(extent // size), 1) for extent in (wide, high))
-    edges = [[left, left + across * size], [low, low + up * size]]
-    counts, _, _ = np.histogram2d(places[:, 0], places[:, 1], (across, up), edges)
+    left, low, half = box.ulx + shift[0], box.lry + shift[1], size / 2
+    across, up = (max(math.ceil(extent / half), 2) for extent in (wide, high))
+    edges = [[left, left + across * half], [low, low + up * half]]
+    halves, _, _ = np.histogram2d(places[:, 0], places[:, 1], (across, up), edges)
+    counts = halves[1:, 1:] + halves[:-1, 1:] + halves[1:, :-1] + halves[:-1, :-1]
     total, side = np.zeros((2 * reach + 1, 2 * reach + 1)), _PIECE + 2 * reach
     for piece in np.argsort(-counts, axis=None)[:_PIECES]:
         column, row = (int(index) for index in np.unravel_index(piece, counts.shape))
-        pixels = turn.view(_piece(archive, turn, (column * size, row * size), (wide, high), size))
-        corner = (left + column * size - reach * FINE, low + row * size - reach * FINE)
+        pixels = turn.view(_piece(archive, turn, (column * half, row * half), (wide, high), size))
+        corner = (left + column * half - reach * FINE, low + row * half - reach * FINE)
         everywhere = _Box(*corner, corner[0] + side * FINE, corner[1] + side * FINE)
         density = _density(places, corner, FINE, side, everywhere)
         picture = _shown(pixels, kind)
@@ -263,28 +325,3 @@ def _piece(
         x, y = y, x
     left, bottom = archive.bounds.ulx + x, archive.bounds.lry + y
     return archive.read(Bounds(left, bottom, left + side, bottom + side), _PIECE)
-
-
-def _in_all(archive: Archive, turn: Orientation) -> Orientation:
-    """What the stored image has to go through, in its own frame, so that the picture is turned once more.
-
-    On the map the rows of a stored image go up or down, and its columns to the right or left, as its bounds say; what
-    the archive's metadata say of its orientation tells that apart from turns that were asked for.
-    """
-    made = archive.metadata.get("cartloader", {})
-    if "affine" not in made:  # of another program: as it is seen, north up
-        laid, asked, frame = Orientation(mirror_rows=True), Orientation(), "image"
-    else:
-        a, b, _, d, e, _ = made["affine"]
-        transpose = abs(b) > abs(a)
-        laid = Orientation(transpose, (b if transpose else a) < 0, (d if transpose else e) < 0)
-        words = made.get("orientation", {})
-        asked = Orientation.of(
-            words.get("rotate", 0),
-            flip_vertical=words.get("flip_vertical", False), flip_horizontal=words.get("flip_horizontal", False),
-        )  # fmt: skip
-        frame = words.get("frame", "image")
-    back = next(one for one in TURNS if asked.then(one) == Orientation())
-    north = Orientation(mirror_rows=True)  # in the map's frame the picture is seen as a map is, with y upwards
-    axes = back.then(laid) if frame == "image" else laid.then(north).then(back).then(north)
-    return laid.then(turn).then(axes)  # the directions of the axes are their own inverse

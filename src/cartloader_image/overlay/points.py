@@ -50,7 +50,9 @@ def read_points(path: Path) -> Points:
             names, separator = _header(path, file)
             columns = _columns(path, names)
             while count <= MOST and len(rows := _rows(file, separator, columns)):
-                found = rows[np.isfinite(rows).all(axis=1)].astype(np.float32)
+                with np.errstate(over="ignore"):
+                    places = rows.astype(np.float32)
+                found = places[np.isfinite(places).all(axis=1)]
                 parts.append(found)
                 count += len(found)
     except OSError as error:

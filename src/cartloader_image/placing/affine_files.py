@@ -155,11 +155,14 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 def _ngff(objects: list[dict[str, Any]], file: Path) -> AffineFile:
     """The affine of NGFF (RFC-5) as SpatialData also writes it: rows and columns go by the axes of its two systems.
 
-    Its points are counted from the centre of the first pixel (RFC-5, Coordinate convention).
+    NGFF's points are counted from the centre of the first pixel (RFC-5, Coordinate convention), SpatialData's from its
+    corner (its `compute_coordinates` gives centres at one half). The latter names the unit of pixels ``unit``.
     """
     found = [one for one in objects if one.get("type") == "affine"]
     if len(found) != 1 or not isinstance(found[0].get("affine"), list):
         raise InputError(f"{file}: {_TAKES}, or {_NGFF}, found {len(found)} affines in its JSON; keep just the one")
+    axes = [axis for one in objects if isinstance(one.get("axes"), list) for axis in one["axes"]]
+    centred = not any(isinstance(axis, dict) and axis.get("unit") == "unit" for axis in axes)
     systems = {one["name"]: one for one in objects if isinstance(one.get("name"), str) and "axes" in one}
     inputs, outputs = (_axes(found[0].get(side), systems, side, file) for side in ("input", "output"))
     if unit := inputs["x"] or inputs["y"]:
@@ -182,7 +185,7 @@ def _ngff(objects: list[dict[str, Any]], file: Path) -> AffineFile:
     units = {outputs["x"], outputs["y"]}
     if len(units) > 1:
         raise InputError(f"{file}: its axes x and y have units of {units} µm; give both the same one")
-    return AffineFile(Affine(*matrix[[x, y]][:, [across, down, columns]].ravel()), centred=True, unit=units.pop())
+    return AffineFile(Affine(*matrix[[x, y]][:, [across, down, columns]].ravel()), centred, units.pop())
 
 
 def _axes(system: Any, systems: dict[str, dict[str, Any]], side: str, file: Path) -> dict[str, float]:

@@ -82,6 +82,8 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
         if params.preview:
             drafts[".preview.png"] = scratch / "preview.png"
             draw_caption(drafts[".pmtiles"], params.out.img_id).save(drafts[".preview.png"])
+        else:
+            params.out.path(".preview.png").unlink(missing_ok=True)  # it would show another archive
         for suffix, draft in drafts.items():
             publish(draft, params.out.path(suffix))
     archive, *others = (params.out.path(suffix) for suffix in drafts)
@@ -235,6 +237,7 @@ def _origin(
         "transparent_below": params.transparent_below,
         "alpha": params.alpha,
         "nodata": params.nodata,
+        "offset": [params.georef_offset_x, params.georef_offset_y],
         "input_sha256": UNKNOWN_DIGEST,
         "orientation": {
             "rotate": params.rotate or 0,

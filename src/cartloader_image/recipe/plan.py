@@ -253,7 +253,8 @@ def _tiling(
     shares = looks.tiles(cut, pyramid, size) if looks else usual_shares(cut.tile_format)
     pixels = sum(math.prod(pyramid.extent(zoom).shape) for zoom in pyramid.zooms)
     archive, scratch = Range.of(bands * pixels, shares, pyramid.tile_count()), kept_pixels(pyramid) * bands
-    files = ((job.out.path(".pmtiles"), archive), *((file, None) for file in job.out.asset_files))
+    drawn = [job.out.path(".preview.png")] if cut.preview else []
+    files = ((job.out.path(".pmtiles"), archive), *((file, None) for file in (*job.out.asset_files, *drawn)))
     if cut.chosen_engine == "gdal":
         # A missing tool is reported before the picture is decoded.
         tools = toolbox(cut)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from cartloader_image.scan.layers import (
@@ -15,6 +16,8 @@ from cartloader_image.scan.layers import (
 )
 from cartloader_image.values import made_id, stem_of
 
+_ALIGNMENT = r"[ _.-]*(image)?[ _.-]*alignment"
+"""What follows a picture's name in that of its alignment file, which may go on."""
 _OWN = "its own metadata say the pixel size, and transcripts are measured from its corner"
 
 
@@ -28,8 +31,9 @@ def recognise(folder: Path) -> Run | None:
     whole = [path for path in rest if path.name.startswith("morphology")]
     layers = [*_stains(focus), *(layer for path in whole for layer in layers_of(path, {}, _OWN))]
     tables = sorted(path for path in folder.glob("*alignment*.csv") if "keypoint" not in path.name.lower())
-    for path in (path for path in rest if path not in whole):
-        layers += _made_after(path, tables)
+    others = [path for path in rest if path not in whole]
+    for path in others:
+        layers += _made_after(path, tables, others)
     return Run("a Xenium run", folder, tuple(layers))
 
 
@@ -40,9 +44,15 @@ def _stains(files: list[Path]) -> list[Layer]:
     return [Layer(made_id(name), path, stained(shades[name]) | chosen, _OWN) for name, path, chosen in found]
 
 
-def _made_after(path: Path, tables: list[Path]) -> list[Layer]:
+def _owner(table: Path, pictures: list[Path]) -> Path | None:
+    """The picture whose name an alignment file has: the longest one that is followed by ``_imagealignment`` or so."""
+    named = [path for path in pictures if re.match(re.escape(stem_of(path)) + _ALIGNMENT, table.stem)]
+    return max(named, key=lambda path: len(stem_of(path)), default=None)
+
+
+def _made_after(path: Path, tables: list[Path], pictures: list[Path]) -> list[Layer]:
     """A picture of another microscope, which has its place by an alignment file alone."""
-    fitting = [table for table in tables if table.stem.startswith(stem_of(path))]
+    fitting = [table for table in tables if _owner(table, pictures) == path]
     options: dict[str, str | Path] = {"xenium_alignment": fitting[0]} if len(fitting) == 1 else {}
     because = f"{fitting[0].name} by its name places it" if options else ""
     lacking = ""
