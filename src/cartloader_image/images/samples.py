@@ -177,7 +177,7 @@ class SegmentSamples:
         self.block = (min(self._segment[0] * down, self._height), min(columns * across, self._width))
         self._decode = telling(page, decode)
         # OpenJPEG works in 32 bits a sample.
-        self.copies = COPIES + 5 if page.compression in JPEG_2000 else COPIES
+        self.copies = COPIES + 4 if page.compression in JPEG_2000 else COPIES
 
     def _check_list(self) -> bool:
         """Whether some segments are left out; all others must lie inside the file."""
