@@ -45,14 +45,18 @@ def render_preview(path: Path, size: int = 1024) -> Picture:
         ArchiveError: the archive cannot be read, has no tiles, or has tiles that are no pictures.
     """
     with reading(path) as archive:
-        if kind := VECTOR.get(archive.header.tile_type):
-            raise ArchiveError(f"{path}: holds vector tiles ({kind}), which are no pictures; raster tiles are needed")
-        zooms = list(archive.zooms())
-        if not zooms:
-            raise ArchiveError(f"{path}: has no tiles")
-        tile = size_of_tiles(archive, zooms[0])
-        window, squares = plan_drawing(archive, zooms, max(tile), size)
-        return _Drawing(archive, tile, window, squares).drawn(size)
+        return _rendered(archive, path, size)
+
+
+def _rendered(archive: ArchiveReader, path: Path, size: int) -> Picture:
+    if kind := VECTOR.get(archive.header.tile_type):
+        raise ArchiveError(f"{path}: holds vector tiles ({kind}), which are no pictures; raster tiles are needed")
+    zooms = list(archive.zooms())
+    if not zooms:
+        raise ArchiveError(f"{path}: has no tiles")
+    tile = size_of_tiles(archive, zooms[0])
+    window, squares = plan_drawing(archive, zooms, max(tile), size)
+    return _Drawing(archive, tile, window, squares).drawn(size)
 
 
 def captioned(picture: Picture, bounds: Bounds, name: str) -> Picture:
@@ -89,8 +93,8 @@ def draw_caption(path: Path, name: str, size: int = 1024) -> Picture:
         ArchiveError: as `render_preview` does.
     """
     with reading(path) as archive:
-        bounds = place_of(archive, list(archive.zooms())).bounds
-    return captioned(render_preview(path, size), bounds, name)
+        picture = _rendered(archive, path, size)
+        return captioned(picture, place_of(archive, list(archive.zooms())).bounds, name)
 
 
 def write_preview(path: Path, out: Path, size: int = 1024) -> Picture:

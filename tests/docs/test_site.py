@@ -7,16 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from functools import partial
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 from support.pages import DOCS, ROOT
+from support.processes import plainly_served
 from support.tools import require_tools
 
 LOADS = {"src", "srcset", "data", "poster", "action", "background"}
@@ -115,22 +113,11 @@ def test_its_scripts_name_no_other_host_that_is_not_known(site: Path) -> None:
         assert 'data-md-component="source"' not in text, "a repo_url asks GitHub for its stars"
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """A server that says nothing."""
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def address(site: Path) -> Iterator[str]:
     """The site on a port of this machine."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    with plainly_served(site) as found:
+        yield found
 
 
 def test_a_browser_asks_no_other_host(address: str) -> None:

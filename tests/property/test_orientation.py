@@ -75,6 +75,7 @@ def test_there_are_eight_of_them() -> None:
     }  # fmt: skip
     assert len(every) == 8
     assert all(any(one.then(other) == Orientation() for other in every) for one in every)
+    assert all(one.then(one.inverse) == one.inverse.then(one) == Orientation() for one in every)
     assert Orientation.of(180, flip_vertical=True, flip_horizontal=True) == Orientation()
 
 

@@ -8,8 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from playwright.sync_api import Browser, expect
 from starlette.staticfiles import StaticFiles
 from support.archives import tiles_of
 from support.maps import blobs, save
+from support.processes import plainly_served
 from support.tools import require_tools
 from support.viewing import HEIGHT, WIDTH, chromium, looking, unit, viewing
 
@@ -201,22 +200,6 @@ def static(site: Path) -> Iterator[str]:
         thread.join()
 
 
-@contextmanager
-def without_ranges(site: Path) -> Iterator[str]:
-    """Python's own, which sends whole files whatever was asked for."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
-
-
 def test_an_exported_page_is_shown_by_a_plain_server(browser: Browser, sample: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     assert main(["export-page", str(sample), str(site)]) == 0
@@ -234,7 +217,7 @@ def test_an_exported_page_is_shown_by_a_plain_server(browser: Browser, sample: P
 def test_a_server_without_ranges_is_told(browser: Browser, sample: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     assert main(["export-page", str(sample), str(site)]) == 0
-    with without_ranges(site) as address:
+    with plainly_served(site) as address:
         look = looking(browser, address)
         look.page.goto(address)
         expect(look.page.locator(".problem").first).to_have_text(

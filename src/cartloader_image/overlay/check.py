@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from cartloader_image.archive import Archive, open_archive
 from cartloader_image.errors import InputError
 from cartloader_image.overlay.points import Points, read_points
 from cartloader_image.overlay.registration import TURNS, Known, agreement, blurred, peak
+from cartloader_image.placing.extent import Extent
 from cartloader_image.placing.orientation import Orientation
 from cartloader_image.values import Bounds
 
@@ -97,9 +98,10 @@ class Made:
     @property
     def axes(self) -> Orientation:
         """The directions of the map's axes, by which rows and columns go up or down, right or left."""
-        back = next(one for one in TURNS if self.asked.then(one) == Orientation())
         north = Orientation(mirror_rows=True)  # in the map's frame the picture is seen as a map is, with y upwards
-        return back.then(self.laid) if self.frame == "image" else self.laid.then(north).then(back).then(north)
+        if self.frame == "image":
+            return self.asked.inverse.then(self.laid)
+        return self.laid.then(north).then(self.asked.inverse).then(north)
 
     def turned(self, turn: Orientation) -> Orientation:
         """What the stored image has to go through, in its own frame, so that the picture is turned once more.
@@ -179,11 +181,11 @@ def check_overlay(path: Path, points: Path, kind: Kind | None = None) -> Overlay
         raise InputError(f"{points}: has {len(places)} points, which is too few to say anything; {_FEW} may do")
     with open_archive(path) as archive:
         made = Made.read(archive)
-        box = _Box(archive.bounds.ulx, archive.bounds.lry, archive.bounds.lrx, archive.bounds.uly)
-        data = _Box(*places.min(axis=0).tolist(), *places.max(axis=0).tolist())
+        box = Extent(archive.bounds.ulx, archive.bounds.lry, archive.bounds.lrx, archive.bounds.uly)
+        data = Extent(*places.min(axis=0).tolist(), *places.max(axis=0).tolist())
         _check_near(points, data, box)
         longest = max(box.width, box.height)
-        pixels = archive.read(box.bounds, max(round(longest / max(FINE, longest / _SIDE)), 1))
+        pixels = archive.read(Bounds(*box), max(round(longest / max(FINE, longest / _SIDE)), 1))
         step = longest / max(pixels.shape[:2])
         kind, reach = kind or _kind(pixels), math.ceil(REACH / step)
         side = max(pixels.shape[:2]) + 2 * reach
@@ -213,38 +215,7 @@ def check_overlay(path: Path, points: Path, kind: Kind | None = None) -> Overlay
         )
 
 
-class _Box(NamedTuple):
-    """Least and greatest x and y, in µm."""
-
-    left: float
-    low: float
-    right: float
-    high: float
-
-    @property
-    def width(self) -> float:
-        return self.right - self.left
-
-    @property
-    def height(self) -> float:
-        return self.high - self.low
-
-    @property
-    def bounds(self) -> Bounds:
-        """With y that grows by the rows."""
-        return Bounds(*self)
-
-    def share_on(self, other: _Box) -> float:
-        """How much of it lies on another one."""
-        across = min(self.right, other.right) - max(self.left, other.left)
-        up = min(self.high, other.high) - max(self.low, other.low)
-        return max(across, 0) * max(up, 0) / max(self.width * self.height, 1e-9)
-
-    def __str__(self) -> str:
-        return f"x {self.left:,.0f} … {self.right:,.0f}, y {self.low:,.0f} … {self.high:,.0f}"
-
-
-def _check_near(path: Path, data: _Box, box: _Box) -> None:
+def _check_near(path: Path, data: Extent, box: Extent) -> None:
     """Refuse points that no turn and shift brings onto the picture; turned, it may be as wide as it is high."""
     longest = max(box.width, box.height) + REACH
     beyond = data.left > box.left + longest or data.low > box.low + longest
@@ -276,7 +247,7 @@ def _shown(pixels: NDArray[np.uint8], kind: Kind) -> Known:
     return Known(blurred((values - mean) * mask, 0.7 * _BLUR), mask)
 
 
-def _density(places: Points, corner: tuple[float, float], step: float, side: int, box: _Box) -> Known:
+def _density(places: Points, corner: tuple[float, float], step: float, side: int, box: Extent) -> Known:
     """The root of how many points lie in each pixel, smoothed; it is known in the points' box."""
     columns, rows = (np.floor((places[:, axis] - corner[axis]) / step).astype(np.int64) for axis in (0, 1))
     inside = (columns >= 0) & (columns < side) & (rows >= 0) & (rows < side)
@@ -304,7 +275,7 @@ def _closer(
         column, row = (int(index) for index in np.unravel_index(piece, counts.shape))
         pixels = turn.view(_piece(archive, turn, (column * half, row * half), (wide, high), size))
         corner = (left + column * half - reach * FINE, low + row * half - reach * FINE)
-        everywhere = _Box(*corner, corner[0] + side * FINE, corner[1] + side * FINE)
+        everywhere = Extent(*corner, corner[0] + side * FINE, corner[1] + side * FINE)
         density = _density(places, corner, FINE, side, everywhere)
         picture = _shown(pixels, kind)
         total += agreement(density.sharpened(_AROUND), picture.sharpened(_AROUND), reach, TURNS[:1])[0]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cartloader_image.budget import USUAL, Budget, Cost
 from cartloader_image.errors import InputError, shortened
-from cartloader_image.placing.bounds import _text
+from cartloader_image.placing.bounds import text_of
 from cartloader_image.system.reading import read_file
 from cartloader_image.units import LENGTHS, length_of
 from cartloader_image.values import number
@@ -49,7 +49,7 @@ def read_affine(file: Path, budget: Budget = USUAL) -> AffineFile:
             return AffineFile(_checked(_numpy(file, budget), file))
     except OSError:
         pass  # said below
-    text = _text(file, "--georef-affine", budget)
+    text = text_of(file, "--georef-affine", budget)
     if text.lstrip().startswith(("[", "{")):
         return _json(text, file)
     return AffineFile(table_affine(text, file, "--georef-affine"))

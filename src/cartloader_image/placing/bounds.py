@@ -29,7 +29,7 @@ def bounds_from_tsv(path: Path, budget: Budget = USUAL) -> Bounds:
     Raises:
         InputError: it cannot be read or holds something else.
     """
-    lines = [line for line in _text(path, "--georef-bounds-tsv", budget).splitlines() if line.strip()]
+    lines = [line for line in text_of(path, "--georef-bounds-tsv", budget).splitlines() if line.strip()]
     if len(lines) != 1:
         raise InputError(f"{path}: --georef-bounds-tsv takes one line of ulx,uly,lrx,lry, found {len(lines)} lines")
     try:
@@ -47,7 +47,7 @@ def bounds_from_pixel_tsv(path: Path, budget: Budget = USUAL) -> Bounds:
     Raises:
         InputError: it cannot be read or lacks one of the four.
     """
-    header = _text(path, "--georef-pixel-tsv", budget, lines_starting_with="#")
+    header = text_of(path, "--georef-pixel-tsv", budget, lines_starting_with="#")
     pairs = dict(re.findall(r"(?<![A-Za-z_])([A-Za-z_]+)\s*=\s*([^;\s]+)", header))
     values = []
     for key in ("OFFSET_X", "OFFSET_Y", "SIZE_X", "SIZE_Y"):
@@ -79,7 +79,7 @@ def micron2pixel(path: Path, height: int, width: int, budget: Budget = USUAL) ->
     Raises:
         InputError: no 3×3 matrix of numbers, one that is singular, or one with a perspective.
     """
-    lines = [line for line in _text(path, "--micron2pixel-csv", budget).splitlines() if line.strip(", \t")]
+    lines = [line for line in text_of(path, "--micron2pixel-csv", budget).splitlines() if line.strip(", \t")]
     rows = [re.findall(r"[^,\s]+", line) for line in lines[:4]]
     if [len(row) for row in rows] != [3, 3, 3]:
         found = f"{len(lines)} rows of {', '.join(str(len(row)) for row in rows)} values" if rows else "nothing"
@@ -106,8 +106,12 @@ def micron2pixel(path: Path, height: int, width: int, budget: Budget = USUAL) ->
     return affine
 
 
-def _text(path: Path, name: str, budget: Budget, lines_starting_with: str = "") -> str:
-    """The text of a small file, plain or gzip; or just its first lines, as far as they start with the given text."""
+def text_of(path: Path, name: str, budget: Budget, lines_starting_with: str = "") -> str:
+    """The text of a small file, plain or gzip; or just its first lines, as far as they start with the given text.
+
+    Raises:
+        InputError: it cannot be read, or is too long; the sentence says of which option it is.
+    """
     most = budget.most(Cost.TEXT)
     try:
         with open_file(path) as raw:

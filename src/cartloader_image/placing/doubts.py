@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 from cartloader_image.action_params import RasterParams
 from cartloader_image.crs import WEB_MERCATOR
@@ -20,6 +19,7 @@ from cartloader_image.errors import CartloaderError
 from cartloader_image.images.beside import experiment_file
 from cartloader_image.images.source import Source
 from cartloader_image.placing.bounds import bounds_from_pixel_tsv
+from cartloader_image.placing.extent import Extent
 from cartloader_image.placing.placement import Placement
 from cartloader_image.system.reading import open_file
 from cartloader_image.values import PixelSize, number
@@ -34,23 +34,6 @@ _MARGIN = 0.1
 """Share of their own box by which transcripts may lie beyond those that were looked at."""
 
 
-class _Box(NamedTuple):
-    """Least and greatest x and y, in µm."""
-
-    left: float
-    low: float
-    right: float
-    high: float
-
-    def meets(self, other: _Box) -> bool:
-        return (
-            self.left <= other.right and other.left <= self.right and self.low <= other.high and other.low <= self.high
-        )
-
-    def __str__(self) -> str:
-        return f"x {self.left:,.0f} … {self.right:,.0f}, y {self.low:,.0f} … {self.high:,.0f} µm"
-
-
 def doubts(source: Source, placement: Placement, params: RasterParams) -> Iterator[str]:
     """Sentences about what does not fit the place of a picture, where that is in µm."""
     if placement.crs != WEB_MERCATOR:
@@ -59,11 +42,11 @@ def doubts(source: Source, placement: Placement, params: RasterParams) -> Iterat
     yield from _of_stains(source, placement, params)
     corners = [(x, y) for x in (0, source.plane.width) for y in (0, source.plane.height)]
     xs, ys = zip(*(placement.affine @ corner for corner in corners), strict=True)
-    box = _Box(min(xs), min(ys), max(xs), max(ys))
+    box = Extent(min(xs), min(ys), max(xs), max(ys))
     others = list(_data(params.in_img, params))
     if others and not any(box.meets(there) for _, there in others):
         name, there = others[0]
-        yield f"it lies at {box}, away from all that is in {name} beside it ({there}); is its place right?"
+        yield f"it lies at {box} µm, away from all that is in {name} beside it ({there} µm); is its place right?"
 
 
 def _of_size(source: Source, placement: Placement, params: RasterParams) -> Iterator[str]:
@@ -96,20 +79,20 @@ def _of_stains(source: Source, placement: Placement, params: RasterParams) -> It
             )
 
 
-def _data(picture: Path, params: RasterParams) -> Iterator[tuple[str, _Box]]:
+def _data(picture: Path, params: RasterParams) -> Iterator[tuple[str, Extent]]:
     """The names of the tables that belong to a picture by where they lie, and where what they speak of lies."""
     folder = picture.absolute().parent
     for path in chain(sorted(folder.glob("*.pixel.sorted.tsv.gz")), sorted(folder.glob("*.pixel.sorted.tsv"))):
         with suppress(CartloaderError):  # nobody asked for it
             found = bounds_from_pixel_tsv(path, params.budget)
-            yield path.name, _Box(found.ulx, found.uly, found.lrx, found.lry)
+            yield path.name, Extent(found.ulx, found.uly, found.lrx, found.lry)
     for path in (there / name for there in (folder, folder.parent) for name in _TRANSCRIPTS):
         with suppress(OSError, UnicodeDecodeError, ValueError, csv.Error):
             if path.is_file() and (box := _box_of(path)):
                 yield path.name, box
 
 
-def _box_of(table: Path) -> _Box | None:
+def _box_of(table: Path) -> Extent | None:
     """About where the transcripts of a table lie, by those of some places in it; None where none are found."""
     names = _TRANSCRIPTS[table.name]
     points = list[tuple[float, float]]()
@@ -129,4 +112,4 @@ def _box_of(table: Path) -> _Box | None:
         return None
     xs, ys = zip(*points, strict=True)
     across, up = _MARGIN * (max(xs) - min(xs)), _MARGIN * (max(ys) - min(ys))
-    return _Box(min(xs) - across, min(ys) - up, max(xs) + across, max(ys) + up)
+    return Extent(min(xs) - across, min(ys) - up, max(xs) + across, max(ys) + up)

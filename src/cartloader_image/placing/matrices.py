@@ -23,7 +23,7 @@ from cartloader_image.errors import InputError, UsageError, shortened
 from cartloader_image.images.beside import experiment_file
 from cartloader_image.images.source import Source
 from cartloader_image.placing.affine_files import read_affine, table_affine
-from cartloader_image.placing.bounds import _text, micron2pixel
+from cartloader_image.placing.bounds import micron2pixel, text_of
 from cartloader_image.placing.landmarks import Fit, fit_landmarks, read_landmarks
 from cartloader_image.placing.scale import asked_pixel_size
 from cartloader_image.system.reading import read_file
@@ -78,12 +78,12 @@ def _named(source: Source, params: RasterParams) -> Matrix | None:
         return _affine(source, params, params.georef_affine)
     if params.xenium_alignment:
         file = params.xenium_alignment
-        affine = table_affine(_text(file, "--xenium-alignment", params.budget), file, "--xenium-alignment")
+        affine = table_affine(text_of(file, "--xenium-alignment", params.budget), file, "--xenium-alignment")
         unit, files, notes = xenium_unit(file, params.budget)
         return Matrix(Affine.scale(unit) @ affine, "xenium alignment", (file, *files), notes)
     if params.georef_landmarks:
         file = params.georef_landmarks
-        landmarks = read_landmarks(_text(file, "--georef-landmarks", params.budget), file)
+        landmarks = read_landmarks(text_of(file, "--georef-landmarks", params.budget), file)
         unit, files, notes = xenium_unit(file, params.budget) if landmarks.in_dapi_pixels else (1.0, (), ())
         pixel = asked_pixel_size(source, params) or source.pixel_size
         fit = fit_landmarks(landmarks.scaled(unit), params.landmark_model, source.full_size, pixel)
@@ -132,7 +132,7 @@ def xenium_unit(file: Path, budget: Budget = USUAL) -> tuple[float, tuple[Path, 
         note = f"no experiment.xenium lies beside {file.name}: a pixel of the DAPI image is taken for {XENIUM_PIXEL} µm"
         return XENIUM_PIXEL, (), (note,)
     try:
-        size = json.loads(_text(manifest, "--xenium-alignment", budget))["pixel_size"]
+        size = json.loads(text_of(manifest, "--xenium-alignment", budget))["pixel_size"]
     except (KeyError, TypeError, ValueError, RecursionError):
         size = None
     if isinstance(size, bool) or not isinstance(size, int | float) or not 0 < size < float("inf"):

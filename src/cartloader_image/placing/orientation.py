@@ -47,6 +47,12 @@ class Orientation:
         )
         return Orientation(self.transpose ^ after.transpose, columns ^ after.mirror_columns, rows ^ after.mirror_rows)
 
+    @property
+    def inverse(self) -> Self:
+        """What undoes it: the two one after the other leave a picture as it is."""
+        columns, rows = self.mirror_columns, self.mirror_rows
+        return type(self)(self.transpose, *((rows, columns) if self.transpose else (columns, rows)))
+
     def seen_through(self, mirror: Orientation) -> Orientation:
         """The orientation of the stored picture that looks like this one to somebody who sees it through ``mirror``.
 

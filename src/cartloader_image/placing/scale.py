@@ -21,7 +21,7 @@ from cartloader_image.errors import InputError, MetadataError, UsageError, short
 from cartloader_image.images.beside import SPACE_RANGER, pictures_beside
 from cartloader_image.images.kinds import png_size
 from cartloader_image.images.source import Source
-from cartloader_image.placing.bounds import _text
+from cartloader_image.placing.bounds import text_of
 from cartloader_image.values import PixelSize, number
 
 _SPOT = 65.0
@@ -44,7 +44,7 @@ def asked_pixel_size(source: Source, params: RasterParams) -> PixelSize | None:
     file = params.pixel_size
     if not isinstance(file, Path):
         return file
-    text = _text(file, "--pixel-size", params.budget)
+    text = text_of(file, "--pixel-size", params.budget)
     facts = _object(text)
     if {"microns_per_pixel", "spot_diameter_fullres"} & facts.keys():
         return _space_ranger(file, facts, params.in_img, source.full_size)
