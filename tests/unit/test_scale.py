@@ -129,6 +129,7 @@ def test_a_xenium_run_makes_no_picture_in_colour(tmp_path: Path) -> None:
     [
         ("", "says no pixel size"), ("[1]", "says no pixel size"), ("{}", "says no pixel size"),
         ('{"pixel_size": 0}', "pixel_size is '0', which is no size"),
+        ('{"pixel_size": 120}', "has a pixel_size of 120, and only of experiment.xenium is it known to be in µm"),
         ('{"pixel_size": "x"}', "pixel_size is 'x', which is no size"), ('{"pixel_size": NaN}', "is 'nan'"),
         ('{"microns_per_pixel": null}', "microns_per_pixel is 'None'"), ("[" * 9999, "says no pixel size"),
         ("x_global_px,x_global_mm,y_global_px,y_global_mm\n0,0,0,0\n9,1,9,2", r"111\.111 and 222\.222 µm per pixel"),

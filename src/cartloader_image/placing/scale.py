@@ -55,6 +55,11 @@ def asked_pixel_size(source: Source, params: RasterParams) -> PixelSize | None:
                 "the pixel size of this one in µm, or what places it"
             )
         micrometres = _positive(file, facts, "pixel_size")
+        if file.suffix != ".xenium":
+            raise InputError(
+                f"{file}: has a pixel_size of {micrometres:g}, and only of experiment.xenium is it known to be in µm; "
+                "give it in µm with --pixel-size"
+            )
     elif found := _NANOMETRES.search(text):
         micrometres = _positive(file, {"ImPixel_nm": found[1]}, "ImPixel_nm") / 1000
     elif sizes := _of_fields(text):
