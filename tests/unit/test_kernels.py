@@ -116,6 +116,7 @@ def test_other_arrays_are_refused(pixels: np.ndarray) -> None:
     table = np.full((3, 4), 0.25, np.float32)
     for call in (
         lambda: door.halve(pixels),
+        lambda: door.straighten(pixels, 4),
         lambda: door.resample(pixels, GOOD, GOOD, alpha=False),
         lambda: door.warp(pixels, (1, 0, 0, 0, 1, 0), table, table, np.zeros((4, 4, 4), np.uint8)),
     ):
@@ -126,7 +127,11 @@ def test_other_arrays_are_refused(pixels: np.ndarray) -> None:
 @built
 def test_what_a_warp_cannot_do_is_refused() -> None:
     pixels, table = noise((20, 20, 3)), np.full((3, 4), 0.25, np.float32)
-    for affine, down in (((1, 0, float("nan"), 0, 1, 0), table), ((1, 0, 0, 0, 1, 0), table[:, :3])):
+    for affine, down in (
+        ((1, 0, float("nan"), 0, 1, 0), table),
+        ((9, 8, 0, 0, 1, 0), table),
+        ((1, 0, 0, 0, 1, 0), table[:, :3]),
+    ):
         with pytest.raises(ValueError, match=r"affine|tables"):
             door.warp(pixels, affine, down, table, np.zeros((4, 4, 4), np.uint8))
     for out in (np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 4)), np.zeros((4, 8, 4), np.uint8)[:, ::2]):

@@ -25,6 +25,7 @@ VARIABLE = "CARTLOADER_KERNELS"
 
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "halve": (c_void_p, c_size_t, c_size_t, c_size_t, c_size_t, c_void_p),
+    "straighten": (c_void_p, c_size_t, c_size_t, c_size_t, c_size_t, c_size_t, c_void_p),
     "resample_work": (c_size_t,) * 5,
     "resample": (
         *(c_void_p, c_size_t, c_size_t, c_size_t, c_int),
@@ -35,10 +36,10 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "encode_work_bytes": (),
     "encode_capacity": (c_size_t,),
     "encode": (c_void_p, *4 * (c_size_t,), c_void_p, c_int, c_int, c_void_p, c_void_p, c_void_p),
-    "warp_work": (c_size_t,) * 3,
+    "warp_work": (c_void_p, c_size_t, c_size_t, c_size_t),
     "warp": (
-        *(c_void_p, c_size_t, c_size_t, c_size_t, c_size_t, c_int, c_void_p),
-        *(c_void_p, c_void_p, c_size_t, c_size_t, c_size_t, c_size_t, c_void_p, c_void_p),
+        *(c_void_p, c_size_t, c_size_t, c_size_t, c_size_t, c_void_p, c_void_p, c_void_p),
+        *(c_size_t, c_size_t, c_size_t, c_size_t, c_size_t, c_void_p, c_void_p),
     ),
 }
 """The types of each function's arguments; none gives anything back but where `_RESULTS` says so."""
@@ -46,6 +47,8 @@ _RESULTS: dict[str, Any] = dict.fromkeys(
     ("resample_work", "warp_work", "encode_work_bytes", "encode_capacity", "encode"), c_size_t
 ) | {"repeats": c_int}
 
+_LONGEST_STEP = 16
+"""Pixels of a picture from a warped one to the next that the kernel can count."""
 _BEST, _UP = 0, 2
 """Filters of a PNG, as the kernel names them."""
 _REPETITIVE = 0.01, 0.12
@@ -118,6 +121,17 @@ def halve(pixels: Bytes) -> Bytes:
     return result
 
 
+def straighten(pixels: Bytes, made: int) -> Bytes:
+    """Premultiplied → straight alpha, the last of 2 or 4 bands; ``made`` bands of the result: all, or without alpha."""
+    library, pixels = _at_work(pixels)
+    height, width, bands = pixels.shape
+    if bands not in {2, 4} or made not in {bands, bands - 1}:
+        raise ValueError(f"{made} bands of {bands}")
+    result = np.empty((height, width, made), np.uint8)
+    library.straighten(pixels.ctypes.data, height, width, bands, pixels.strides[0], made, result.ctypes.data)
+    return result
+
+
 def resample(pixels: Bytes, down: Taps, across: Taps, *, alpha: bool) -> Bytes:
     """Filter ``(rows, columns, 1 … 4)`` along both axes, in floats that are rounded once.
 
@@ -152,7 +166,8 @@ def warp(
 
     Args:
         pixels: The picture; alpha is straight.
-        affine: ``a, b, x0, d, e, y0``: where the centre of the new pixel in a column and row lies in the picture.
+        affine: ``a, b, x0, d, e, y0``: where the centre of the new pixel in a column and row lies in the picture; from
+            one to the next are 16 pixels at most.
         down: Weights ``(phases + 1, 2, 4 or 6)`` along the picture's columns, by the place between two centres.
         across: The same along its rows.
         out: Becomes the new picture, premultiplied; of an opaque one, it has a band more for alpha, or none where all
@@ -165,16 +180,17 @@ def warp(
         raise ValueError(f"tables of shape {down.shape} and {across.shape}")
     tables = [np.ascontiguousarray(table, np.float32) for table in (down, across)]
     numbers = np.array(affine, np.float64)
-    if numbers.shape != (6,) or not np.isfinite(numbers).all() or not height * width:
+    steps = np.abs(numbers).reshape(-1, 3)[:, :2].sum(axis=1)
+    if len(steps) != 2 or not np.isfinite(numbers).all() or steps.max() > _LONGEST_STEP or not height * width:
         raise ValueError(f"affine {affine} of {height} × {width} pixels")
     whole = out.dtype == np.uint8 and out.ndim == 3 and out.flags.c_contiguous and out.flags.writeable
     if not whole or out.shape[2] not in {bands, bands + bands % 2}:
         raise ValueError(f"{bands} bands into pixels of shape {out.shape} and type {out.dtype}")
-    work = np.empty(library.warp_work(height, width, bands), np.float32)
+    work = np.empty(library.warp_work(numbers.ctypes.data, height, width, bands), np.float32)
     library.warp(
-        *(pixels.ctypes.data, height, width, bands, pixels.strides[0], out.shape[2] == bands, numbers.ctypes.data),
+        *(pixels.ctypes.data, height, width, bands, pixels.strides[0], numbers.ctypes.data),
         *(table.ctypes.data for table in tables),
-        *(phases, taps, *out.shape[:2], work.ctypes.data, out.ctypes.data),
+        *(phases, taps, *out.shape, work.ctypes.data, out.ctypes.data),
     )
 
 

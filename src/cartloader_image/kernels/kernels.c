@@ -75,6 +75,41 @@ EXPORT void halve(const uint8_t *in, size_t rows, size_t columns, size_t bands, 
     halve_known(in, rows, columns, bands, stride, out);
 }
 
+/* ---- straighten --------------------------------------------------------------------------------------------------
+ *
+ * Premultiplied colours become straight: c is (255 c + a / 2) / a of alpha a, at most 255, and 0 where that is 0.
+ */
+
+INLINE int straighten_body(const uint8_t *in, size_t rows, size_t columns, size_t bands, size_t stride, size_t made,
+                           uint8_t *out)
+{
+    for (size_t row = 0; row < rows; row++, in += stride) {
+        const uint8_t *pixel = in;
+        for (size_t column = 0; column < columns; column++, pixel += bands, out += made) {
+            unsigned alpha = pixel[bands - 1];
+            for (size_t band = 0; band + 1 < bands; band++) {
+                unsigned colour = pixel[band];
+                if (alpha && alpha < 255) colour = (255 * colour + alpha / 2) / alpha;
+                out[band] = (uint8_t)(!alpha ? 0 : colour < 255 ? colour : 255);
+            }
+            if (made == bands) out[bands - 1] = (uint8_t)alpha;
+        }
+    }
+    return 0;
+}
+
+/* Two or four bands, the last one alpha; `made` are as many, or one less. */
+EXPORT void straighten(const uint8_t *in, size_t rows, size_t columns, size_t bands, size_t stride, size_t made,
+                       uint8_t *out)
+{
+    switch (10 * bands + made) { /* known when compiled */
+    case 21: straighten_body(in, rows, columns, 2, stride, 1, out); break;
+    case 22: straighten_body(in, rows, columns, 2, stride, 2, out); break;
+    case 43: straighten_body(in, rows, columns, 4, stride, 3, out); break;
+    default: straighten_body(in, rows, columns, 4, stride, 4, out);
+    }
+}
+
 /* ---- resample ----------------------------------------------------------------------------------------------------
  *
  * Separable filters: out[r][c] = sum over i, j of down[r][i] * across[c][j] * in[down_first[r] + i][across_first[c] + j],
@@ -256,160 +291,216 @@ EXPORT void resample(const uint8_t *in, size_t in_columns, size_t bands, size_t 
  *
  * An opaque picture goes on beyond its edge, and gets an alpha that is 255 inside, unless all that is wanted lies
  * `within` it; one with `alpha` (straight, its last band) is 0 there, and `out` is premultiplied, as that of `resample`.
+ *
+ * New pixels are made by squares, so that however turned, what they are made of stays in a cache: a box of the picture,
+ * in floats. Within a square, places are whole numbers of 2 ** -FRACTION pixels from the corner of its box: where they
+ * are rounded, by 64 steps of half of one at most, nothing is seen. Numbers of 32 bits hold them, as no step is longer
+ * than 16 pixels.
  */
 
-#define STEP(bands) ((bands) == 1 ? 1 : 4)
-#define SQUARE 64 /* a side of what is warped at a time: however turned, what it is made of stays in a cache */
-#define REACH 3 /* half of the most taps: the rows and columns around the picture in `padded` */
+#define STEP(bands) ((bands) == 1 ? 1 : 4) /* floats of a pixel */
+enum {
+    SQUARE = 64,
+    REACH = 3, /* half of the most taps */
+    FRACTION = 20,
+};
 
-/* `rows` + 2 * REACH rows of floats, each with REACH pixels more at both ends, of one float or of four. */
-INLINE void padded(const uint8_t *in, size_t rows, size_t columns, size_t bands, size_t stride, int alpha, float *out)
+typedef float Eight __attribute__((vector_size(32)));
+
+INLINE Eight eight_at(const float *at)
 {
-    size_t step = STEP(bands), wide = (columns + 2 * REACH) * step;
-    for (size_t row = 0; row < rows + 2 * REACH; row++, out += wide) {
-        size_t nearest = row < REACH ? 0 : row - REACH < rows ? row - REACH : rows - 1;
-        const uint8_t *pixel = in + nearest * stride;
-        float *to = out + REACH * step;
-        if (alpha && nearest + REACH != row) {
-            memset(out, 0, wide * sizeof *out);
-            continue;
-        }
-        for (size_t column = 0; column < columns; column++, pixel += bands, to += step) {
-            float share = alpha ? pixel[bands - 1] * (1 / 255.0f) : 1;
-            for (size_t band = 0; band < step; band++)
-                to[band] = band + 1 < bands ? pixel[band] * share : band < bands ? pixel[band] : 0;
-        }
-        for (size_t i = 0; i < REACH * step; i++) {
-            out[i] = alpha ? 0 : out[REACH * step + i % step];
-            out[wide - REACH * step + i] = alpha ? 0 : out[wide - (REACH + 1) * step + i % step];
-        }
-    }
+    Eight eight;
+    memcpy(&eight, at, sizeof eight);
+    return eight;
 }
+
+INLINE Eight eight_of(float value) { return (Eight){value, value, value, value, value, value, value, value}; }
 
 struct warping {
     const uint8_t *in;
     size_t in_rows, in_columns, bands, stride;
-    int within;
     const double *affine; /* a, b, x0, d, e, y0 */
     const float *down_table, *across_table;
-    size_t phases, taps, rows, columns;
+    size_t phases, rows, columns, made; /* the last: bands of `out` */
     float *work;
     uint8_t *out;
 };
 
-/* Where the new pixels of a row lie, from `column` on: what of the padded picture each begins at, and its weights. */
-struct places {
-    int32_t inside[SQUARE], left[SQUARE], top[SQUARE], across[SQUARE], down[SQUARE];
+struct box {
+    int32_t top, bottom, left, right;
 };
 
-INLINE void places_of(const struct warping *w, size_t row, size_t column, size_t count, struct places *p)
+/* The pixels of a box, one after the other. */
+INLINE int fill_body(const struct warping *w, size_t bands, const struct box *box, float *out)
 {
-    const double *m = w->affine, width = (double)w->in_columns, height = (double)w->in_rows, phases = (double)w->phases;
-    double first_u = m[1] * (double)row + m[2], first_v = m[4] * (double)row + m[5];
-    for (size_t i = 0; i < count; i++) {
-        double u = m[0] * (double)(int32_t)(column + i) + first_u, v = m[3] * (double)(int32_t)(column + i) + first_v;
-        int inside = (u >= 0) & (v >= 0) & (u < width) & (v < height);
-        /* In the padded picture, so that no number is negative: the pixel whose centre is before the place. */
-        double x = (inside ? u : 0) - 0.5 + REACH, y = (inside ? v : 0) - 0.5 + REACH;
-        int32_t left = (int32_t)x, top = (int32_t)y;
-        p->inside[i] = inside;
-        p->left[i] = left;
-        p->top[i] = top;
-        p->across[i] = (int32_t)((x - left) * phases + 0.5);
-        p->down[i] = (int32_t)((y - top) * phases + 0.5);
+    int32_t last_row = (int32_t)w->in_rows - 1, last_column = (int32_t)w->in_columns - 1;
+    size_t step = STEP(bands), alpha = bands % 2 == 0;
+    for (int32_t row = box->top; row < box->bottom; row++) {
+        int32_t near = row < 0 ? 0 : row < last_row ? row : last_row;
+        for (int32_t column = box->left; column < box->right; column++, out += step) {
+            int32_t beside = column < 0 ? 0 : column < last_column ? column : last_column;
+            const uint8_t *pixel = w->in + (size_t)near * w->stride + (size_t)beside * bands;
+            float full = alpha && near == row && beside == column ? pixel[bands - 1] : 0;
+            float share = alpha ? full * (1 / 255.0f) : 1;
+            for (size_t band = 0; band < step; band++)
+                out[band] = band + alpha < bands ? pixel[band] * share : band < bands ? full : 0;
+        }
     }
+    return 0;
+}
+
+INLINE int fill_known_body(const struct warping *w, const struct box *box, float *out)
+{
+    switch (w->bands) {
+    case 1: return fill_body(w, 1, box, out);
+    case 2: return fill_body(w, 2, box, out);
+    case 3: return fill_body(w, 3, box, out);
+    default: return fill_body(w, 4, box, out);
+    }
+}
+DISPATCHED(int, fill_known, (const struct warping *w, const struct box *box, float *out), (w, box, out))
+
+/* Along an axis of the picture, which `m` is for. Rounding keeps the order of places: what is inside of a row of new
+ * pixels is one run, and corners are ends. */
+INLINE double place(const double *m, size_t row, size_t column)
+{
+    return m[0] * (double)(int32_t)column + (m[1] * (double)(int32_t)row + m[2]);
+}
+
+INLINE int inside(const struct warping *w, size_t row, size_t column)
+{
+    double u = place(w->affine, row, column), v = place(w->affine + 3, row, column);
+    return u >= 0 && v >= 0 && u < (double)w->in_columns && v < (double)w->in_rows;
+}
+
+/* What of an axis of so many pixels counts for the new pixels from row0 and column0 to row1 and column1, and a pixel more
+ * at both ends, as places are rounded. */
+INLINE void range_of(const double *m, size_t size, size_t row0, size_t row1, size_t column0, size_t column1, size_t taps,
+                     int32_t *first, int32_t *end)
+{
+    double ends[4] = {place(m, row0, column0), place(m, row0, column1), place(m, row1, column0), place(m, row1, column1)};
+    double low = (double)size, high = 0;
+    for (int i = 0; i < 4; i++) {
+        low = ends[i] < low ? ends[i] : low;
+        high = ends[i] > high ? ends[i] : high;
+    }
+    low = low < 0 ? 0 : low;
+    high = high < (double)size ? high : (double)size;
+    *first = (int32_t)(low + 0.5) - (int32_t)(taps / 2) - 1;
+    *end = (int32_t)(high + 0.5) + (int32_t)(taps / 2) + 1;
+}
+
+INLINE uint32_t fixed(double number) { return (uint32_t)(int64_t)(number * (1 << FRACTION)); }
+
+/* The row of a table of `phases + 1` that is next to a place between two pixels. */
+INLINE size_t phase(uint32_t at, size_t phases)
+{
+    return ((at & ((1 << FRACTION) - 1)) * phases + (1 << (FRACTION - 1))) >> FRACTION;
+}
+
+/* The sum of the pixels from `from` on, `wide` floats from row to row; writes four of them, or the one there is. */
+INLINE void weighted(const float *from, size_t wide, size_t step, size_t taps, const float *down, const float *across,
+                     float *to)
+{
+    if (step == 1) {
+        Four parts[2] = {four_of(0), four_of(0)}, sum = four_of(0);
+        for (size_t i = 0; i < taps; i++, from += wide)
+            for (size_t j = 0; j < taps; j += 4)
+                parts[j / 4] += four_of(down[i]) * four_at(from + j);
+        for (size_t j = 0; j < taps; j += 4) /* what is read beyond the taps counts nothing */
+            sum += parts[j / 4] * (j + 4 > taps ? (Four){across[j], across[j + 1], 0, 0} : four_at(across + j));
+        *to = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        return;
+    }
+    Eight parts[REACH], sum = eight_of(0); /* two pixels each */
+    for (size_t j = 0; j < taps / 2; j++)
+        parts[j] = eight_of(0);
+    for (size_t i = 0; i < taps; i++, from += wide)
+        for (size_t j = 0; j < taps / 2; j++)
+            parts[j] += eight_of(down[i]) * eight_at(from + 8 * j);
+    for (size_t j = 0; j < taps / 2; j++) {
+        float a = across[2 * j], b = across[2 * j + 1];
+        sum += (Eight){a, a, a, a, b, b, b, b} * parts[j];
+    }
+    Four halves[2];
+    memcpy(halves, &sum, sizeof sum);
+    halves[0] += halves[1];
+    memcpy(to, halves, sizeof *halves);
 }
 
 /* The new pixels from row0 to row1 and from column0 to column1, without the last ones. */
-INLINE void warp_square(const struct warping *w, size_t bands, int alpha, size_t made, size_t taps, size_t row0,
-                        size_t row1, size_t column0, size_t column1)
+INLINE void warp_square(const struct warping *w, size_t step, size_t taps, size_t row0, size_t row1, size_t column0,
+                        size_t column1)
 {
-    size_t step = STEP(bands), wide = (w->in_columns + 2 * REACH) * step, count = column1 - column0;
-    struct places p;
+    struct box box;
+    range_of(w->affine, w->in_columns, row0, row1 - 1, column0, column1 - 1, taps, &box.left, &box.right);
+    range_of(w->affine + 3, w->in_rows, row0, row1 - 1, column0, column1 - 1, taps, &box.top, &box.bottom);
+    fill_known(w, &box, w->work);
+    size_t wide = (size_t)(box.right - box.left) * step, before = taps / 2 - 1, made = w->made;
+    uint32_t right = fixed(w->affine[0]), down = fixed(w->affine[3]);
     for (size_t row = row0; row < row1; row++) {
-        float line[SQUARE * 4], *to = line;
-        places_of(w, row, column0, count, &p);
-        for (size_t place = 0; place < count; place++, to += made) {
-            if (!p.inside[place]) {
-                memset(to, 0, made * sizeof *to);
-                continue;
-            }
-            const float *weights = w->across_table + (size_t)p.across[place] * taps;
-            const float *each = w->down_table + (size_t)p.down[place] * taps;
-            const float *from = w->work + ((size_t)p.top[place] - taps / 2 + 1) * wide +
-                                ((size_t)p.left[place] - taps / 2 + 1) * step;
-            if (step == 1) {
-                float sum = 0;
-                for (size_t i = 0; i < taps; i++, from += wide) {
-                    float part = 0;
-                    for (size_t j = 0; j < taps; j++)
-                        part += weights[j] * from[j];
-                    sum += each[i] * part;
-                }
-                *to = sum;
-            } else {
-                Four sum = four_of(0);
-                for (size_t i = 0; i < taps; i++, from += wide) {
-                    Four part = four_of(0);
-                    for (size_t j = 0; j < taps; j++)
-                        part += four_of(weights[j]) * four_at(from + 4 * j);
-                    sum += four_of(each[i]) * part;
-                }
-                memcpy(to, &sum, made * sizeof *to);
-            }
-            if (made > bands)
-                to[bands] = 255;
+        float line[(SQUARE + 1) * 4] = {0};
+        size_t first = column0, end = column1;
+        while (first < end && !inside(w, row, first)) first++;
+        while (first < end && !inside(w, row, end - 1)) end--;
+        uint32_t x = fixed(place(w->affine, row, first) - 0.5 - box.left);
+        uint32_t y = fixed(place(w->affine + 3, row, first) - 0.5 - box.top);
+        float *to = line + (first - column0) * made;
+        for (size_t column = first; column < end; column++, x += right, y += down, to += made) {
+            const float *from = w->work + ((y >> FRACTION) - before) * wide + ((x >> FRACTION) - before) * step;
+            weighted(from, wide, step, taps, w->down_table + phase(y, w->phases) * taps,
+                     w->across_table + phase(x, w->phases) * taps, to);
+            if (made > w->bands)
+                to[w->bands] = 255;
         }
-        as_bytes(line, count, made, alpha, w->out + (row * w->columns + column0) * made);
+        memset(to, 0, 4 * sizeof *to); /* the last one may have written more than its own */
+        as_bytes(line, column1 - column0, made, w->bands % 2 == 0, w->out + (row * w->columns + column0) * made);
     }
 }
 
-INLINE int warp_bands(const struct warping *w, size_t bands, int alpha, size_t made, size_t taps)
+INLINE int warp_taps(const struct warping *w, size_t step, size_t taps)
 {
-    padded(w->in, w->in_rows, w->in_columns, bands, w->stride, alpha, w->work);
     for (size_t row = 0; row < w->rows; row += SQUARE)
         for (size_t column = 0; column < w->columns; column += SQUARE) {
             size_t below = row + SQUARE < w->rows ? row + SQUARE : w->rows;
             size_t beside = column + SQUARE < w->columns ? column + SQUARE : w->columns;
-            warp_square(w, bands, alpha, made, taps, row, below, column, beside);
+            warp_square(w, step, taps, row, below, column, beside);
         }
     return 0;
 }
 
-INLINE int warp_taps(const struct warping *w, size_t taps)
+INLINE int warp_known_body(const struct warping *w, size_t taps)
 {
-    switch (w->bands) {
-    case 1: return w->within ? warp_bands(w, 1, 0, 1, taps) : warp_bands(w, 1, 0, 2, taps);
-    case 2: return warp_bands(w, 2, 1, 2, taps);
-    case 3: return w->within ? warp_bands(w, 3, 0, 3, taps) : warp_bands(w, 3, 0, 4, taps);
-    default: return warp_bands(w, 4, 1, 4, taps);
+    switch (taps) {
+    case 2: return w->bands == 1 ? warp_taps(w, 1, 2) : warp_taps(w, 4, 2);
+    case 4: return w->bands == 1 ? warp_taps(w, 1, 4) : warp_taps(w, 4, 4);
+    default: return w->bands == 1 ? warp_taps(w, 1, 6) : warp_taps(w, 4, 6);
     }
 }
+DISPATCHED(int, warp_known, (const struct warping *w, size_t taps), (w, taps))
 
-INLINE int warp_known_body(const struct warping *w)
+/* Floats of the work area of `warp`: of the largest box that a square is made of. */
+EXPORT size_t warp_work(const double *affine, size_t in_rows, size_t in_columns, size_t bands)
 {
-    switch (w->taps) {
-    case 2: return warp_taps(w, 2);
-    case 4: return warp_taps(w, 4);
-    default: return warp_taps(w, 6);
+    size_t sides[2] = {in_columns, in_rows};
+    for (int axis = 0; axis < 2; axis++) {
+        double across = affine[3 * axis], down = affine[3 * axis + 1];
+        double most = ((across < 0 ? -across : across) + (down < 0 ? -down : down)) * SQUARE;
+        if (most < (double)sides[axis]) sides[axis] = (size_t)most;
+        sides[axis] += 2 * REACH + 3;
     }
-}
-DISPATCHED(int, warp_known, (const struct warping *w), (w))
-
-/* Floats of the work area of `warp`. */
-EXPORT size_t warp_work(size_t in_rows, size_t in_columns, size_t bands)
-{
-    return (in_rows + 2 * REACH) * (in_columns + 2 * REACH) * STEP(bands) + 4;
+    return sides[0] * sides[1] * STEP(bands) + 4;
 }
 
-/* Two and four bands have alpha, one and three have none; `within` is 0 or 1, `taps` 2, 4 or 6. */
-EXPORT void warp(const uint8_t *in, size_t in_rows, size_t in_columns, size_t bands, size_t stride, int within,
+/* Two and four bands have alpha, one and three have none; `made` are as many, or one more for alpha where there is none
+ * and not all is `within`. `taps` are 2, 4 or 6. */
+EXPORT void warp(const uint8_t *in, size_t in_rows, size_t in_columns, size_t bands, size_t stride,
                  const double *affine, const float *down_table, const float *across_table, size_t phases, size_t taps,
-                 size_t rows, size_t columns, float *work, uint8_t *out)
+                 size_t rows, size_t columns, size_t made, float *work, uint8_t *out)
 {
-    struct warping w = {in,         in_rows,      in_columns, bands, stride, within,  affine,
-                        down_table, across_table, phases,     taps,  rows,   columns, work,   out};
-    warp_known(&w);
+    struct warping w = {in,     in_rows, in_columns, bands, stride, affine, down_table, across_table,
+                        phases, rows,    columns,    made,  work,   out};
+    warp_known(&w, taps);
 }
 
 /* ---- encode ------------------------------------------------------------------------------------------------------

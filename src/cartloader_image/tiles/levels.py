@@ -23,8 +23,6 @@ from cartloader_image.tiles.grid import HALF_MAP, Pyramid, resolution
 from cartloader_image.tiles.resampling import is_kernel, premultiplied, reach, resampled, warp
 from cartloader_image.window import Window
 
-_STRIP = 256
-"""Rows that are warped at once: their pixels are floats meanwhile."""
 _LONGEST_STEP = 1.01
 """Pixels of a picture to one of the map beyond which they would have to be averaged."""
 _WARP_TOLERANCE = 1e-6
@@ -147,13 +145,11 @@ class Askew:
         """The picture as a window shows it, premultiplied; 0 where a pixel's centre lies beyond it."""
         bands = self._store.bands if self._holds(window) else self.layout.bands
         result = np.zeros((*window.shape, bands), np.uint8)
-        for row in range(window.row0, window.row1, _STRIP):
-            strip = window._replace(row0=row, row1=min(row + _STRIP, window.row1))
-            there = self._inverse @ Affine.translation(strip.column0, strip.row0)
-            if min((needed := self._around(there, strip)).shape) > 0:
-                centres = Affine.translation(-needed.column0, -needed.row0) @ there @ Affine.translation(0.5, 0.5)
-                affine = centres.a, centres.b, centres.c, centres.d, centres.e, centres.f
-                warp(self._store.read(needed), affine, self._kernel, result[strip.within(window)[0]])
+        there = self._inverse @ Affine.translation(window.column0, window.row0)
+        if min((needed := self._around(there, window)).shape) > 0:
+            centres = Affine.translation(-needed.column0, -needed.row0) @ there @ Affine.translation(0.5, 0.5)
+            affine = centres.a, centres.b, centres.c, centres.d, centres.e, centres.f
+            warp(self._store.read(needed), affine, self._kernel, result)
         return result
 
     def _holds(self, window: Window) -> bool:

@@ -24,7 +24,7 @@ from cartloader_image.tiles.coverage import Coverage
 from cartloader_image.tiles.encode import Encode
 from cartloader_image.tiles.grid import Pyramid
 from cartloader_image.tiles.levels import Kept, Level
-from cartloader_image.tiles.resampling import halved, straight
+from cartloader_image.tiles.resampling import halved, opaque, straight
 from cartloader_image.window import Window
 
 CHUNK_PIXELS = 2048
@@ -181,7 +181,7 @@ class Cutter:
             return None
         whole = inside == window
         if whole and (alpha is None or alpha.min() == 255):
-            return seen
+            return opaque(pixels) if has_alpha else seen
         if has_alpha:
             pixels = straight(pixels)
             if whole:

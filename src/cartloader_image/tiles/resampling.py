@@ -57,7 +57,13 @@ def premultiplied(pixels: Bytes) -> Bytes:
 
 def straight(pixels: Bytes) -> Bytes:
     """Premultiplied alpha → straight; what is wholly transparent is 0."""
-    return _by_alpha(_STRAIGHT, pixels)
+    return door.straighten(pixels, pixels.shape[2]) if door.there() else _by_alpha(_STRAIGHT, pixels)
+
+
+def opaque(pixels: Bytes) -> Bytes:
+    """The colours of pixels whose alpha is 255 throughout."""
+    bands = pixels.shape[2]
+    return door.straighten(pixels, bands - 1) if door.there() else pixels[..., :-1]
 
 
 def _by_alpha(table: Bytes, pixels: Bytes) -> Bytes:

@@ -14,7 +14,7 @@ from support.rasters import noise
 from cartloader_image.kernels import door
 from cartloader_image.rasters.store import TileStore
 from cartloader_image.tiles.levels import Kept
-from cartloader_image.tiles.resampling import halved, is_kernel, premultiplied, resampled, straight, warp
+from cartloader_image.tiles.resampling import halved, is_kernel, opaque, premultiplied, resampled, straight, warp
 from cartloader_image.window import Window
 
 Pixels = NDArray[np.uint8]
@@ -179,10 +179,12 @@ def test_alpha_is_multiplied_in_and_divided_out_to_the_nearest_number() -> None:
         np.testing.assert_array_equal(premultiplied(divided)[there], pixels[there])
 
 
-def test_an_opaque_picture_is_not_copied() -> None:
-    pixels = noise((4, 5, 4))
-    pixels[..., 3] = 255
-    assert premultiplied(pixels) is pixels
+def test_of_an_opaque_picture_the_colours_stay_as_they_are() -> None:
+    for count in (1, 3):
+        pixels = noise((4, 9, count + 1))
+        pixels[..., -1] = 255
+        assert premultiplied(pixels) is pixels
+        np.testing.assert_array_equal(opaque(pixels[:, 2:7]), pixels[:, 2:7, :-1])
 
 
 @given(st.integers(1, 40), st.integers(1, 40), bands, st.data())
