@@ -159,11 +159,8 @@ def imported(image: Path) -> float:
     ):
         argv = ["--direct", "--ome2png", "--png2pmtiles", "--pixel-size", "0.5", "--in-img", str(image)]
         start = time.perf_counter()
-        cpu = time.process_time()
         code = cartloader(["import_image", *argv, "--out-dir", out, "--img-id", "picture"])
         seconds = time.perf_counter() - start
-        if os.environ.get("X"):
-            print("cpu", time.process_time() - cpu, file=sys.__stderr__)
     assert code == 0, said.getvalue()
     return seconds
 

@@ -258,6 +258,8 @@ class TileOptions(BackgroundOptions):
     engine: Literal["native", "gdal"] | None = Field(None, **in_group("png2pmtiles"))
     """native works in this process and needs no tool; gdal runs the command-line tools. Unless given: native, or gdal
     where the path of a tool is given."""
+    shards: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] | None = Field(None, **in_group("png2pmtiles", "N"))
+    """Processes that cut the tiles of one image, for many cores and gigapixels; auto: where they are worth it."""
     pmtiles: ProgramName | None = Field(None, **in_group("tools", "PROGRAM"))
     """Path of the go-pmtiles program; selects --engine gdal."""
     gdal_translate: ProgramName | None = Field(None, **in_group("tools", "PROGRAM"))

@@ -36,7 +36,7 @@ from cartloader_tasks.reports import is_stopping, watcher_report
 
 OutputT = TypeVar("OutputT", bound=Output)
 
-_NO_MATTER = {"in_img", "out", "high_memory", "engine", "tool_timeout", *TOOLS}
+_NO_MATTER = {"in_img", "out", "high_memory", "engine", "shards", "tool_timeout", *TOOLS}
 """Parameters that do not change what is written, or whose meaning enters the key in another way."""
 
 

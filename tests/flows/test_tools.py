@@ -79,6 +79,20 @@ def test_killed_twice_then_done_has_three_attempts(client: SyncPrefectClient, sl
         time.sleep(0.3)
 
 
+@pytest.mark.slow
+def test_each_shard_is_a_task_run(client: SyncPrefectClient, slide: Path, tmp_path: Path) -> None:
+    made = []
+    for count in (1, 3):
+        out, options = tmp_path / f"{count}", ImportOptions(png2pmtiles=True, max_zoom=21, shards=count)
+        assert isinstance(import_image(slide, "a", out, options), RunResult)
+        made.append((out / "a.pmtiles").read_bytes())
+    runs = task_runs(client, latest(client))
+    assert {name: run.state_name for name, run in runs.items() if "shard" in name} == {
+        f"shard {number} of 3 a": "Completed" for number in (1, 2, 3)
+    }
+    assert made[0] == made[1]
+
+
 def test_a_permanent_failure_has_one_attempt(client: SyncPrefectClient, slide: Path, tmp_path: Path) -> None:
     fake = stand_in(tmp_path, "gdal_translate", 'case "$*" in *MBTILES*) echo "ERROR 1: corrupt" >&2; exit 1;; esac')
     state = import_image(

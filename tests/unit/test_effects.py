@@ -32,6 +32,8 @@ def notes_on(**given: Any) -> list[str]:
         ),
         (TILES | {"catalog_yaml": "c.yaml"}, "--catalog-yaml does nothing without --update-catalog"),
         (TILES | {"tool_timeout": 9}, "--tool-timeout does nothing with --engine native"),
+        (TILES | {"tool_timeout": 9, "shards": 2}, None),
+        (TILES | {"shards": 2, "engine": "gdal"}, "--shards does nothing with --engine gdal"),
         (TILES | {"engine": "native", "pmtiles": "p"}, "--pmtiles does nothing with --engine native"),
         (TILES | {"orient_frame": "map"}, "--orient-frame does nothing without --rotate or a flip"),
         (CATALOG | {"page": 0, "colorize": "red"}, "--page and --colorize do nothing where the image is not read"),
@@ -56,7 +58,9 @@ def test_each_option_without_effect_is_named_as_it_is_typed(given: dict[str, Any
 
 def test_no_option_of_an_action_that_runs_is_without_effect() -> None:
     everything = TILES | PLANE | CATALOG | {"engine": "gdal", "rotate": 90}
-    for name in {*Ome2PngParams.model_fields, *Png2PmtilesParams.model_fields} & ImportOptions.model_fields.keys():
+    of_native = {"shards"}
+    names = {*Ome2PngParams.model_fields, *Png2PmtilesParams.model_fields} & ImportOptions.model_fields.keys()
+    for name in names - of_native:
         options = ImportOptions.model_validate(everything).model_copy(update={name: "given"})
         assert not [note for note in notes(options) if "nothing" in note], name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,15 @@ from cartloader_image.rasters.geotiff import Placed
 from cartloader_image.results import ToolUse
 from cartloader_image.tile_formats import TILE_FORMATS
 from cartloader_image.tiles.box import map_box
+from cartloader_image.tiles.encode import encoding, primary_colour
 from cartloader_image.tiles.grid import Pyramid, plan_pyramid, resolution
-from cartloader_image.tiles.levels import resamples
+from cartloader_image.tiles.levels import base_level, resamples
+from cartloader_image.tiles.pyramid import Cutter
+from cartloader_image.values import Rgb
 from cartloader_image.version import __version__
+
+_SLOWEST, _AT_LEAST = 1e5, 600
+"""Pixels in a second of a tool that still works, a tenth of what it usually does; seconds that any may take."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,29 @@ def plan(size: tuple[int, int], affine: Affine, crs: str, bands: int, params: Pn
             "shows nothing; check the bounds or the pixel size, or choose --resample cubic"
         )
     return pyramid
+
+
+def cutting(placed: Placed, params: Png2PmtilesParams, scratch: Path, threads: int) -> tuple[Pyramid, Cutter]:
+    """What the native engine cuts, and what cuts it, on so many threads.
+
+    Raises:
+        BoundsError: as `plan` does.
+        UsageError: likewise.
+    """
+    store = placed.store
+    pyramid = plan((store.height, store.width), placed.affine, placed.crs, store.bands, params)
+    # What one of its bands says is not worked out three times.
+    colour = placed.origin["colorize"]
+    primary = primary_colour(Rgb.parse(colour) if colour else None)
+    level, primary = base_level(placed, pyramid, params.resample, primary)
+    encode = encoding(params.tile_format, params.tile_quality, primary, params.background)
+    return pyramid, Cutter(level, pyramid, encode, scratch, threads=threads, nearest=params.resample == "near")
+
+
+def timeout(params: Png2PmtilesParams, pyramid: Pyramid) -> float:
+    """Seconds that a call of a program may take which makes the pyramid, or a part of it."""
+    pixels = math.prod(pyramid.extent(pyramid.base_zoom).shape)
+    return params.tool_timeout or _AT_LEAST + pixels / _SLOWEST
 
 
 def metadata(placed: Placed, params: Png2PmtilesParams, notes: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:

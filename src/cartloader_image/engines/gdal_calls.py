@@ -19,6 +19,7 @@ from affine import Affine
 
 from cartloader_image.action_params import Png2PmtilesParams
 from cartloader_image.crs import is_web_mercator
+from cartloader_image.engines.common import timeout
 from cartloader_image.engines.toolbox import Toolbox
 from cartloader_image.errors import UsageError
 from cartloader_image.layout import Layout
@@ -30,8 +31,6 @@ from cartloader_image.tiles.levels import resamples
 
 PICTURE, PLACED, BASE, TILES, ARCHIVE = "picture.tif", "placed.tif", "base.mbtiles", "tiles.mbtiles", "picture.pmtiles"
 """The files of an import in its scratch directory, in the order in which they are made."""
-_SLOWEST, _AT_LEAST = 1e5, 600
-"""Pixels in a second of a tool that still works, a tenth of what it usually does; seconds that any may take."""
 _BEYOND_DOUBT = 1e-7
 """GDAL takes a pixel size equal to a zoom's resolution now for finer, now for coarser; so much larger it is coarser."""
 FINEST = 22
@@ -117,7 +116,7 @@ class Recipe:
         }
         options = {"ZOOM_LEVEL": zoom, "USE_BOUNDS": "NO", **{name: repr(edge) for name, edge in edges.items()}}
         words = ["-r", self._kernel, *self._quality_option, *_settings("-oo", options), TILES, "2"]
-        return self._call("gdaladdo", Stage.OVERVIEWS, words, zoom=zoom - 1)
+        return self._call("gdaladdo", Stage.OVERVIEWS, words, part=f"zoom {zoom - 1}")
 
     def convert(self) -> ToolCall:
         """The archive."""
@@ -203,14 +202,13 @@ class Recipe:
         return TILE_FORMATS[self.params.tile_format]
 
     def _call(self, tool: str, stage: Stage, arguments: list[str], makes: str | None = None, **more: Any) -> ToolCall:
-        pixels = math.prod(self.pyramid.extent(self.pyramid.base_zoom).shape)
         return ToolCall(
             img_id=self.params.out.img_id,
             stage=stage,
             program=getattr(self.toolbox, tool),
             arguments=tuple(arguments),
             folder=self.folder,
-            timeout=self.params.tool_timeout or _AT_LEAST + pixels / _SLOWEST,
+            timeout=timeout(self.params, self.pyramid),
             makes=makes,
             **more,
         )

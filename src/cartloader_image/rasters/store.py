@@ -45,8 +45,8 @@ class TileStore:
 
     @classmethod
     def create(cls, path: Path, height: int, width: int, bands: int, tile: int) -> Self:
-        """A new bare store; what is never written reads as 0."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+        """A bare store, in a new file or one that is there already; what is never written reads as 0."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         store = cls(path, descriptor, 0, height, width, bands, tile)
         os.ftruncate(descriptor, store.size)
         return store

@@ -67,16 +67,14 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
     Args:
         params: What is made from what, and how.
         report: Gets progress and notes.
-        run_tool: Who carries out the calls of ``--engine gdal``, with their attempts.
+        run_tool: Who carries out the calls of ``--engine gdal`` and those of ``--shards``, with their attempts.
 
     Raises:
         CartloaderError: the GeoTIFF is missing or its picture cannot be tiled.
     """
     with at_work(), _workspace(params.out, report) as scratch, open_geotiff(params.out.path(".geotif.tif")) as placed:
-        if params.chosen_engine == "gdal":
-            tiled = gdal.tile(placed, params, scratch, report, run_tool)
-        else:
-            tiled = native.tile(placed, params, scratch, report)
+        tile = gdal.tile if params.chosen_engine == "gdal" else native.tile
+        tiled = tile(placed, params, scratch, report, run_tool)
         drafts = dict(tiled.files)
         size = drafts[".pmtiles"].stat().st_size
         if params.preview:

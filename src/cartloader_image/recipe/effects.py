@@ -44,7 +44,10 @@ def notes(options: ImportOptions) -> Iterator[str]:
     if options.reads_the_image and not options.orients:
         yield from _without_effect(options, ["orient_frame"], "without --rotate or a flip")
     if options.png2pmtiles and options.chosen_engine == "native":
-        yield from _without_effect(options, [*TOOLS, "tool_timeout"], "with --engine native")
+        unused = TOOLS if options.shards else (*TOOLS, "tool_timeout")
+        yield from _without_effect(options, unused, "with --engine native")
+    if options.png2pmtiles and options.chosen_engine == "gdal":
+        yield from _without_effect(options, ["shards"], "with --engine gdal")
     if options.png2pmtiles and options.chosen_engine == "gdal" and options.engine is None:
         tools = _given(options, TOOLS)
         selects, them = ("selects", "it") if len(tools) == 1 else ("select", "them")

@@ -69,8 +69,8 @@ class ToolCall(BaseModel):
     img_id: str
     """The image that it works for."""
     stage: Stage
-    zoom: int | None = None
-    """The one zoom that it makes, where the stage takes a call for each."""
+    part: str | None = None
+    """What it makes, where the stage takes several calls."""
     program: Path
     arguments: tuple[str, ...]
     folder: Path
@@ -81,6 +81,8 @@ class ToolCall(BaseModel):
     """The file that it writes: whatever an attempt before left of it is removed first."""
     copies: str | None = None
     """The file that ``makes`` starts as a copy of."""
+    counts: bool = True
+    """Whether its progress is that of the stage; else, whoever calls tells that."""
     answers: bool = False
     """Whether its standard output is an answer to be read, rather than words for the log."""
 
@@ -92,7 +94,7 @@ class ToolCall(BaseModel):
     @property
     def title(self) -> str:
         """What it does, in a word or two."""
-        return self.stage.value if self.zoom is None else f"zoom {self.zoom}"
+        return self.part or self.stage.value
 
     @property
     def command(self) -> list[str]:
@@ -193,12 +195,16 @@ def _attend(call: ToolCall, report: Report, over: threading.Lock, attempt: int) 
                 words=errors.last(),
             )
 
+    def progress(percent: int) -> None:
+        if call.counts:
+            report.progress(call.stage, percent, 100)
+
     def tick(percent: int) -> None:
         check()
-        report.progress(call.stage, percent, 100)
+        progress(percent)
 
     output, errors = Lines(call.tool, quiet if call.answers else report), Lines(call.tool, report)
-    report.progress(call.stage, 0, 100)
+    progress(0)
     _prepare(call, check)
     report.detail(f"$ {shlex.join(call.command)}")
     with running(call.command, call.folder) as process:
@@ -207,7 +213,7 @@ def _attend(call: ToolCall, report: Report, over: threading.Lock, attempt: int) 
         _fail(call, process.returncode, errors if errors.lines else output, attempt)
     use = ToolUse(tool=call.tool, stage=call.title, seconds=round(time.monotonic() - start, 3), memory=memory)
     report.detail(f"{call.tool}: {use.seconds:.1f} s, {memory / 1e6:,.0f} MB of memory")
-    report.progress(call.stage, 100, 100)
+    progress(100)
     return Finished("\n".join(output.lines), use)
 
 

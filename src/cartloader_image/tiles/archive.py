@@ -8,15 +8,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
-import xxhash
+from numpy.typing import NDArray
 from pmtiles.tile import Compression, HeaderDict, TileType, serialize_header
 from pmtiles.writer import optimize_directories
 
@@ -28,37 +26,31 @@ from cartloader_image.tiles.grid import MapBox, lon_lat
 from cartloader_image.tiles.header import HEADER_BYTES
 from cartloader_image.tiles.ids import zoom_of
 from cartloader_image.tiles.pyramid import Tile
+from cartloader_image.tiles.spool import Spool, Spooled, saved
 
 _ROOT_BYTES = 16384 - HEADER_BYTES
 """Header and root directory lie within the first 16 kB, which readers fetch at once."""
-_DIGEST = 16
 _COPY_BYTES = 16 << 20
 NOTHING_VISIBLE = "the picture is transparent everywhere, so that it has no tiles; lower --transparent-below"
 
 
 class ArchiveWriter:
-    """Collects tiles in a scratch file, as they come, and joins them to an archive; it remembers 40 bytes of each."""
+    """Collects tiles in a scratch file, as they come, and joins them, and what others collected, to an archive."""
 
     def __init__(self, scratch: Path) -> None:
-        self._file = (scratch / "tiles").open("w+b")
-        self._lock = Lock()
-        self._ids, self._starts, self._sizes = array("Q"), array("Q"), array("Q")
-        self._digests = bytearray()
-        self._end = 0
+        self._spool, self._others = Spool(scratch / "tiles"), list[Spooled]()
 
     def add(self, tile: Tile) -> None:
         """Add a tile: in any order, from any thread."""
-        digest, size = xxhash.xxh3_128_digest(tile.data), len(tile.data)
-        with self._lock:
-            repeats = self._digests[-_DIGEST:] == digest  # whole runs of flat tiles take no space
-            start = self._starts[-1] if repeats else self._end
-            self._end += 0 if repeats else size
-            self._ids.append(tile.tile_id)
-            self._starts.append(start)
-            self._sizes.append(size)
-            self._digests += digest
-        if not repeats:
-            write_all(self._file.fileno(), np.frombuffer(tile.data, np.uint8), start)
+        self._spool.add(tile)
+
+    def take(self, path: Path) -> None:
+        """Add all tiles that another process spooled there.
+
+        Raises:
+            OSError: they are not there, or not all of them.
+        """
+        self._others.append(saved(path))
 
     def finish(self, path: Path, tile_type: TileType, box: MapBox, metadata: dict[str, Any], threads: int = 1) -> int:
         """Write the archive from its start to its end; returns the number of tiles that can be asked for.
@@ -66,12 +58,15 @@ class ArchiveWriter:
         Raises:
             ArchiveError: there is no tile at all.
         """
-        if not self._ids:
+        spools = [self._spool.spooled(), *self._others]
+        count = sum(len(one.rows) for one in spools)
+        if not count:
             raise ArchiveError(NOTHING_VISIBLE)
-        entries, pieces, contents = self._directory()
-        header = _header(zoom_of(min(self._ids)), zoom_of(max(self._ids)), box) | {
+        entries, pieces, contents = _directory([one.rows for one in spools])
+        last = entries.ids[-1] + entries.runs[-1] - 1
+        header = _header(zoom_of(int(entries.ids[0])), zoom_of(int(last)), box) | {
             "tile_type": tile_type,
-            "addressed_tiles_count": len(self._ids),
+            "addressed_tiles_count": count,
             "tile_entries_count": len(entries),
             "tile_contents_count": contents,
         }
@@ -91,41 +86,45 @@ class ArchiveWriter:
 
             def copy(some: list[_Piece]) -> None:
                 for piece in some:
-                    _copy(self._file, piece.start, piece.size, file, end + piece.place)
+                    _copy(spools[piece.spool].file, piece.start, piece.size, file, end + piece.place)
 
             for _ in in_order(copy, _shared(pieces), threads):
                 pass
-        return len(self._ids)
+        return count
 
     def close(self) -> None:
-        """Close the scratch file."""
-        self._file.close()
+        """Close the scratch files."""
+        self._spool.close()
+        for other in self._others:
+            other.file.close()
 
-    def _directory(self) -> tuple[Entries, list[_Piece], int]:
-        """Entries by tile id, the pieces of which the tile section is made, and the number of different tiles."""
-        order = np.argsort(np.frombuffer(self._ids, np.uint64))
-        ids, starts, sizes = (
-            np.frombuffer(column, np.uint64)[order].astype(np.int64)
-            for column in (self._ids, self._starts, self._sizes)
-        )
-        first = first_equal(np.frombuffer(self._digests, "<u8").reshape(-1, 2)[order])
-        new = first == np.arange(len(first))
-        places = (np.cumsum(sizes * new) - sizes)[first]
-        # A run: equal tiles whose ids follow each other.
-        heads = np.flatnonzero(np.r_[True, (np.diff(ids) != 1) | (np.diff(places) != 0)])
-        entries = Entries(ids[heads], places[heads], sizes[heads], np.diff(np.r_[heads, len(ids)]))
-        # A piece: different tiles that lie one after the other in the scratch file.
-        starts, sizes, places = starts[new], sizes[new], places[new]
-        heads = np.flatnonzero(np.r_[True, starts[1:] != starts[:-1] + sizes[:-1]])
-        columns = starts[heads], np.add.reduceat(sizes, heads), places[heads]
-        return entries, list(map(_Piece, *(column.tolist() for column in columns))), len(sizes)
+
+def _directory(indices: list[NDArray[np.uint64]]) -> tuple[Entries, list[_Piece], int]:
+    """Entries by tile id, the pieces of which the tile section is made, and the number of different tiles."""
+    index = np.concatenate(indices)
+    order = np.argsort(index[:, 0])
+    spools = np.repeat(np.arange(len(indices)), [len(one) for one in indices])[order]
+    ids, starts, sizes = index[order, :3].astype(np.int64).T
+    first = first_equal(np.ascontiguousarray(index[order, 3:]))
+    new = first == np.arange(len(first))
+    places = (np.cumsum(sizes * new) - sizes)[first]
+    # A run: equal tiles whose ids follow each other.
+    heads = np.flatnonzero(np.r_[True, (np.diff(ids) != 1) | (np.diff(places) != 0)])
+    entries = Entries(ids[heads], places[heads], sizes[heads], np.diff(np.r_[heads, len(ids)]))
+    # A piece: different tiles that lie one after the other in a scratch file.
+    spools, starts, sizes, places = spools[new], starts[new], sizes[new], places[new]
+    heads = np.flatnonzero(np.r_[True, (np.diff(spools) != 0) | (starts[1:] != starts[:-1] + sizes[:-1])])
+    columns = spools[heads], starts[heads], np.add.reduceat(sizes, heads), places[heads]
+    return entries, list(map(_Piece, *(column.tolist() for column in columns))), len(sizes)
 
 
 class _Piece(NamedTuple):
     """Tiles that are copied at once."""
 
+    spool: int
+    """The number of the scratch file."""
     start: int
-    """Byte in the scratch file."""
+    """Byte in it."""
     size: int
     place: int
     """Byte in the tile section."""
@@ -172,11 +171,11 @@ def _center(box: MapBox) -> tuple[float, float]:
 def _shared(pieces: list[_Piece]) -> Iterator[list[_Piece]]:
     """The pieces in lists of a size that threads can share."""
     some, room = list[_Piece](), _COPY_BYTES
-    for start, size, place in pieces:
+    for spool, start, size, place in pieces:
         done = 0
         while done < size:
             part = min(size - done, room)
-            some.append(_Piece(start + done, part, place + done))
+            some.append(_Piece(spool, start + done, part, place + done))
             done, room = done + part, room - part
             if not room:
                 yield some

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,20 @@ class Cutter:
 
     def tiles(self, keep: Callable[[Tile], None]) -> Iterator[int]:
         """Make all tiles, and have those kept of which something is seen, from any thread; how many at each step."""
+        return self._made(chain(self._first(0, 1), self._rest()), keep)
 
+    def shard(self, number: int, count: int, keep: Callable[[Tile], None]) -> Iterator[int]:
+        """The same for one of so many shards of the first pass, perhaps in a process of its own.
+
+        When all shards are done, `rest` makes what is left of what they leave in the scratch directory.
+        """
+        return self._made(self._first(number, count), keep)
+
+    def rest(self, keep: Callable[[Tile], None]) -> Iterator[int]:
+        """The same for all passes but the first."""
+        return self._made(self._rest(), keep)
+
+    def _made(self, chunks: Iterator[list[_Cut]], keep: Callable[[Tile], None]) -> Iterator[int]:
         def finish(some: list[_Cut]) -> int:
             for cut in some:
                 if cut.pixels is not None:
@@ -109,34 +123,36 @@ class Cutter:
             return len(some)
 
         # Chunks and encoding have threads of their own, so that no core waits for the last chunk of a pass.
-        shares = (cuts[at : at + _SHARE] for cuts in self._chunks() for at in range(0, len(cuts), _SHARE))
-        yield from in_order(finish, shares, self._threads)
+        shares = (cuts[at : at + _SHARE] for cuts in chunks for at in range(0, len(cuts), _SHARE))
+        return in_order(finish, shares, self._threads)
 
-    def _chunks(self) -> Iterator[list[_Cut]]:
-        """The tiles of each chunk, pass by pass."""
-        level = self._base
-        with ExitStack() as stack:
-            for part in passes(self._pyramid):
-                store, below = None, part.bottom - 1
-                if below >= self._pyramid.min_zoom:
-                    store = stack.enter_context(self._keep(below, level.layout.bands))
-                yield from self._pass(part, level, store)
-                if store is not None:
-                    level = Kept(store, kept_window(self._pyramid, below), self._pyramid.extent(below))
+    def _first(self, number: int, count: int) -> Iterator[list[_Cut]]:
+        """The tiles of a share of the first pass, chunk by chunk."""
+        return self._pass(passes(self._pyramid)[0], self._base, number, count)
 
-    def _keep(self, zoom: int, bands: int) -> TileStore:
-        """A store for a zoom."""
-        size = kept_window(self._pyramid, zoom).shape
-        return TileStore.create(self._scratch / f"zoom-{zoom}", *size, bands, self._pyramid.tile)
+    def _rest(self) -> Iterator[list[_Cut]]:
+        """Those of the other passes."""
+        for part in passes(self._pyramid)[1:]:
+            with self._kept(part.top) as store:
+                level = Kept(store, kept_window(self._pyramid, part.top), self._pyramid.extent(part.top))
+                yield from self._pass(part, level, 0, 1)
 
-    def _pass(self, part: Pass, level: Level, store: TileStore | None) -> Iterator[list[_Cut]]:
+    def _kept(self, zoom: int) -> TileStore:
+        """The store of a zoom; the pixels of a chunk are a tile of it, whole pages of the file."""
+        size, bands = kept_window(self._pyramid, zoom).shape, self._base.layout.bands
+        return TileStore.create(self._scratch / f"zoom-{zoom}", *size, bands, self._pyramid.tile // 2)
+
+    def _pass(self, part: Pass, level: Level, number: int, count: int) -> Iterator[list[_Cut]]:
         tiles = self._pyramid.tile_range(part.bottom)
         ids = sorted(zxy_to_tileid(part.bottom, x, y) for y, x in tiles.places())
+        below = part.bottom - 1
+        with self._kept(below) if below >= self._pyramid.min_zoom else nullcontext() as store:
 
-        def work(chunk_id: int) -> list[_Cut]:
-            return self._chunk(part, level, store, chunk_id)
+            def work(chunk_id: int) -> list[_Cut]:
+                return self._chunk(part, level, store, chunk_id)
 
-        yield from in_order(work, ids, self._threads)
+            shard = ids[len(ids) * number // count : len(ids) * (number + 1) // count]
+            yield from in_order(work, shard, self._threads)
 
     def _chunk(self, part: Pass, level: Level, store: TileStore | None, chunk_id: int) -> list[_Cut]:
         _, x, y = tileid_to_zxy(chunk_id)
