@@ -20,11 +20,6 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the flows last: from then on, Prefect's threads draw random numbers, and Hypothesis objects to that."""
-    items.sort(key=lambda item: "flows" in item.path.parts)
-
-
 @pytest.fixture
 def raster(tmp_path: Path) -> Raster:
     """The factory of rasters: by name, size, bands, type, pixel size, and what the writer of the format knows."""

@@ -13,13 +13,15 @@ from scipy import ndimage
 from support.archives import read, read_archive, tiles_of
 from support.maps import HALF_MAP, blobs, import_picture, look, psnr, save, write_ome
 
-from cartloader_image.engines import native
+from cartloader_image.engines import common
 from cartloader_image.errors import UsageError
 
 
-@pytest.mark.parametrize("tile_format", ["png", "webp"])
+@pytest.mark.parametrize("tile_format", ["png", pytest.param("webp", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("transparent_below", [None, 110])
-@pytest.mark.parametrize("colour", ["cyan", "#0000c8", "white"])
+@pytest.mark.parametrize(
+    "colour", ["cyan", *(pytest.param(name, marks=pytest.mark.slow) for name in ("#0000c8", "white"))]
+)
 def test_a_primary_colour_is_what_all_its_bands_would_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tile_format: str, transparent_below: int | None, colour: str
 ) -> None:
@@ -28,7 +30,7 @@ def test_a_primary_colour_is_what_all_its_bands_would_be(
     options = {"colorize": colour, "transparent_below": transparent_below, "tile_format": tile_format}
     short = import_picture(path, tmp_path / "short", **options)
     with monkeypatch.context() as patch:
-        patch.setattr(native, "primary_colour", lambda _: None)
+        patch.setattr(common, "primary_colour", lambda _: None)
         long = import_picture(path, tmp_path / "long", **options)
     zooms = range(read(short)[0]["min_zoom"], read(short)[0]["max_zoom"] + 1)
     assert len(zooms) >= 3

@@ -101,6 +101,7 @@ def test_xenium(tmp_path: Path) -> None:
     assert centre_of(map_folder / "he.pmtiles", (255, 0, 0)) == pytest.approx(middle[:2], abs=0.1)
 
 
+@pytest.mark.slow
 def test_merscope(tmp_path: Path) -> None:
     map_folder = follow("vendors/merscope.md", tmp_path, vendors.merscope)
     (x, left), (y, top) = vendors.MOSAIC
@@ -110,6 +111,7 @@ def test_merscope(tmp_path: Path) -> None:
     assert boxes(tmp_path / "whole-run") == dict.fromkeys(["DAPI-z3", "DAPI-z4", "PolyT-z3", "Cellbound1-z3"], expected)
 
 
+@pytest.mark.slow
 def test_visium_hd(tmp_path: Path) -> None:
     map_folder = follow("vendors/visium-hd.md", tmp_path, vendors.visium_hd)
     expected = pytest.approx((0, 0, 160 * vendors.UM_VISIUM, 120 * vendors.UM_VISIUM), abs=0.01)
@@ -133,6 +135,7 @@ def test_cosmx(tmp_path: Path, x: int, y: int) -> None:
         assert centre_of(map_folder / "cosmx.pmtiles", vendors.COLOURS[fov]) == pytest.approx(middle, abs=0.1)
 
 
+@pytest.mark.slow
 def test_slide_scanner(tmp_path: Path) -> None:
     map_folder = follow("vendors/slide-scanner.md", tmp_path, vendors.slide_scanner)
     width, height = 96 * 0.499, 64 * 0.499

@@ -24,6 +24,7 @@ def wheel(folder: Path, **environment: str) -> tuple[Path, str]:
 
 
 @pytest.mark.skipif(build.compiler() is None, reason="there is no compiler")
+@pytest.mark.slow
 def test_with_a_compiler_it_holds_the_library_and_is_of_a_platform(tmp_path: Path) -> None:
     made, _ = wheel(tmp_path)
     assert made.name.split("-")[2:4] == ["py3", "none"]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 PACKAGES = ["cartloader", "cartloader_image", "cartloader_tasks", "cartloader_flows"]
 OTHER = {
