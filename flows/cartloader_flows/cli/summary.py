@@ -93,7 +93,8 @@ def plan_lines(plan: ImportPlan, width: int | None = None) -> list[str]:
         count = zooms_and_tiles(pyramid.min_zoom, pyramid.max_zoom, pyramid.tile_count())
         lines.append(f"  tiles           {count}{'' if plan.exact else ' at most, as transparent ones are not stored'}")
     disk = between(plan.disk.low, plan.disk.high)
-    lines.append(f"  needs           {disk} of disk ({size(plan.free)} free), {size(plan.memory)} of memory")
+    shards = f" in {plan.shards} processes" if plan.shards > 1 else ""
+    lines.append(f"  needs           {disk} of disk ({size(plan.free)} free), {size(plan.memory)} of memory{shards}")
     return lines + note_lines("  note            ", plan.notes, width)
 
 

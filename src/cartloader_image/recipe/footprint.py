@@ -74,11 +74,14 @@ def _pixel_bytes(plane: Plane) -> int:
     return plane.layout.bands * plane.dtype.itemsize
 
 
-def memory(plane: Plane, options: PixelOptions, bands: int, pyramid: Pyramid | None, *, gdal: bool, warps: bool) -> int:
-    """Bytes of the process at its largest moment, put together from what its threads hold at one time.
+def memory(
+    plane: Plane, options: PixelOptions, bands: int, pyramid: Pyramid | None, *, gdal: bool, warps: bool, shards: int
+) -> int:
+    """Bytes of all processes at their largest moment, put together from what their threads hold at one time.
 
-    ``bands`` are those that the tiles are made from. Measured with 1 to 8 threads on images of 5 to 67 megapixels, it
-    is within a quarter of what was used; that of GDAL's warper varies from run to run, up to half as much again.
+    ``bands`` are those that the tiles are made from, by so many ``shards``. Measured with 1 to 8 threads on images of
+    5 to 67 megapixels, it is within a quarter of what was used; that of GDAL's warper varies from run to run, up to
+    half as much again.
     """
     threads = cores()
     blocks = math.ceil(plane.height / plane.block[0]) * math.ceil(plane.width / plane.block[1])
@@ -93,14 +96,18 @@ def memory(plane: Plane, options: PixelOptions, bands: int, pyramid: Pyramid | N
     writing = threads * _BAND_COPIES * min(BAND_BYTES, plane.height * plane.width * bands)
     tiling = 0.0
     if pyramid:
-        extent = pyramid.extent(pyramid.base_zoom).shape
-        chunk, all_chunks = (
-            bands * math.prod(edges) for edges in ([min(CHUNK_PIXELS, edge) for edge in extent], extent)
-        )
-        # Finished chunks wait with all their zooms; those at work hold their source as well.
-        tiling = min((threads + 2) * chunk, all_chunks) * 4 / 3 + min(threads * chunk, all_chunks)
-        tiling += bands * _WARPER if warps else 0
+        tiling = _tiling(bands, pyramid, max(threads // shards, 1)) + (bands * _WARPER if warps else 0)
+        if shards > 1:
+            tiling = shards * (PROCESS + tiling)
     return PROCESS + (_GDAL if by_gdal or gdal or warps else 0) + held + round(max(decoding, writing, tiling))
+
+
+def _tiling(bands: int, pyramid: Pyramid, threads: int) -> float:
+    """Bytes of the chunks that a process holds as it cuts tiles."""
+    extent = pyramid.extent(pyramid.base_zoom).shape
+    chunk, whole = (bands * math.prod(edges) for edges in ([min(CHUNK_PIXELS, edge) for edge in extent], extent))
+    # Finished chunks wait with all their zooms; those at work hold their source as well.
+    return min((threads + 2) * chunk, whole) * 4 / 3 + min(threads * chunk, whole)
 
 
 def tool_memory(size: tuple[int, int], bands: int, pyramid: Pyramid) -> int:

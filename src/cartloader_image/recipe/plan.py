@@ -24,6 +24,7 @@ from cartloader_image.action_params import (
 from cartloader_image.catalog.update import check_archive
 from cartloader_image.engines.common import plan as plan_tiles
 from cartloader_image.engines.gdal_calls import Recipe, laid_straight
+from cartloader_image.engines.shards import count_of
 from cartloader_image.engines.toolbox import toolbox
 from cartloader_image.errors import BoundsError, DiskError, InputError, UsageError
 from cartloader_image.images.beside import inputs
@@ -104,7 +105,9 @@ class ImportPlan:
     certain: int = 0
     """Bytes of it that do not depend on how the picture compresses."""
     memory: int = 0
-    """Bytes of the process, and of the tool that it runs, at the largest moment."""
+    """Bytes of the process, and of the tool or the shards that it runs, at the largest moment."""
+    shards: int = 1
+    """Processes that cut the tiles."""
     notes: tuple[str, ...] = ()
     """What will be guessed or mended."""
 
@@ -211,7 +214,8 @@ def plan_of(
     reads_by_gdal, warps = not isinstance(params, Ome2PngParams), tiling is not None and tiling.warps
     pyramid, worked = (tiling.pyramid, tiling.bands) if tiling else (None, bands)
     cut_here = None if tiling and tiling.step.calls and not warps else pyramid
-    here = memory(plane, shown, worked, cut_here, gdal=reads_by_gdal, warps=warps)
+    shards = tiling.shards if tiling else 1
+    here = memory(plane, shown, worked, cut_here, gdal=reads_by_gdal, warps=warps, shards=shards)
     return ImportPlan(
         job=job,
         description=image.description,
@@ -222,6 +226,7 @@ def plan_of(
         disk=Range(max(need.low for need in needs), max(need.high for need in needs)),
         certain=tif + max(spool, tiling.scratch if tiling else 0),
         memory=max(here, PROCESS + tiling.tool_memory) if tiling else here,
+        shards=shards,
         notes=(*job.notes, *image.notes, *(pyramid.notes if pyramid else ())),
     )
 
@@ -242,6 +247,7 @@ class _Tiling:
     """Bands that are worked on, which need not be those of the picture."""
     tool_memory: int = 0
     """Bytes of the largest tool, 0 where none is used."""
+    shards: int = 1
 
 
 def _tiling(
@@ -287,6 +293,7 @@ def _tiling(
         scratch=scratch,
         warps=by_gdal,
         bands=worked,
+        shards=count_of(cut, pyramid),
     )
 
 
