@@ -16,7 +16,6 @@ from cartloader_image.tiles.place import place_of
 from cartloader_image.tiles.reader import reading
 from cartloader_image.tiles.unpack import BROTLI, COMPRESSIONS, ZSTD
 from cartloader_image.values import Bounds
-from cartloader_image.viewer.dots import FINEST, Dots
 
 CATALOG = "catalog.yaml"
 POINTS = "points"
@@ -70,8 +69,8 @@ def layers_of(sources: Sequence[Path]) -> list[Layer]:
     return layers
 
 
-def listing(layers: Sequence[Layer], title: str, points: tuple[str, Dots] | None = None) -> str:
-    """What the page reads first, as JSON: the layers by the addresses that `addresses` gives them, points on top."""
+def listing(layers: Sequence[Layer], title: str, points: str | None = None) -> str:
+    """What the page reads first, as JSON: the layers by the addresses of `addresses`, points of that name on top."""
     listed: list[dict[str, Any]] = [
         {
             "id": layer.id,
@@ -84,9 +83,7 @@ def listing(layers: Sequence[Layer], title: str, points: tuple[str, Dots] | None
         for address, layer in addresses(layers).items()
     ]
     if points:
-        name, dots = points
-        known = {"bounds": _edges(dots.bounds), "zooms": (0, FINEST), "points": dots.count}
-        listed.insert(0, {"id": f"points of {name}", "url": POINTS, "problem": ""} | known)
+        listed.insert(0, {"id": f"points of {points}", "url": POINTS, "problem": "", "points": 0})
     return json.dumps({"title": title, "layers": listed}, indent=1)
 
 

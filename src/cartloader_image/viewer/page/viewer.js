@@ -99,18 +99,20 @@
     }
   }
 
-  class Dots { // points, which the server draws as tiles
+  class Dots { // points, which the server draws as tiles; it may still be reading them
     constructor(url) {
       this.url = url;
       this.size = 512;
     }
 
-    async open() {
-      return this;
+    async state() {
+      const answer = await fetch(`${this.url}/state`);
+      if (!answer.ok) throw new Error(`cannot be read (HTTP ${answer.status})`);
+      return answer.json();
     }
 
-    async tile(z, x, y, signal) {
-      const answer = await fetch(`${this.url}/${z}/${x}/${y}`, { signal });
+    async tile(z, x, y, signal, groups) {
+      const answer = await fetch(`${this.url}/${z}/${x}/${y}${groups && `?groups=${groups}`}`, { signal });
       if (!answer.ok) throw new Error(`cannot be read (HTTP ${answer.status})`);
       return answer.status === 204 ? null : createImageBitmap(await answer.blob());
     }
@@ -249,11 +251,13 @@
     return found;
   }
 
+  const drawnAs = (layer) => layer.key + asked(layer);
+
   function draw() {
     const wanted = groups();
     for (const { layers: some } of wanted.slice(shown.length)) {
       const one = makeMap("shown", false, styleOf(some));
-      one.keys = some.map((layer) => layer.key);
+      one.keys = some.map(drawnAs);
       shown.push(one);
     }
     shown.forEach((one, index) => fill(one, wanted[index]));
@@ -267,7 +271,7 @@
   }
 
   function fill(one, group) {
-    const { map, box } = one, keys = group ? group.layers.map((layer) => layer.key) : [];
+    const { map, box } = one, keys = group ? group.layers.map(drawnAs) : [];
     box.hidden = !group;
     box.style.mixBlendMode = group ? group.blend : "";
     box.style.clipPath = !group || !group.side ? ""
@@ -284,20 +288,21 @@
 
   function styleOf(some) {
     const sources = {}, drawn = [];
-    for (const { key, archive, zooms, opacity } of some) {
+    for (const layer of some) {
+      const { key, archive, zooms, opacity } = layer, url = `archive://${key}/{z}/{x}/{y}/${asked(layer)}`;
       // On fine screens a tile covers as much less, so that its pixels are those of the screen.
       const tileSize = archive.size / (window.devicePixelRatio >= 1.5 ? 2 : 1);
-      sources[key] = { type: "raster", tiles: [`archive://${key}/{z}/{x}/{y}`], tileSize, minzoom: zooms[0], maxzoom: zooms[1] };
+      sources[key] = { type: "raster", tiles: [url], tileSize, minzoom: zooms[0], maxzoom: zooms[1] };
       drawn.push({ id: key, type: "raster", source: key, paint: { "raster-opacity": opacity, "raster-fade-duration": 0 } });
     }
     return { version: 8, sources, layers: drawn };
   }
 
   maplibregl.addProtocol("archive", async ({ url }, { signal }) => {
-    const [key, z, x, y] = url.slice("archive://".length).split("/");
+    const [key, z, x, y, groups] = url.slice("archive://".length).split("/");
     const layer = layers.find((one) => one.key === key);
     try {
-      return { data: (await layer.archive.tile(+z, +x, +y, signal)) || (await nothing()) };
+      return { data: (await layer.archive.tile(+z, +x, +y, signal, groups)) || (await nothing()) };
     } catch (error) {
       if (error.name !== "AbortError") {
         const words = error instanceof DOMException ? "is no picture that can be decoded" : error.message;
@@ -388,7 +393,7 @@
       <button type="button" class="zoom">${AIM}</button><button type="button" class="up">↑</button>
       <button type="button" class="down">↓</button></div>
       <div class="row adjust"><input type="range" class="opacity" min="0" max="100"><select class="blend"></select></div>
-      <p class="facts"></p><p class="far"></p><p class="problem" role="alert"></p>`;
+      <div class="colours" hidden></div><p class="facts"></p><p class="far"></p><p class="problem" role="alert"></p>`;
     const part = (name) => item.querySelector(`.${name}`);
     part("name").textContent = part("name").title = layer.id;
     for (const [name, words] of [["visible", "Show"], ["zoom", "Zoom to"], ["up", "Move up"], ["down", "Move down"], ["opacity", "Opacity of"],
@@ -469,6 +474,122 @@
     $("swipe").disabled = good().length < 2;
   }
 
+  // ---- points by group ---------------------------------------------------------------------------------------------
+
+  /** The groups of a layer as the server is asked for them: a number for each colour, with - those that are hidden; then
+      whether all others are drawn. Empty where points are not told apart. */
+  const asked = ({ legend }) => legend && legend.on
+    ? `${legend.slots.map(({ number, shown }) => (shown ? "" : "-") + number).join(",")};${+legend.rest}` : "";
+
+  function legendOf(layer, said) {
+    const { groups, colours } = layer, found = /^(-?\d+(?:,-?\d+)*);([01])$/.exec(said || "");
+    const texts = found ? found[1].split(",") : groups.map((_, number) => `${number}`);
+    const slots = texts.map((text) => ({ number: Math.abs(text), shown: text[0] !== "-", picked: 0 }));
+    const known = slots.filter(({ number }) => number < groups.length).slice(0, colours.length - 1);
+    return { on: Boolean(found), slots: known, rest: !found || found[2] === "1", picks: 0 };
+  }
+
+  function legendBox(layer) {
+    const { legend, groups, group, colours } = layer, box = layer.item.querySelector(".colours"), count = groups.length;
+    box.hidden = false;
+    box.innerHTML = `<label><input type="checkbox" class="by"> Colour by <span class="column"></span></label><div class="legend">
+      <ul></ul><div class="row"><input type="search" class="find" list="${layer.key}-names" autocomplete="off">
+      <datalist id="${layer.key}-names"></datalist><button type="button" class="all"></button></div></div>`;
+    const part = (name) => box.querySelector(`.${name}`), list = box.querySelector("ul"), redraw = () => {
+      fillIn();
+      draw();
+    };
+    const row = (name, points, colour, one, key) => {
+      const item = document.createElement("li");
+      item.innerHTML = `<label><input type="checkbox"><span class="swatch"></span><span class="group"></span><span class="count"></span></label>`;
+      const [check, swatch, text, number] = item.querySelectorAll("input, span");
+      swatch.style.background = colour;
+      text.textContent = text.title = name || "(no name)";
+      number.textContent = points.toLocaleString("en-US");
+      check.checked = one[key];
+      check.onchange = () => {
+        one[key] = check.checked;
+        redraw();
+      };
+      return item;
+    };
+    const fillIn = () => {
+      part("by").checked = legend.on;
+      part("legend").hidden = !legend.on;
+      const rows = legend.slots.map((one, index) => row(...groups[one.number], colours[index], one, "shown"));
+      const named = legend.slots.reduce((sum, { number }) => sum + groups[number][1], 0), others = count - legend.slots.length;
+      if (others) rows.push(row(`${others.toLocaleString("en-US")} others`, layer.points - named, colours.at(-1), legend, "rest"));
+      const focused = [...list.querySelectorAll("input")].indexOf(document.activeElement);
+      list.replaceChildren(...rows);
+      if (focused >= 0) list.querySelectorAll("input")[focused].focus();
+      part("all").textContent = legend.slots.every(({ shown }) => shown) && legend.rest ? "Hide all" : "Show all";
+      part("find").hidden = !others;
+    };
+    part("column").textContent = group;
+    part("by").onchange = ({ target }) => {
+      legend.on = target.checked;
+      redraw();
+    };
+    part("all").onclick = ({ target }) => {
+      legend.rest = target.textContent === "Show all";
+      for (const one of legend.slots) one.shown = legend.rest;
+      redraw();
+    };
+    part("find").placeholder = `Find one of ${count.toLocaleString("en-US")}`;
+    part("find").setAttribute("aria-label", `Find a ${group}`);
+    const lower = groups.map(([name]) => name.toLowerCase());
+    part("find").oninput = ({ target }) => {
+      const word = target.value.trim().toLowerCase(), starts = [], holds = [];
+      for (let number = 0; word && number < count && starts.length < 20; number++)
+        if (lower[number].startsWith(word)) starts.push(number);
+        else if (holds.length < 20 && lower[number].includes(word)) holds.push(number);
+      box.querySelector("datalist").replaceChildren(...[...starts, ...holds].slice(0, 20).map((number) => new Option(groups[number][0])));
+    };
+    part("find").onchange = ({ target }) => {
+      const word = target.value.trim().toLowerCase(), number = lower.indexOf(word);
+      if (number < 0) return word && say(`No ${group} is called ${target.value.trim()}`);
+      target.value = "";
+      say(pick(legend, groups, number));
+      redraw();
+    };
+    fillIn();
+  }
+
+  /** Give a group a colour: that of one that is hidden, or of the one that has been there for longest. */
+  function pick(legend, groups, number) {
+    let one = legend.slots.find((slot) => slot.number === number), before = "";
+    if (!one) {
+      one = legend.slots.reduce((best, slot) => (slot.shown < best.shown || (slot.shown === best.shown && slot.picked <= best.picked) ? slot : best));
+      before = ` in place of ${groups[one.number][0]}`;
+    }
+    Object.assign(one, { number, shown: true, picked: ++legend.picks });
+    return `${groups[number][0]} is shown${before}`;
+  }
+
+  async function follow(layer) { // until the server has read the points
+    const dots = new Dots(layer.url);
+    try {
+      for (;;) {
+        const state = await dots.state();
+        if (state.problem) throw new Error(state.problem);
+        if (state.points) Object.assign(layer, state, { archive: dots });
+        layer.item.querySelector(".facts").textContent = state.points ? facts(layer) : `reading: ${Math.floor(100 * state.read)} %`;
+        if (state.points) break;
+        await new Promise((done) => setTimeout(done, 250));
+      }
+    } catch (error) {
+      layer.item.querySelector(".facts").textContent = "";
+      return complain(layer, `Cannot be shown: ${error instanceof TypeError ? "it cannot be read" : error.message}.`);
+    }
+    if (layer.groups.length) {
+      layer.legend = legendOf(layer, layer.said);
+      legendBox(layer);
+    }
+    if (good().length === 1) fit([layer.bounds]);
+    panel();
+    draw();
+  }
+
   function facts({ bounds, zooms, archive, bytes, points }) {
     if (points) return `${points.toLocaleString("en-US")} points`;
     const side = (length) => lengthText(length, 3), finest = (2 * HALF) / (archive.size * 2 ** zooms[1]);
@@ -544,7 +665,7 @@
   };
 
   function key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input[type=range], select")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=checkbox]), select")) return;
     if (event.key === "Escape" && measure) toggleMeasure(false);
     else if (event.key === "Enter" && measure && event.target.matches(".maplibregl-canvas")) {
       const now = seen();
@@ -612,6 +733,7 @@
     if (swipe) said.set("swipe", [swipe.at.toFixed(3), ...[swipe.left, swipe.right].map(encodeURIComponent)].join(":"));
     if (root.dataset.theme !== "dark") said.set("theme", root.dataset.theme);
     if (!outlines) said.set("outlines", "0");
+    for (const layer of layers) if (layer.legend ? layer.legend.on : layer.said) said.set("groups", layer.legend ? asked(layer) : layer.said);
     return `#${said}`;
   }
 
@@ -638,6 +760,12 @@
     const [at, left, right] = (said.get("swipe") || "").split(":").map(decodeURIComponent);
     const able = (id) => byId(id) && byId(id).archive;
     swipe = at >= 0 && at <= 1 && able(left) && able(right) ? { at: +at, left, right } : null;
+    for (const layer of layers.filter((one) => "points" in one)) {
+      layer.said = said.get("groups");
+      if (!layer.legend) continue;
+      layer.legend = legendOf(layer, layer.said);
+      legendBox(layer);
+    }
     outlines = said.get("outlines") !== "0";
     $("outline").setAttribute("aria-pressed", outlines);
     setTheme(said.get("theme") === "light" ? "light" : "dark");
@@ -651,7 +779,7 @@
   async function opened(layer) {
     try {
       if (layer.problem) throw new Error(layer.problem);
-      const archive = await new (layer.points ? Dots : Archive)(layer.url).open();
+      const archive = await new Archive(layer.url).open();
       layer.bounds = layer.bounds || archive.bounds;
       layer.zooms = layer.zooms || archive.zooms;
       layer.archive = archive;
@@ -675,7 +803,7 @@
     control.getCanvas().setAttribute("aria-label", "Map: arrows move it, plus and minus zoom");
     wire();
     panel();
-    await Promise.all(layers.map(opened));
+    await Promise.all(layers.filter((one) => !("points" in one)).map(opened));
     started = true;
     fit(good().map((one) => one.bounds));
     if (said) recall();
@@ -684,6 +812,7 @@
       draw();
     }
     settle();
+    layers.filter((one) => "points" in one).forEach(follow);
     if (!good().length) say("None of the archives can be shown");
   }
 
