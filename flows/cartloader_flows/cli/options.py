@@ -196,6 +196,10 @@ class ViewCommand(PageCommand):
     """Port of the page on 127.0.0.1; a free one unless given."""
     no_browser: bool = False
     """Print the address and open no browser."""
+    snippet: Literal["maplibre", "deckgl", "leaflet", "openlayers", "qgis"] | None = None
+    """Print code that shows the archives by this library in a page of your own, or in QGIS, and do no more."""
+    url: str | None = Field(None, json_schema_extra={"metavar": "URL"})
+    """Where the archives lie on the web, for --snippet: the folder, or the archive itself if there is just one."""
 
 
 class ExportPageCommand(PageCommand):

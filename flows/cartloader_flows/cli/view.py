@@ -24,11 +24,13 @@ def view(argv: Sequence[str]) -> int:
     """Show archives on a map, in the browser, until Ctrl-C."""
     usage = (
         "cartloader view [--points FILE [--group COLUMN]] [--title TEXT] [--port N] [--no-browser] "
-        "OUT_DIR|catalog.yaml|FILE.pmtiles ..."
+        "[--snippet LIBRARY [--url URL]] OUT_DIR|catalog.yaml|FILE.pmtiles ..."
     )
     command = parsed(ViewCommand, argv, usage, f"{view.__doc__}")
     if command.group and not command.points:
         raise UsageError("--group is a column of --points; give its table as well")
+    if command.snippet or command.url:
+        return _print_snippet(command)
     from cartloader_image.points.table import Table  # noqa: PLC0415  (--help must not wait for numpy)
     from cartloader_image.viewer import loading, server, shown  # noqa: PLC0415
 
@@ -51,6 +53,18 @@ def view(argv: Sequence[str]) -> int:
             points.stop()
     if points and points.problem:
         raise InputError(points.problem)
+    return 0
+
+
+def _print_snippet(command: ViewCommand) -> int:
+    if not command.snippet:
+        raise UsageError("--url is for --snippet, which says what code is printed")
+    from cartloader_image.viewer import shown, snippet  # noqa: PLC0415  (see above)
+
+    layers = shown.layers_of(command.sources)
+    code = snippet.snippet(command.snippet, layers, command.url)
+    _tell_problems(layers)
+    print(code, end="")
     return 0
 
 

@@ -76,7 +76,7 @@ def listing(layers: Sequence[Layer], title: str, points: str | None = None) -> s
             "id": layer.id,
             "url": address,
             "problem": layer.problem,
-            "bounds": _edges(layer.bounds) if layer.bounds else None,
+            "bounds": edges(layer.bounds) if layer.bounds else None,
             "zooms": layer.zooms,
             "bytes": layer.bytes,
         }
@@ -94,8 +94,8 @@ def addresses(layers: Sequence[Layer]) -> dict[str, Layer]:
     return dict(zip(names, layers, strict=True))
 
 
-def _edges(bounds: Bounds) -> list[float]:
-    """Left, top, right, bottom."""
+def edges(bounds: Bounds) -> list[float]:
+    """Left, top, right, bottom, in µm."""
     xs, ys = sorted((bounds.ulx, bounds.lrx)), sorted((bounds.uly, bounds.lry))
     return [xs[0], ys[1], xs[1], ys[0]]
 
