@@ -12,6 +12,7 @@ from typing import Any
 from cartloader_image.drawing import VECTOR
 from cartloader_image.errors import ArchiveError, InputError, sentence
 from cartloader_image.inspection.catalogs import inspect_catalog
+from cartloader_image.tiles.decode import size_of_tiles
 from cartloader_image.tiles.place import place_of
 from cartloader_image.tiles.reader import reading
 from cartloader_image.tiles.unpack import BROTLI, COMPRESSIONS, ZSTD
@@ -36,6 +37,8 @@ class Layer:
     """Where its picture lies, in µm."""
     zooms: tuple[int, int] | None = None
     """The coarsest and the finest."""
+    tile: int = 0
+    """Pixels a side of its tiles."""
     bytes: int = 0
 
     @property
@@ -78,6 +81,7 @@ def listing(layers: Sequence[Layer], title: str, points: str | None = None) -> s
             "problem": layer.problem,
             "bounds": edges(layer.bounds) if layer.bounds else None,
             "zooms": layer.zooms,
+            "size": layer.tile,
             "bytes": layer.bytes,
         }
         for address, layer in addresses(layers).items()
@@ -132,10 +136,11 @@ def _looked_at(layer: Layer) -> Layer:
             zooms = list(archive.zooms())
             if not zooms:
                 return replace(layer, problem="has no tiles")
-            bounds, size = place_of(archive, zooms).bounds, layer.path.stat().st_size
+            bounds, tile = place_of(archive, zooms).bounds, size_of_tiles(archive, zooms[0])[0]
+            size = layer.path.stat().st_size
     except (ArchiveError, OSError) as error:
         return replace(layer, problem=sentence(error).removeprefix(f"{layer.path}: "))
-    return replace(layer, bounds=bounds, zooms=(zooms[0], zooms[-1]), bytes=size)
+    return replace(layer, bounds=bounds, zooms=(zooms[0], zooms[-1]), tile=tile, bytes=size)
 
 
 def _unreadable(tile_type: int, compression: int) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 from cartloader_image.errors import UsageError
-from cartloader_image.tiles.decode import size_of_tiles
 from cartloader_image.tiles.grid import lon_lat
 from cartloader_image.tiles.reader import reading
 from cartloader_image.viewer.shown import Layer, edges
@@ -60,14 +59,13 @@ def _facts(layer: Layer, url: str | None, *, alone: bool) -> dict[str, Any]:
     assert layer.zooms
     left, top, right, bottom = edges(layer.bounds)
     with reading(layer.path) as archive:
-        size = size_of_tiles(archive, layer.zooms[1])[0]
         attribution = archive.metadata.get("attribution")
     address = _address(url or PLACEHOLDER, layer, alone=alone)
     return {
         "id": layer.id,
         "url": address,
         "source": f"/vsicurl/{address}" if url else str(layer.path.resolve()),
-        "tileSize": size,
+        "tileSize": layer.tile,
         "minzoom": layer.zooms[0],
         "maxzoom": layer.zooms[1],
         "bounds": _degrees([left, bottom, right, top]),

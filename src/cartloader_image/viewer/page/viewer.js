@@ -13,9 +13,13 @@
   // ---- a reader of PMTiles, version 3 ------------------------------------------------------------------------------
 
   class Archive {
-    constructor(url) {
+    constructor(url, size) {
       this.url = url;
+      this.size = size; // of its tiles, in pixels
       this.directories = new Map();
+      this.opening = this.open().catch((error) => {
+        throw Object.assign(error, { opening: true });
+      });
     }
 
     async bytes(offset, length, signal) {
@@ -39,25 +43,12 @@
       const view = new DataView(head.buffer), long = (at) => Number(view.getBigUint64(at, true));
       if (head.length < 127 || String.fromCharCode(...head.subarray(0, 7)) !== "PMTiles" || head[7] !== 3)
         throw new Error("is no PMTiles archive of version 3");
-      const degrees = (at) => view.getInt32(at, true) / 1e7;
       [this.leaves, this.tiles, this.packed] = [long(40), long(56), head[97]];
-      this.zooms = [head[100], head[101]];
-      const [left, bottom] = fromDegrees(degrees(102), degrees(106)), [right, top] = fromDegrees(degrees(110), degrees(114));
-      this.bounds = [left, top, right, bottom];
       if (this.packed !== 1 && this.packed !== 2)
         throw new Error(`has directories compressed by ${COMPRESSIONS[this.packed] || "no known program"}; gzip is needed`);
       const [offset, length] = [long(8), long(16)];
       const root = offset + length <= head.length ? head.subarray(offset, offset + length) : await this.part(offset, length);
       this.root = parsed(await unpacked(root, this.packed === 2));
-      const first = await this.first(this.root);
-      this.size = (await this.picture(first)).width;
-      return this;
-    }
-
-    async first(directory) { // some tile; leaf directories are followed
-      const entry = directory.find((one) => one.run > 0) || directory[0];
-      if (!entry) throw new Error("has no tiles");
-      return entry.run ? entry : this.first(await this.leaf(entry));
     }
 
     leaf(entry) {
@@ -94,6 +85,7 @@
     }
 
     async tile(z, x, y, signal) { // null where there is none
+      await this.opening;
       const entry = await this.find(tileId(z, x, y));
       return entry && this.picture(entry, signal);
     }
@@ -304,7 +296,7 @@
     try {
       return { data: (await layer.archive.tile(+z, +x, +y, signal, groups)) || (await nothing()) };
     } catch (error) {
-      if (error.name !== "AbortError") {
+      if (error.name !== "AbortError" && !error.opening) {
         const words = error instanceof DOMException ? "is no picture that can be decoded" : error.message;
         complain(layer, `Tile ${z}/${x}/${y}: ${words}.`);
       }
@@ -776,16 +768,20 @@
 
   // ---- start -------------------------------------------------------------------------------------------------------
 
+  /** Show an archive, as the list of layers has it, while its head is read; no more if that cannot be. */
   async function opened(layer) {
     try {
       if (layer.problem) throw new Error(layer.problem);
-      const archive = await new Archive(layer.url).open();
-      layer.bounds = layer.bounds || archive.bounds;
-      layer.zooms = layer.zooms || archive.zooms;
-      layer.archive = archive;
+      layer.archive = new Archive(layer.url, layer.size);
       layer.item.querySelector(".facts").textContent = facts(layer);
+      await layer.archive.opening;
     } catch (error) {
+      layer.archive = null;
+      layer.item.querySelector(".facts").textContent = "";
       complain(layer, `Cannot be shown: ${error instanceof TypeError ? "it cannot be read" : error.message}.`);
+      if (swipe && !(byId(swipe.left).archive && byId(swipe.right).archive)) swipe = null;
+      panel();
+      if (started) draw();
     }
   }
 
@@ -803,7 +799,7 @@
     control.getCanvas().setAttribute("aria-label", "Map: arrows move it, plus and minus zoom");
     wire();
     panel();
-    await Promise.all(layers.filter((one) => !("points" in one)).map(opened));
+    const all = layers.filter((one) => !("points" in one)).map(opened);
     started = true;
     fit(good().map((one) => one.bounds));
     if (said) recall();
@@ -813,6 +809,7 @@
     }
     settle();
     layers.filter((one) => "points" in one).forEach(follow);
+    await Promise.all(all);
     if (!good().length) say("None of the archives can be shown");
   }
 
