@@ -86,9 +86,11 @@ class Dots:
             edges.append((x.min(), y.max(), x.max(), y.min()))
             cells = 2.0**_BITS / (2 * HALF_MAP)
             columns, rows = (((HALF_MAP + side) * cells).astype(np.uint64) for side in (x, -y))
-            places.append(_interleaved(columns, rows))
+            numbers = _interleaved(columns, rows)
+            order = np.argsort(numbers)  # while others are read; runs are merged in a sixth of the time of sorting
+            places.append(numbers[order])
             if part.groups is not None:
-                groups.append(part.groups[inside])
+                groups.append(part.groups[inside][order])
         if not places:
             raise InputError(f"--points: none of {total:,} points lies on the map; are they in µm?")
         lefts, tops, rights, bottoms = zip(*edges, strict=True)
@@ -100,11 +102,11 @@ class Dots:
         """Groups by their number here, the largest first, and how many points each has."""
         self._groups: NDArray[np.uint16] | None = None
         if groups:
-            order = np.argsort(self._places)
+            order = np.argsort(self._places, kind="stable")
             self._places = self._places[order]
             self._groups = self._by_size(np.concatenate(groups)[order], list(names))
         else:
-            self._places.sort()
+            self._places.sort(kind="stable")
         self._crowds: dict[tuple[int, Choice | None], float] = {}
         self._lock = threading.Lock()
         self._pixels = lru_cache(_KEPT)(self._pixels_of)
