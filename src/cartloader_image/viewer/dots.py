@@ -162,7 +162,8 @@ class Dots:
         choice: Choice | None,
     ) -> None:
         """Put the pixels of a tile that lies so many rows and columns beside another where its margin has them."""
-        pixels = self._pixels(*tile, choice)
+        with self._lock:  # or each of the tiles beside it, asked for at once, would find them out itself
+            pixels = self._pixels(*tile, choice)
         if pixels is None:
             return
         margin = (len(counts) - TILE) // 2
@@ -182,11 +183,13 @@ class Dots:
         places, tops = self._places[first:end], np.zeros(1, np.uint32)
         if choice:
             colours = self._colours(choice)[self._of(slice(first, end))]
-            shown = np.flatnonzero(colours <= len(COLOURS))
-            places = places[shown]
             # Any numbers without a pattern: Fibonacci hashing, 24 bits of it.
-            chance = (shown + first).astype(np.uint32) * np.uint32(2654435769)
-            tops = (chance & np.uint32(0xFFFFFF00)) | colours[shown]
+            tops = np.arange(first, end, dtype=np.uint32)
+            tops *= np.uint32(2654435769)
+            tops &= np.uint32(0xFFFFFF00)
+            tops |= colours
+            if (hidden := colours > len(COLOURS)).any():
+                places, tops = places[~hidden], tops[~hidden]
         pixels = (places >> np.uint64(shift - 2 * _PIXEL_BITS)) & np.uint64(TILE * TILE - 1)
         if not len(pixels):
             return None
@@ -214,8 +217,8 @@ class Dots:
         with self._lock:
             if (z, choice) not in self._crowds:
                 places = self._places
-                if choice:
-                    places = places[self._colours(choice)[self._of(slice(None))] <= len(COLOURS)]
+                if choice and (hidden := self._colours(choice)[self._of(slice(None))] > len(COLOURS)).any():
+                    places = places[~hidden]
                 pixels = places >> np.uint64(2 * (_BITS - z - _PIXEL_BITS))
                 ends = np.flatnonzero(np.r_[pixels[1:] != pixels[:-1], True])
                 self._crowds[z, choice] = float(np.quantile(np.diff(ends, prepend=-1), _CROWDED))
