@@ -292,6 +292,6 @@ def test_without_the_extra_a_sentence_says_how_to_get_it(
 
 
 def test_the_package_does_not_load_it() -> None:
-    extra = {"starlette", "uvicorn", "maplibre", "cartloader_image.viewer"}
+    extra = {"starlette", "uvicorn", "maplibre", "pyarrow", "cartloader_image.viewer"}
     code = f"import sys, cartloader_image; print({extra} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

@@ -538,8 +538,9 @@
       box.querySelector("datalist").replaceChildren(...[...starts, ...holds].slice(0, 20).map((number) => new Option(groups[number][0])));
     };
     part("find").onchange = ({ target }) => {
-      const word = target.value.trim().toLowerCase(), number = lower.indexOf(word);
-      if (number < 0) return word && say(`No ${group} is called ${target.value.trim()}`);
+      const word = target.value.trim(), exact = groups.findIndex(([name]) => name === word);
+      const number = exact < 0 ? lower.indexOf(word.toLowerCase()) : exact;
+      if (number < 0) return word && say(`No ${group} is called ${word}`);
       target.value = "";
       say(pick(legend, groups, number));
       redraw();
