@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from cartloader_image.budget import Budget
+from cartloader_image.field_params import FieldOptions
 from cartloader_image.options import Complete, Options, exclusive, in_group, option
 from cartloader_image.run_params import CatalogOptions, RunOptions
 from cartloader_image.tile_formats import TILE_FORMATS
@@ -31,8 +32,8 @@ from cartloader_image.values import (
 TOOLS = ("gdal_translate", "gdaladdo", "gdalinfo", "pmtiles")
 """The programs of ``--engine gdal``, by the names of their options."""
 SOURCES = (
-    "georef_bounds", "georef_bounds_tsv", "georef_pixel_tsv", "georef_affine", "xenium_alignment", "georef_landmarks",
-    "georef_detect",
+    "fov_positions", "georef_bounds", "georef_bounds_tsv", "georef_pixel_tsv", "georef_affine", "xenium_alignment",
+    "georef_landmarks", "georef_detect",
 )  # fmt: skip
 """The ways to say where an image lies, of which one can be given."""
 
@@ -162,7 +163,7 @@ class PixelOptions(BackgroundOptions):
                 raise ValueError(f"--upper-thres-{kind} {high:g} must be above --lower-thres-{kind} {low:g}")
 
 
-class PlacementOptions(Options):
+class PlacementOptions(FieldOptions):
     """Where the image lies on the map."""
 
     micron2pixel_csv: FilePath | None = Field(None, **in_group("ome2png"))
@@ -217,7 +218,8 @@ class PlacementOptions(Options):
                 exclusive(self, first, second)
         for source in SOURCES[:-1]:
             for other in ("micron2pixel_csv", "pixel_size", "stage_position"):
-                if (source, other, self.landmark_model) != ("georef_landmarks", "pixel_size", "rigid"):
+                sized = source == "fov_positions" or (source, self.landmark_model) == ("georef_landmarks", "rigid")
+                if (sized, other) != (True, "pixel_size"):
                     exclusive(self, source, other)
         for source, *others in (
             ("georef_affine", "georef_affine_origin", "georef_affine_unit"),

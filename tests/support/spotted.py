@@ -16,8 +16,12 @@ from support.rasters import ome_xml, write_pages
 ROWS, COLUMNS = 300, 400
 Points = NDArray[np.float64]
 """``(100, 2)``: x and y."""
-UM = {"xenium": 0.2125, "he": 0.274, "merscope": 1 / 9.26, "visium_hd": 0.2738, "visium": 0.65}
+UM = {"xenium": 0.2125, "he": 0.274, "merscope": 1 / 9.26, "visium_hd": 0.2738, "visium": 0.65, "cosmx": 0.12028}
 """µm per pixel."""
+FIELD = 150, 140
+"""Rows and columns of a field of view of CosMx."""
+SLIDE = 5180.32, 106920.44
+"""Where CosMx's slide has the first pixel of its first field."""
 ORIGIN = -125.5, 121.6
 """Of MERSCOPE's matrix: the pixel at which 0,0 µm lies."""
 
@@ -115,3 +119,48 @@ def space_ranger(folder: Path, *, binned: bool) -> Points:
         Image.fromarray(slide).resize(size, Image.Resampling.BOX).save(spatial / f"tissue_{name}_image.png")
     Image.fromarray(slide).save(spatial / "cytassist_image.tiff")
     return (middles + 0.5) * um
+
+
+def cosmx(folder: Path, *, right: int = 1, up: int = 1, corner: str = "lower", below: bool = False) -> Points:
+    """The spots in six fields that overlap, as two stains and as a coloured picture; positions are those of a corner.
+
+    Args:
+        folder: Of the run.
+        right: 1 where x of the slide runs to the right in a picture, -1 where to the left.
+        up: 1 where y runs upwards, -1 where downwards.
+        corner: The end of the left side that a position means, ``lower`` or ``upper``.
+        below: Whether the rows of ``y_local_px`` are counted from below.
+    """
+    picture, middles = spots()
+    random, (rows, columns) = np.random.default_rng(7), FIELD
+    lines, positions = ["fov,cell_ID,x_local_px,y_local_px,x_global_px,y_global_px,z,target"], []
+    for name in ("CellComposite", "Morphology2D"):
+        (folder / name).mkdir(parents=True)
+
+    def there(points: Points) -> Points:
+        """Columns and rows of all → pixels of the slide."""
+        return np.array(SLIDE) + points * (right, -up)
+
+    for fov, (top, left) in enumerate([(0, 0), (0, 130), (0, 260), (150, 0), (150, 130), (150, 260)], 1):
+        piece = picture[top : top + rows, left : left + columns]
+        composite = np.repeat((piece // 256).astype(np.uint8)[..., None], 3, axis=2)
+        Image.fromarray(composite).save(folder / "CellComposite" / f"CellComposite_F{fov:03}.jpg", quality=98)
+        stains = folder / "Morphology2D" / f"20260101_000000_S1_C902_P99_N99_F{fov:05}.TIF"
+        description = json.dumps(
+            {"MorphologyKit": {"MorphologyReagents": [
+                {"BiologicalTarget": "DNA", "Fluorophore": {"ChannelId": "U"}},
+                {"BiologicalTarget": "PanCK", "Fluorophore": {"ChannelId": "G"}},
+            ]}, "ChannelOrder": "GU"}
+        )  # fmt: skip
+        write_pages(stains, [piece // 9, piece], description.encode())
+        named = there(np.array([left, top + rows * (corner == "lower")]))
+        positions.append(f"{fov},{named[0]},{named[1]},{named[0] * UM['cosmx'] / 1e3},{named[1] * UM['cosmx'] / 1e3}\n")
+        inside = random.uniform((0, 0), (columns, rows), (200, 2))
+        local = np.rint(inside if not below else np.array([0, rows]) + inside * (1, -1))
+        for (x, y), (gx, gy) in zip(local, there(inside + np.array([left, top])), strict=True):
+            lines.append(f"{fov},0,{x:.0f},{y:.0f},{gx:.6f},{gy:.6f},1,AQP4")
+    (folder / "S0_tx_file.csv").write_text("\n".join(lines))
+    (folder / "S0_fov_positions_file.csv").write_text(
+        "FOV,x_global_px,y_global_px,x_global_mm,y_global_mm\n" + "".join(positions)
+    )
+    return there(middles + 0.5) * UM["cosmx"]

@@ -61,6 +61,9 @@ def off_by(archive: Path, points: spotted.Points, um: float) -> tuple[float, flo
         ("merscope", spotted.merscope, ["DAPI-z0", "DAPI-z3", "PolyT-z0", "PolyT-z3"]),
         ("visium_hd", partial(spotted.space_ranger, binned=True), ["tissue_image", "tissue_hires_image"]),
         ("visium", partial(spotted.space_ranger, binned=False), ["tissue_image", "tissue_hires_image"]),
+        ("cosmx", spotted.cosmx, ["CellComposite", "PanCK", "DNA"]),
+        ("cosmx", partial(spotted.cosmx, corner="upper"), ["CellComposite", "PanCK", "DNA"]),
+        ("cosmx", partial(spotted.cosmx, right=-1, up=-1), ["CellComposite", "PanCK", "DNA"]),
     ],
 )
 def test_transcripts_lie_on_their_spots(
@@ -206,11 +209,55 @@ def test_space_ranger_was_given_the_picture_of_that_size(
     }
 
 
-def test_a_field_of_view_is_no_layer(tmp_path: Path) -> None:
-    vendors.cosmx(tmp_path)
+def test_fields_of_view_are_one_layer_for_each_stain(tmp_path: Path) -> None:
+    spotted.cosmx(tmp_path)
+    tables = {"fov_positions": "S0_fov_positions_file.csv", "fov_transcripts": "S0_tx_file.csv"}
     found = scanned(tmp_path)
-    assert list(found) == ["CellComposite_F001", "20260101_000000_S1_F00001"]
-    assert found["CellComposite_F001"].lacking.startswith("it is a field of view, the first of 4")
+    assert {name: options(layer) for name, layer in found.items()} == {
+        "CellComposite": tables,
+        "PanCK": {"page": "0", "colorize": "#e69f00", "alpha": "intensity"} | tables,
+        "DNA": {"page": "1", "colorize": "#0072b2", "alpha": "intensity"} | tables,
+    }
+    assert not any(layer.lacking for layer in found.values())
+    assert "of 6 fields of view" in found["DNA"].because
+
+
+def test_fields_of_view_without_their_tables_are_no_layer(tmp_path: Path) -> None:
+    spotted.cosmx(tmp_path)
+    (tmp_path / "S0_tx_file.csv").rename(tmp_path / "S0_tx.csv")
+    assert {layer.lacking for layer in scanned(tmp_path).values()} == {
+        "it is a field of view; *tx_file.csv* of its run says where it lies, and there is none in the folder"
+    }
+    (tmp_path / "S1_fov_positions_file.csv").touch()
+    assert scanned(tmp_path)["DNA"].lacking == (
+        "it is a field of view; *fov_positions_file.csv* of its run says where it lies, and there are "
+        "S0_fov_positions_file.csv, S1_fov_positions_file.csv in the folder"
+    )
+
+
+def test_fields_that_may_be_stored_upside_down_are_no_layer(tmp_path: Path) -> None:
+    points = spotted.cosmx(tmp_path / "run", below=True)
+    found = scanned(tmp_path / "run")
+    assert {"give --fov-axes right,down if from above, or right,up if from below" in layer.lacking
+            for layer in found.values()} == {True}  # fmt: skip
+    argv = ["import_image", "--direct", "--png2pmtiles", "--out-dir", str(tmp_path / "map"), "--img-id", "DNA"]
+    layer = found["DNA"]
+    argv += [f"--{name.replace('_', '-')}={value}" for name, value in layer.options.items()]
+    assert main([*argv, "--in-img", str(layer.path), "--fov-axes", "right,up"]) == 0
+    at_most, together = off_by(tmp_path / "map" / "DNA.pmtiles", points, spotted.UM["cosmx"])
+    assert (at_most < 1, together < 0.1) == (True, True), (at_most, together)
+
+
+def test_the_size_of_pixels_is_that_of_the_instrument_where_positions_are_in_pixels_alone(tmp_path: Path) -> None:
+    spotted.cosmx(tmp_path)
+    table = tmp_path / "S0_fov_positions_file.csv"
+    table.write_text("\n".join(",".join(line.split(",")[:3]) for line in table.read_text().splitlines()))
+    assert "S0_fov_positions_file.csv: says no pixel size" in scanned(tmp_path)["DNA"].lacking
+    (tmp_path / "RunSummary").mkdir()
+    (tmp_path / "RunSummary" / "20260101_ExptConfig.txt").write_text("Image Rows: 4256\nImPixel_nm: 120.280945\n")
+    found = scanned(tmp_path)["DNA"]
+    assert options(found)["pixel_size"] == "20260101_ExptConfig.txt"
+    assert "0.120281 µm per pixel" in found.because
 
 
 def test_a_folder_of_pictures(tmp_path: Path) -> None:

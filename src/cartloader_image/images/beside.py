@@ -10,7 +10,7 @@ from cartloader_image.action_params import RasterParams
 from cartloader_image.budget import USUAL, Budget
 from cartloader_image.errors import InputError
 from cartloader_image.images.kinds import is_tiff
-from cartloader_image.images.stack import stack_of
+from cartloader_image.images.stack import further_images
 from cartloader_image.images.tiff import metadata_file
 from cartloader_image.system.reading import special
 
@@ -24,7 +24,7 @@ def inputs(params: RasterParams) -> list[Path]:
     named = [value for _, value in params if isinstance(value, Path)]
     if isinstance(params.pixel_size, Path):
         named += pictures_beside(params.pixel_size)
-    images = [params.in_img, *stack_of(params.in_img, getattr(params, "z_stack", None))]
+    images = [params.in_img, *further_images(params.in_img, params)]
     more = (file for image in images for file in companions(image, params.budget))
     return [*named, *manifests(params), *images[1:], *more]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from affine import Affine
@@ -12,10 +14,14 @@ from tifffile import TiffPage
 
 from cartloader_image.action_params import Ome2PngParams, RasterParams
 from cartloader_image.budget import Cost
-from cartloader_image.errors import InputError, UsageError, shortened
+from cartloader_image.errors import InputError, UsageError
+from cartloader_image.field_params import FieldOptions
 from cartloader_image.images.beside import aux_file, world_files
 from cartloader_image.images.calibration import cut_at, detectable
+from cartloader_image.images.choice import choose_planes, joined, lost, out_of_range
+from cartloader_image.images.fields import mosaic_of, pictures_of_fields
 from cartloader_image.images.kinds import is_tiff
+from cartloader_image.images.mosaic import PlacedParts
 from cartloader_image.images.ome import OmeImage
 from cartloader_image.images.photometric import scheme_of
 from cartloader_image.images.plane import Plane, Projected
@@ -24,7 +30,6 @@ from cartloader_image.images.stack import stack_of
 from cartloader_image.images.tiff import PlaneRef, Series, Tiff, open_tiff
 from cartloader_image.images.tiff_plane import open_plane
 from cartloader_image.options import option
-from cartloader_image.params import PlaneOptions
 
 _GEOTIFF_TAGS = {33550, 33922, 34264}
 _GEO_KEYS = 34735
@@ -53,6 +58,8 @@ class Source:
     """Why there is none, where the file has something of that name."""
     cut_at: tuple[float, float] | None = None
     """Column and row, in pixels of the picture, at which its first pixel lies in the slide that it was cut from."""
+    slide: Affine | None = None
+    """Pixel → pixels of the slide of which fields of view are parts."""
     georeference: tuple[Affine, str | None] | None = None
     """Level-0 pixel → map, and the CRS as WKT if there is one."""
     detectable: tuple[tuple[float, float], str] | None = None
@@ -73,9 +80,16 @@ def open_source(params: RasterParams) -> Iterator[Source]:
         InputError: the file cannot be read.
         UsageError: the choice of a plane is missing or out of range.
     """
+    with (_mosaic if params.fov_positions else _one)(params) as source:
+        yield _shrunk(source, params.shrink_factor)
+
+
+@contextmanager
+def _one(params: RasterParams) -> Iterator[Source]:
+    """The plane of one file, or of a z stack of files."""
     if is_tiff(params.in_img):
         with open_tiff(params.in_img, params.budget) as tiff:
-            yield _shrunk(tiff_source(tiff, params), params.shrink_factor)
+            yield tiff_source(tiff, params)
         return
     if isinstance(params, Ome2PngParams):
         raise UsageError(f"--ome2png takes a TIFF or OME-TIFF, which {params.in_img} is not; leave --ome2png out")
@@ -85,7 +99,7 @@ def open_source(params: RasterParams) -> Iterator[Source]:
     with ExitStack() as opened:
         dataset = opened.enter_context(open_dataset(params.in_img))
         picture = PicturePlane(params.in_img, dataset, params, opened)
-        source = Source(
+        yield Source(
             plane=picture,
             full_size=(picture.height, picture.width),
             description=describe(picture),
@@ -94,7 +108,67 @@ def open_source(params: RasterParams) -> Iterator[Source]:
             notes=picture.notes,
             found=picture.damage,
         )
-        yield _shrunk(source, params.shrink_factor)
+
+
+@contextmanager
+def _mosaic(params: RasterParams) -> Iterator[Source]:
+    """The planes of fields of view as one; each is opened once to see that it is like the others.
+
+    Raises:
+        InputError: one of them is not, or they cannot be placed.
+        UsageError: an option does not go with fields.
+    """
+    for name in ("z_stack", "level"):
+        if getattr(params, name, None):
+            raise UsageError(f"{option(name)}: does not go with --fov-positions; leave it out")
+    pictures, own = pictures_of_fields(params.in_img)
+    alone = {"shrink_factor": 1.0, **dict.fromkeys(FieldOptions.model_fields)}
+    of_field = {path: params.model_copy(update=alone | {"in_img": path}) for path in pictures.values()}
+    damage = dict[str, tuple[str, ...]]()
+    with ExitStack() as opened:
+        first = opened.enter_context(_one(of_field[params.in_img]))  # the settings that it needs stay for all of them
+        mosaic = mosaic_of(pictures, first.full_size, own, params)
+
+        @contextmanager
+        def open_part(path: Path) -> Iterator[Plane]:
+            with _one(of_field[path]) as part:
+                yield part.plane
+                damage[path.name] = part.found() or damage.get(path.name, ())
+
+        notes = list(mosaic.notes)
+        for path, _ in mosaic.fields:
+            with _one(of_field[path]) as part:
+                _check_alike(path, part, params.in_img, first)
+                notes += [note for note in part.notes if note not in notes]
+        parts = [(partial(open_part, path), window) for path, window in mosaic.fields]
+        plane = PlacedParts(parts, first.plane, mosaic.height, mosaic.width)
+        opened.callback(plane.close)
+
+        def found() -> tuple[str, ...]:
+            plane.close()
+            return tuple(f"{name}: {note}" for name, told in sorted(damage.items()) for note in told)
+
+        which = first.description.removeprefix(describe(first.plane))
+        yield Source(
+            plane=plane,
+            full_size=(plane.height, plane.width),
+            description=f"{describe(plane)}{which}, of {len(parts):,} fields of view",
+            stretch=first.stretch,
+            slide=mosaic.slide,
+            notes=tuple(notes),
+            found=found,
+            paints=first.paints,
+        )
+
+
+def _check_alike(path: Path, part: Source, other: Path, example: Source) -> None:
+    """Refuse a field whose pixels are of another kind than those of the others."""
+    kinds = [(describe(one.plane), one.plane.tint, one.stretch, one.plane.concurrent) for one in (part, example)]
+    if kinds[0] != kinds[1]:
+        raise InputError(
+            f"{path}: is {describe(part.plane)}, and {other.name} beside it is {describe(example.plane)}; fields of "
+            "view of one image have one size and type"
+        )
 
 
 def _check_beside(params: RasterParams) -> None:
@@ -112,8 +186,9 @@ def _shrunk(source: Source, factor: float) -> Source:
     if factor == 1:
         return source
     plane = Shrunk(source.plane, factor)
-    description = f"{source.description}, shrunk to {plane.width:,} × {plane.height:,}"
-    return Source(**{**source.__dict__, "plane": plane, "description": description})
+    return replace(
+        source, plane=plane, description=f"{source.description}, shrunk to {plane.width:,} × {plane.height:,}"
+    )
 
 
 def tiff_source(tiff: Tiff, params: RasterParams) -> Source:
@@ -128,14 +203,14 @@ def tiff_source(tiff: Tiff, params: RasterParams) -> Source:
     _check_beside(params)
     if params.series >= len(tiff.series):
         numbers = [f"{number}" for number in range(len(tiff.series))]
-        raise _out_of_range(tiff, "--series", params.series, "series", _joined(numbers))
+        raise out_of_range(tiff, "--series", params.series, "series", joined(numbers))
     series = tiff.series[params.series]
     chosen = choose_planes(tiff, series, params)
     stack = [(tiff, chosen), *_stack(tiff, params)]
     levels = min(len(ref.levels) for ref in chosen)
     if params.level >= levels:
         sizes = ", ".join(f"{n} ({p.imagewidth:,} × {p.imagelength:,})" for n, p in enumerate(chosen[0].levels))
-        raise _out_of_range(tiff, "--level", params.level, "levels", sizes)
+        raise out_of_range(tiff, "--level", params.level, "levels", sizes)
     planes = [open_plane(one, ref, params.level, params) for one, refs in stack for ref in refs]
     try:
         plane: Plane = planes[0] if len(planes) == 1 else Projected(planes)
@@ -186,7 +261,7 @@ def _scale_and_position(tiff: Tiff, series: Series, chosen: list[PlaneRef], fine
     """
     ome = series.ome
     if ome is None:
-        if problem := _lost(tiff):
+        if problem := lost(tiff):
             return {"pixel_size_problem": problem, "stage_position_problem": problem}
         place = cut_at(tiff.first.description, finest)
         return {"stage_position_problem": place} if isinstance(place, str) else {"cut_at": place}
@@ -201,11 +276,6 @@ def _scale_and_position(tiff: Tiff, series: Series, chosen: list[PlaneRef], fine
         "stage_position": None if isinstance(position, str) else position,
         "stage_position_problem": position if isinstance(position, str) else "",
     }
-
-
-def _lost(tiff: Tiff) -> str:
-    """What is to be said of metadata that are not there."""
-    return f"its metadata are in {tiff.lost}, which is not beside it" if tiff.lost else ""
 
 
 def _stage_position(ome: OmeImage, chosen: list[PlaneRef]) -> tuple[float, float] | str | None:
@@ -229,67 +299,6 @@ def _which(series: Series, chosen: list[PlaneRef], level: int) -> str:
         return f"{text}, {chosen[0].label}" if chosen[0].label else text
     label = f" ({chosen[0].label})" if chosen[0].label else ""
     return f"{text}, plane {series.planes.index(chosen[0])} of {len(series.planes)}{label}"
-
-
-def choose_planes(tiff: Tiff, series: Series, options: PlaneOptions) -> list[PlaneRef]:
-    """The one plane that is asked for by page or by names, or all z of a channel for a projection.
-
-    Raises:
-        UsageError: none or more than one fits; the sentence lists what there is.
-    """
-    planes = dict(enumerate(series.planes))
-    if options.page is not None:
-        if options.page not in planes:
-            raise _out_of_range(tiff, "--page", options.page, "planes", _listed(planes))
-        return [planes[options.page]]
-    if options.channel is not None:
-        index = _channel_index(tiff, series, options.channel)
-        planes = {number: plane for number, plane in planes.items() if plane.c == index}
-    if options.z is not None:
-        there = {plane.z: f"{plane.z}" for plane in planes.values()}
-        if options.z not in there:
-            raise _out_of_range(tiff, "--z", options.z, "z", _joined(list(there.values())))
-        planes = {number: plane for number, plane in planes.items() if plane.z == options.z}
-    if len(planes) == 1 or (options.z_project and len({(plane.c, plane.t) for plane in planes.values()}) == 1):
-        return list(planes.values())
-    names = ("channel", "z", "z_project")
-    criteria = [f"{option(name)} {value}" for name in names if (value := getattr(options, name)) is not None]
-    problem = f"{len(planes)} planes fit {' '.join(criteria)}" if criteria else f"{len(planes)} planes and no --page"
-    raise UsageError(
-        f"{tiff.path}: {problem}; choose one with --page: {_listed(planes)}, or by --channel, --z or --z-project max"
-    )
-
-
-def _channel_index(tiff: Tiff, series: Series, wanted: str) -> int:
-    """A channel by its OME name (case does not matter) or by its index."""
-    there = {plane.c for plane in series.planes}
-    names = {index: series.channels[index] for index in sorted(there)}
-    named = [index for index, name in names.items() if name.casefold() == wanted.casefold()]
-    if len(named) == 1:
-        return named[0]
-    if wanted.isdecimal() and int(wanted) in names:
-        return int(wanted)
-    listed = _joined([f"{index} ({name})" if name else f"{index}" for index, name in names.items()])
-    found = "names several channels" if named else "is no channel"
-    elsewhere = series.ome.elsewhere if series.ome else {}
-    siblings = [f"; {name} is in {file}" for name, file in elsewhere.items() if name.casefold() == wanted.casefold()]
-    siblings += [f"; {_lost(tiff)}"] if tiff.lost else []
-    raise UsageError(f"{tiff.path}: --channel {wanted} {found}; there are {listed}{''.join(siblings[:1])}")
-
-
-def _listed(planes: dict[int, PlaneRef]) -> str:
-    """``0 (z=0, DAPI), 1 (z=1, DAPI)``: planes by ``--page``."""
-    return _joined([f"{number} ({plane.label})" if plane.label else f"{number}" for number, plane in planes.items()])
-
-
-def _joined(texts: list[str]) -> str:
-    """A list, cut in the middle where it is long, and its items at their ends."""
-    texts = list(map(shortened, texts))
-    return ", ".join(texts) if len(texts) <= 6 else f"{', '.join(texts[:2])} … {texts[-1]}"
-
-
-def _out_of_range(tiff: Tiff, name: str, value: int, what: str, there: str) -> UsageError:
-    return UsageError(f"{tiff.path}: {name} {value} is out of range; its {what}: {there}")
 
 
 def _georeference(tiff: Tiff, page: TiffPage) -> tuple[Affine, str | None] | None:

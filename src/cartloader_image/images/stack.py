@@ -1,11 +1,28 @@
-"""A z stack whose planes are files of their own: which these are."""
+"""The other files that belong to an image: planes of its z stack, or the fields of view beside it."""
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from cartloader_image.errors import InputError
+from cartloader_image.options import Options
+
+FIELD = re.compile(r"_F(\d+)(\.[A-Za-z]+)$", re.IGNORECASE)
+"""How the name of a field's picture ends, such as ``CellComposite_F001.jpg``."""
+
+
+def further_images(image: Path, options: Options) -> list[Path]:
+    """The other files whose pixels an image is made of, by its options.
+
+    Raises:
+        InputError: their folder cannot be read.
+    """
+    others = stack_of(image, getattr(options, "z_stack", None))
+    if getattr(options, "fov_positions", None):
+        others += [path for paths in fields_of(image).values() for path in paths if path != image]
+    return others
 
 
 def stack_of(image: Path, pattern: str | None) -> list[Path]:
@@ -16,14 +33,31 @@ def stack_of(image: Path, pattern: str | None) -> list[Path]:
     """
     if not pattern:
         return []
+    return [
+        path
+        for path in _beside(image, "--z-stack")
+        if fnmatchcase(path.name, pattern) and path.name != image.name and not path.name.endswith(".geotif.tif")
+    ]
+
+
+def fields_of(image: Path) -> dict[int, list[Path]]:
+    """The pictures of fields of view by their numbers, in the folder of one and with its suffix.
+
+    Raises:
+        InputError: their folder cannot be read; one that is missing has no files.
+    """
+    own, found = FIELD.search(image.name), dict[int, list[Path]]()
+    for path in _beside(image, "--fov-positions") if own else ():
+        match = FIELD.search(path.name)
+        if own and match and match[2].lower() == own[2].lower() and not path.name.startswith("."):
+            found.setdefault(int(match[1]), []).append(path)
+    return dict(sorted(found.items()))
+
+
+def _beside(image: Path, name: str) -> list[Path]:
     try:
-        beside = sorted(image.parent.iterdir())
+        return sorted(image.parent.iterdir())
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise InputError(f"{image.parent}: cannot be read ({error.strerror}); check --z-stack") from None
-    return [
-        path
-        for path in beside
-        if fnmatchcase(path.name, pattern) and path.name != image.name and not path.name.endswith(".geotif.tif")
-    ]
+        raise InputError(f"{image.parent}: cannot be read ({error.strerror}); check {name}") from None

@@ -32,7 +32,7 @@ _AROUND, _NEAR = 10.0, 6
 until then."""
 _PIECES, _PIECE = 4, 500
 """Pieces of a large picture that are looked at once more, finely, and pixels a side of them."""
-_MATRICES = {"affine", "archive", "xenium alignment", "landmarks"}
+_MATRICES = {"affine", "archive", "xenium alignment", "landmarks", "fields of view"}
 """What places a picture whatever its orientation: the origins of such a placing."""
 _FEW = 100
 """Points below which nothing can be said."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from cartloader_image.budget import USUAL, Budget, Cost
 from cartloader_image.errors import InputError, shortened
-from cartloader_image.placing.bounds import text_of
 from cartloader_image.system.reading import read_file
+from cartloader_image.system.texts import text_of
 from cartloader_image.units import LENGTHS, length_of
 from cartloader_image.values import number
 

@@ -5,18 +5,16 @@ Map units are those of the spatial reference; under the usual convention 1 unit 
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
-import zlib
 from pathlib import Path
 
 import numpy as np
 from affine import Affine
 
-from cartloader_image.budget import USUAL, Budget, Cost
+from cartloader_image.budget import USUAL, Budget
 from cartloader_image.errors import InputError, shortened
-from cartloader_image.system.reading import open_file
+from cartloader_image.system.texts import text_of
 from cartloader_image.values import Bounds, number
 
 _ROUNDING = 1e-9
@@ -104,31 +102,3 @@ def micron2pixel(path: Path, height: int, width: int, budget: Budget = USUAL) ->
     if max(abs(across) * width, abs(down) * height, abs(tilt[2] - 1)) > most:
         raise InputError(f"{path}: the last row of the matrix is {tilt}, a perspective; it must be 0, 0, 1")
     return affine
-
-
-def text_of(path: Path, name: str, budget: Budget, lines_starting_with: str = "") -> str:
-    """The text of a small file, plain or gzip; or just its first lines, as far as they start with the given text.
-
-    Raises:
-        InputError: it cannot be read, or is too long; the sentence says of which option it is.
-    """
-    most = budget.most(Cost.TEXT)
-    try:
-        with open_file(path) as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        # utf-8-sig: a spreadsheet puts a byte order mark first
-        with gzip.open(path, "rt", encoding="utf-8-sig") if zipped else path.open(encoding="utf-8-sig") as file:
-            if not lines_starting_with:
-                text = file.read(most + 1)
-            else:
-                lines, read = [], 0
-                while read <= most and (line := file.readline(most + 1)).startswith(lines_starting_with):
-                    lines.append(line)
-                    read += len(line)
-                text = "".join(lines)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check {name}") from None
-    except (UnicodeDecodeError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: is no text file ({error}); check {name}") from None
-    budget.check(path, Cost.TEXT, len(text))
-    return text

@@ -23,10 +23,11 @@ from cartloader_image.errors import InputError, UsageError, shortened
 from cartloader_image.images.beside import experiment_file
 from cartloader_image.images.source import Source
 from cartloader_image.placing.affine_files import read_affine, table_affine
-from cartloader_image.placing.bounds import micron2pixel, text_of
+from cartloader_image.placing.bounds import micron2pixel
 from cartloader_image.placing.landmarks import Fit, fit_landmarks, read_landmarks
 from cartloader_image.placing.scale import asked_pixel_size
 from cartloader_image.system.reading import read_file
+from cartloader_image.system.texts import text_of
 
 XENIUM_PIXEL = 0.2125
 """µm of a pixel of Xenium's morphology images (10x Genomics, Understanding Xenium Outputs)."""
@@ -74,6 +75,12 @@ def matrix_of(source: Source, params: RasterParams) -> Matrix | None:
 
 
 def _named(source: Source, params: RasterParams) -> Matrix | None:
+    if source.slide:
+        um = asked_pixel_size(source, params)
+        assert um is not None, "positions say it where no option does"
+        said = (params.fov_positions, params.fov_transcripts, params.pixel_size)
+        tables = tuple(file for file in said if isinstance(file, Path))
+        return Matrix(Affine.scale(*um) @ source.slide, "fields of view", tables)
     if params.georef_affine:
         return _affine(source, params, params.georef_affine)
     if params.xenium_alignment:

@@ -24,7 +24,8 @@ class Receipt:
 
     origin: str = ""
     """``bounds``, ``pixel tsv``, ``vizgen``, ``affine``, ``archive``, ``xenium alignment``, ``landmarks``,
-    ``pixel size``, ``ome``, ``world file``, ``georeference``, or ``detected`` and where the µm per pixel stand."""
+    ``fields of view``, ``pixel size``, ``ome``, ``world file``, ``georeference``, or ``detected`` and where the µm per
+    pixel stand."""
     files: tuple[Path, ...] = ()
     """The files that say it, but for the image itself."""
     full_size: tuple[int, int] = (0, 0)

@@ -21,7 +21,7 @@ from cartloader_image.errors import InputError, MetadataError, UsageError, short
 from cartloader_image.images.beside import SPACE_RANGER, pictures_beside
 from cartloader_image.images.kinds import png_size
 from cartloader_image.images.source import Source
-from cartloader_image.placing.bounds import text_of
+from cartloader_image.system.texts import text_of
 from cartloader_image.values import PixelSize, number
 
 _SPOT = 65.0
@@ -34,17 +34,19 @@ _TAKEN = "scalefactors_json.json, experiment.xenium, or *_ExptConfig.txt or *_fo
 
 
 def asked_pixel_size(source: Source, params: RasterParams) -> PixelSize | None:
-    """What ``--pixel-size`` says of a picture, in numbers or by a file; None where it is not given.
+    """What ``--pixel-size`` says of a picture, in numbers or by a file, or else the positions of fields of view.
+
+    None where neither is given.
 
     Raises:
         InputError: the file cannot be read, or says no pixel size.
         MetadataError: which of Space Ranger's pictures this is cannot be told, or it is none of them.
         UsageError: the file speaks of other pictures.
     """
-    file = params.pixel_size
+    file = params.pixel_size or params.fov_positions
     if not isinstance(file, Path):
         return file
-    text = text_of(file, "--pixel-size", params.budget)
+    text = text_of(file, "--pixel-size" if params.pixel_size else "--fov-positions", params.budget)
     facts = _object(text)
     if {"microns_per_pixel", "spot_diameter_fullres"} & facts.keys():
         return _space_ranger(file, facts, params.in_img, source.full_size)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cartloader_image.errors import UsageError
+from cartloader_image.images.mosaic import PlacedParts
 from cartloader_image.images.plane import Plane
 from cartloader_image.images.shrunk import Shrunk
 from cartloader_image.intensity import Rescale, find_thresholds, needs_statistics
@@ -91,6 +92,8 @@ def memory(
     if options.high_memory:
         decoding += spooled_bytes(plane, options)
     source = plane.plane if isinstance(plane, Shrunk) else plane
+    if isinstance(source, PlacedParts):
+        decoding += source.working_bytes
     by_gdal = not source.concurrent
     held = min(CACHE, source.height * source.width * _pixel_bytes(source)) if by_gdal else 0
     writing = threads * _BAND_COPIES * min(BAND_BYTES, plane.height * plane.width * bands)

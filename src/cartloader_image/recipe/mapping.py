@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from cartloader_image.errors import InputError, UsageError, sentence
-from cartloader_image.images.stack import stack_of
+from cartloader_image.images.stack import further_images, stack_of
 from cartloader_image.options import option
 from cartloader_image.params import TOOLS, ImportOptions, SharedOptions
 from cartloader_image.recipe.entries import Entry, Value, printable, read_entry, read_mapping
@@ -77,7 +77,7 @@ def settled_images(jobs: list[ImageJob], settled: float) -> dict[str, str]:
         stamp = job.fault
         if job.in_img is not None:
             try:
-                states = [path.stat() for path in (job.in_img, *stack_of(job.in_img, job.options.z_stack))]
+                states = [path.stat() for path in (job.in_img, *further_images(job.in_img, job.options))]
             except FileNotFoundError:
                 continue
             except (OSError, InputError) as error:

@@ -20,7 +20,7 @@ from cartloader_image.errors import UsageError
 from cartloader_image.images.beside import inputs, manifests, neighbours
 from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source, open_source
-from cartloader_image.images.stack import stack_of
+from cartloader_image.images.stack import further_images
 from cartloader_image.intensity import needs_statistics
 from cartloader_image.layout import Layout, full
 from cartloader_image.placing.doubts import doubts
@@ -118,7 +118,7 @@ def suited(params: ParamsT, source: Source) -> ParamsT:
 
 def _state(params: RasterParams) -> FileStates:
     """What tells whether one of the files that are read has become another one, or a further one has come."""
-    beside = *stack_of(params.in_img, getattr(params, "z_stack", None)), *manifests(params), *neighbours(params.in_img)
+    beside = *further_images(params.in_img, params), *manifests(params), *neighbours(params.in_img)
     files = [file for file in (*params.paths().values(), *beside) if file.exists()]
     states = [(file, file.stat()) for file in files]
     return tuple((file, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns) for file, state in states)

@@ -16,7 +16,7 @@ from cartloader_image.values import made_id, stem_of
 _NUCLEI, _OTHERS = "#0072b2", ("#e69f00", "#cc79a7", "#009e73", "#f0e442", "#d55e00", "#56b4e9")
 """Blue, and orange, reddish purple, bluish green, yellow, vermilion and sky blue: colours that the colour-blind tell
 apart (Okabe and Ito, "Color Universal Design", 2008; recommended by B. Wong, Nature Methods 8, 441, 2011)."""
-_NAMES_OF_NUCLEI = re.compile(r"dapi|hoechst|nuclei|nucleus|draq5|syto", re.IGNORECASE)
+_NAMES_OF_NUCLEI = re.compile(r"dapi|hoechst|nuclei|nucleus|draq5|syto|\bdna\b|histone", re.IGNORECASE)
 _PICTURES = {".tif", ".tiff", ".btf", ".tf8", ".png", ".jpg", ".jpeg", ".svs", ".ndpi", ".scn", ".qptiff"}
 _OURS = (".geotif.tif", ".transform.png")
 """Files that an import makes."""

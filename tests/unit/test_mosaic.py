@@ -1,0 +1,375 @@
+"""Fields of view as one picture: what is pasted where, by which tables, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from support.rasters import ArrayPlane, noise, params_for, read_image, read_whole, with_source
+
+from cartloader_image.errors import CartloaderError, InputError, UsageError
+from cartloader_image.images.beside import inputs
+from cartloader_image.images.mosaic import PlacedParts
+from cartloader_image.intensity import find_thresholds
+from cartloader_image.layout import Layout, Pixels
+from cartloader_image.params import ImportOptions, PixelOptions, SharedOptions
+from cartloader_image.placing.placement import place
+from cartloader_image.recipe.mapping import mapped_jobs, settled_images
+from cartloader_image.system.parallel import in_order
+from cartloader_image.window import Window, windows
+
+CORNERS = {"fov_axes": "right,up", "fov_corner": "lower-left"}
+SIZE = {"pixel_size": "0.12"}
+TABLE = "FOV,x_global_px,y_global_px,x_global_mm,y_global_mm\n"
+
+
+class Counting(ArrayPlane):
+    """A plane that counts how often each of its blocks is read."""
+
+    def __init__(self, pixels: Pixels, counts: Counter[object], **options: Any) -> None:
+        super().__init__(pixels, **options)
+        self.counts = counts
+
+    def read(self, window: Window) -> Pixels:
+        self.counts[window] += 1
+        return super().read(window)
+
+
+def placed(
+    parts: list[tuple[Pixels, int, int]], block: tuple[int, int], *, alpha: bool = False
+) -> tuple[PlacedParts, list[Counter[object]], Counter[str]]:
+    """Pixels at rows and columns as one plane, and how often their blocks are read, and parts opened."""
+    counts, opened = [Counter[object]() for _ in parts], Counter[str]()
+
+    @contextmanager
+    def opener(number: int) -> Iterator[Counting]:
+        opened[f"{number}"] += 1
+        opened["now"] += 1
+        opened["most"] = max(opened["most"], opened["now"])
+        yield Counting(parts[number][0], counts[number], block=block, alpha=alpha)
+        opened["now"] -= 1
+
+    placings = [
+        (partial(opener, number), Window(row, row + pixels.shape[0], column, column + pixels.shape[1]))
+        for number, (pixels, row, column) in enumerate(parts)
+    ]
+    edges = [(window.row1, window.column1) for _, window in placings]
+    height, width = (max(edge) for edge in zip(*edges, strict=True))
+    first = ArrayPlane(parts[0][0], block, alpha=alpha)
+    return PlacedParts(placings, first, height, width), counts, opened
+
+
+def pasted(parts: list[tuple[Pixels, int, int]], *, alpha: bool) -> Pixels:
+    """The same by numpy, with alpha."""
+    edges = [(row + pixels.shape[0], column + pixels.shape[1]) for pixels, row, column in parts]
+    height, width = (max(edge) for edge in zip(*edges, strict=True))
+    pixels = parts[0][0]
+    result = np.zeros((height, width, pixels.shape[2] + (not alpha)), pixels.dtype)
+    for pixels, row, column in parts:
+        there = result[row : row + pixels.shape[0], column : column + pixels.shape[1]]
+        full = np.full((*pixels.shape[:2], 1), np.iinfo(pixels.dtype).max, pixels.dtype)
+        above = pixels if alpha else np.concatenate([pixels, full], axis=2)
+        there[:] = np.where(above[..., -1:] > 0, above, there)
+    return result
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=7),
+    st.integers(1, 24),
+    st.sampled_from([1, 2, 3, 4]),
+    st.booleans(),
+    st.integers(0, 2**16),
+)
+def test_it_is_what_numpy_pastes(corners: list[tuple[int, int]], rows: int, bands: int, whole: bool, seed: int) -> None:
+    alpha = not bands % 2
+    parts = [(noise((17, 23, bands), np.uint8, seed + n) // 200, *corner) for n, corner in enumerate(corners)]
+    plane, _, opened = placed(parts, (rows, 23 if whole else 5), alpha=alpha)
+    wanted = pasted(parts, alpha=alpha)
+    if not plane.layout.alpha:
+        assert (wanted[..., -1] == 255).all()
+        wanted = wanted[..., :-1]
+    assert plane.layout == Layout.of(wanted.shape[2])
+    filled = np.zeros(wanted.shape[:2], bool)
+    for row, column in corners:
+        filled[row : row + 17, column : column + 23] = True
+    assert plane.gaps == plane.masked == (not filled.all())
+    np.testing.assert_array_equal(read_whole(plane), wanted)
+    random = np.random.default_rng(seed)
+    for _ in range(5):
+        (row0, row1), (column0, column1) = (np.sort(random.integers(0, size + 1, 2)) for size in wanted.shape[:2])
+        window = Window(int(row0), int(row1), int(column0), int(column1))
+        if not window.is_empty:
+            np.testing.assert_array_equal(plane.read(window), wanted[row0:row1, column0:column1])
+    plane.close()
+    assert opened["now"] == 0
+
+
+@pytest.fixture
+def many() -> list[tuple[Pixels, int, int]]:
+    """Twelve parts in four rows, each a bit off its place in the grid."""
+    off = np.random.default_rng(3).integers(0, 4, (12, 2))
+    return [
+        (noise((40, 30, 1), np.uint16, n), n // 3 * 41 + int(row), n % 3 * 29 + int(column))
+        for n, (row, column) in enumerate(off)
+    ]
+
+
+def test_each_block_is_decoded_once_and_few_parts_are_open(
+    many: list[tuple[Pixels, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cartloader_image.images.mosaic.cores", lambda: 1)
+    plane, counts, opened = placed(many, (8, 30))
+    read_whole(plane)
+    assert {count for counter in counts for count in counter.values()} == {1}
+    assert [opened[f"{number}"] for number in range(12)] == [1] * 12
+    assert opened["most"] <= 6 + 2
+    plane.close()
+    assert opened["now"] == 0
+
+
+def test_threads_see_the_same(many: list[tuple[Pixels, int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where so few parts may be open that they are closed and opened again all the time."""
+    monkeypatch.setattr("cartloader_image.images.mosaic.cores", lambda: 0)
+    monkeypatch.setattr("cartloader_image.images.mosaic._HELD", 0)
+    plane, _, opened = placed(many, (8, 30))
+    wanted = pasted(many, alpha=False)
+    blocks = list(windows(plane.height, plane.width, plane.block)) * 3
+    for window, pixels in zip(blocks, in_order(plane.read, blocks, 6), strict=True):
+        np.testing.assert_array_equal(pixels, wanted[window.within(Window.of(plane.height, plane.width))])
+    plane.close()
+    assert opened["now"] == 0
+
+
+def fields(folder: Path, positions: dict[int, tuple[float, float]], suffix: str = "TIF", **more: Any) -> Path:
+    """Pictures of 20 × 30 pixels of fields, the table of their positions, and the first picture."""
+    for fov in positions:
+        path = folder / f"S1_F{fov:05}.{suffix}"
+        if suffix == "TIF":
+            tifffile.imwrite(path, noise((2, 20, 30), np.uint16, fov), photometric="minisblack", **more)
+        else:
+            Image.fromarray(noise((20, 30, 3), np.uint8, fov)).save(path, **more)
+    rows = (f"{fov},{x},{y},{x * 0.00012},{y * 0.00012}\n" for fov, (x, y) in positions.items())
+    (folder / "positions.csv").write_text(TABLE + "".join(rows))
+    return folder / f"S1_F{min(positions):05}.{suffix}"
+
+
+PLACES = st.integers(-300, 300).map(lambda number: number / 7)
+"""Pixels, none half-way between two."""
+AXES = st.sampled_from(["right,up", "right,down", "left,up", "left,down"])
+
+
+@given(
+    st.lists(st.tuples(PLACES, PLACES), min_size=1, max_size=5),
+    AXES,
+    st.sampled_from(["upper-left", "upper-right", "lower-left", "lower-right"]),
+)
+def test_each_field_lies_within_half_a_pixel_of_its_position(
+    tmp_path_factory: pytest.TempPathFactory, positions: list[tuple[float, float]], axes: str, corner: str
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "fields"
+    folder.mkdir(exist_ok=True)
+    image = fields(folder, dict(enumerate(positions, 1)))
+    options = {"fov_positions": folder / "positions.csv", "fov_axes": axes, "fov_corner": corner, "page": 1} | SIZE
+    params = params_for(image, **options)
+
+    def look(source: Any) -> tuple[Affine, Pixels]:
+        return place(source, params).affine, read_whole(source.plane)
+
+    affine, mosaic = with_source(image, look, **options)
+    assert (affine.a, affine.e) == pytest.approx(
+        (0.12 * (1 if "right" in axes else -1), 0.12 * (-1 if "up" in axes else 1))
+    )
+    x, y = (0.12 * value for value in positions[-1])
+    column, row = ~affine @ (x, y)
+    column -= 30 if corner.endswith("right") else 0
+    row -= 20 if corner.startswith("lower") else 0
+    assert max(abs(column - round(column)), abs(row - round(row))) <= 0.5 + 1e-6
+    top, left = round(row), round(column)
+    found = mosaic[top : top + 20, left : left + 30, 0]
+    np.testing.assert_array_equal(found, noise((2, 20, 30), np.uint16, len(positions))[1])  # the last one is above all
+
+
+def test_the_size_of_pixels_is_that_of_the_table(tmp_path: Path) -> None:
+    image = fields(tmp_path, {1: (100, 900), 2: (130, 880)}, "jpg")
+    options = {"fov_positions": tmp_path / "positions.csv", **CORNERS}
+    params = params_for(image, **options)
+    placement = with_source(image, lambda source: place(source, params), **options)
+    assert placement.affine[:6] == pytest.approx((0.12, 0, 12, 0, -0.12, 0.12 * 920))
+    assert placement.receipt.origin == "fields of view"
+    assert placement.receipt.files == (tmp_path / "positions.csv",)
+
+
+def test_quantiles_are_those_of_real_pixels(tmp_path: Path) -> None:
+    """Of what is in the mosaic: overlaps count once, gaps do not."""
+    image = fields(tmp_path, {1: (0, 0), 2: (25, 15), 9: (200, 300)})
+    options = {"fov_positions": tmp_path / "positions.csv", "page": 0, **CORNERS}
+    mosaic = read_image(image, **options)
+    values = mosaic[mosaic[..., 1] > 0, 0]
+    assert len(values) == 3 * 600 - 25
+
+    def thresholds(source: Any) -> float:
+        def blocks(_: Any, work: Any) -> Iterator[Any]:
+            plane = source.plane
+            return (work(plane.read(window)) for window in windows(plane.height, plane.width, plane.block))
+
+        options = PixelOptions(upper_thres_quantile=0.3)
+        return find_thresholds(source.plane.dtype, 1, options, blocks, masked=source.plane.masked).high.value
+
+    assert with_source(image, thresholds, **options) == np.quantile(values, 0.3, method="inverted_cdf")
+
+
+def test_mm_alone_take_a_number(tmp_path: Path) -> None:
+    image = fields(tmp_path, {1: (0, 0), 2: (30, 0)})
+    (tmp_path / "positions.csv").write_text("Slide,FOV,X_mm,Y_mm\n3,1,0.5,13\n3,2,0.5036,13\n")
+    options = {"fov_positions": tmp_path / "positions.csv", "page": 0, **CORNERS}
+    found = read_image(image, **options, **SIZE)
+    np.testing.assert_array_equal(found, np.hstack([noise((2, 20, 30), np.uint16, n)[0] for n in (1, 2)]))
+    with pytest.raises(UsageError, match=r"positions\.csv: has positions in mm alone; give the µm per pixel"):
+        read_image(image, **options)
+
+
+def test_what_has_no_picture_or_no_position_is_noted(tmp_path: Path) -> None:
+    image = fields(tmp_path, {1: (0, 0), 2: (30, 0), 3: (60, 0)})
+    (tmp_path / "positions.csv").write_text(f"{TABLE}4,90,0,0,0\n1,0,0,0,0\n2,30,0,0,0\n")
+    options = {"fov_positions": tmp_path / "positions.csv", "page": 0, **CORNERS, **SIZE}
+    assert with_source(image, lambda source: source.notes, **options) == (
+        "field 4 of positions.csv has no picture beside it",
+        "field 3 is left out, without a position in positions.csv",
+    )
+    assert read_image(image, **options).shape == (20, 60)
+
+
+def refused(tmp_path: Path, table: str, words: str, **options: Any) -> None:
+    (tmp_path / "positions.csv").write_text(table)
+    given = {"fov_positions": tmp_path / "positions.csv", "page": 0, **CORNERS, **SIZE} | options
+    with pytest.raises(CartloaderError, match=words) as error:
+        read_image(tmp_path / "S1_F00001.TIF", **given)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("", "FOV, x_global_px and y_global_px, or with x_global_mm and y_global_mm, or X_mm and Y_mm; found nothing"),
+        ("x_global_px,y_global_px\n1,2", "found x_global_px, y_global_px"),
+        (f"{TABLE}1,0,0\n1,9,9\n", r"positions\.csv: has field 1 twice; keep the lines of one slide"),
+        (f"{TABLE}1,0\n", r"line 2 has no number and position of a field"),
+        (f"{TABLE}1,nan,0\n", r"line 2 has no number and position of a field"),
+        (f"{TABLE}2,0,0\n", r"S1_F00001\.TIF: positions\.csv has no position of field 1"),
+        (f"{TABLE}1,0,0\n2,1e9,1e9\n", r"positions\.csv: has .* pixels in a plane, more than the"),
+    ],
+)
+def test_what_is_no_table_of_positions(tmp_path: Path, table: str, words: str) -> None:
+    fields(tmp_path, {1: (0, 0), 2: (30, 0)})
+    refused(tmp_path, table, words)
+
+
+def test_what_is_no_set_of_fields(tmp_path: Path) -> None:
+    fields(tmp_path, {1: (0, 0), 2: (30, 0)})
+    table = (tmp_path / "positions.csv").read_text()
+    refused(tmp_path, table, "--z-stack: does not go with --fov-positions", z_stack="*.TIF", z_project="max", page=None)
+    refused(tmp_path, table, "--level: does not go with --fov-positions", level=1)
+    tifffile.imwrite(tmp_path / "S1_F00002.TIF", noise((2, 20, 31), np.uint16), photometric="minisblack")
+    refused(tmp_path, table, r"F00002\.TIF: is 31 × 20 uint16, and S1_F00001\.TIF beside it is 30 × 20 uint16; fields")
+    tifffile.imwrite(tmp_path / "S1_F00002.TIF", noise((2, 20, 30), np.uint8), photometric="minisblack")
+    refused(tmp_path, table, r"F00002\.TIF: is 30 × 20 uint8, and")
+    (tmp_path / "S2_F002.tif").touch()
+    refused(tmp_path, table, r"S2_F002\.tif: is a picture of field 2, as S1_F00002\.TIF is; keep those of one run")
+    (tmp_path / "S1_F00001.TIF").rename(tmp_path / "S1.TIF")
+    with pytest.raises(UsageError, match=r"S1\.TIF: .* its number at the end of its name, such as CellComposite_F001"):
+        read_image(tmp_path / "S1.TIF", fov_positions=tmp_path / "positions.csv", page=0, **CORNERS)
+
+
+def transcripts(folder: Path, *rows: str) -> Path:
+    (folder / "tx.csv").write_text("\n".join(["fov,x_local_px,y_local_px,x_global_px,y_global_px", *rows]))
+    return folder / "tx.csv"
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (
+            ["1,2,2,100,200"],
+            r"have no field of .*positions\.csv with transcripts apart from each other",
+        ),
+        (["7,2,2,100,200", "7,20,20,118,182"], r"its first lines have no field of .*positions\.csv"),
+        (["1,2,2,100,200", "1,20,20,136,164"], "but stretched by 2 and -2; give both --fov-axes and --fov-corner"),
+        (
+            ["1,2,2,100,200", "1,90,20,188,182"],
+            "transcripts of field 1 reach 90 × 20 pixels, and its picture has 30",
+        ),
+        (
+            ["1,2,2,100,200", "1,20,18,118,184", "2,2,2,100,200", "2,20,18,118,184"],
+            r"does not have fields 1 and 2 where .*positions\.csv has them; give the tables of one run",
+        ),
+        (
+            ["1,2,2,100,200", "1,20,18,118,216"],
+            "does not tell whether its y_local_px .* --fov-axes right,down if from above, or right,up if from below",
+        ),
+        (["1,2,2,100,x"], "line 2 lacks a number of fov"),
+    ],
+)
+def test_transcripts_that_tell_nothing(tmp_path: Path, rows: list[str], words: str) -> None:
+    fields(tmp_path, {1: (0, 0), 2: (30, 0)})
+    tables = {"fov_transcripts": transcripts(tmp_path, *rows), "fov_axes": None, "fov_corner": None}
+    refused(tmp_path, (tmp_path / "positions.csv").read_text(), words, **tables)
+    (tmp_path / "tx.csv").write_text("fov,x,y\n")
+    refused(tmp_path, (tmp_path / "positions.csv").read_text(), "it has no x_local_px", **tables)
+
+
+def test_positions_alone_do_not_do() -> None:
+    """Neither the table nor the pictures tell which corner is meant, and which way y runs."""
+    with pytest.raises(ValueError, match=r"give the \*_tx_file\.csv of the run with --fov-transcripts, or both"):
+        ImportOptions(fov_positions="a.csv", fov_axes="right,up")
+    with pytest.raises(ValueError, match="--fov-corner goes with --fov-positions"):
+        ImportOptions(fov_corner="lower-left")
+    with pytest.raises(ValueError, match="exclude each other"):
+        ImportOptions(fov_positions="a.csv", georef_bounds="0,0,1,1", **CORNERS)
+
+
+def test_each_field_is_an_input(tmp_path: Path) -> None:
+    image = fields(tmp_path, {1: (0, 0), 2: (30, 0)})
+    transcripts(tmp_path)
+    params = params_for(image, fov_positions=tmp_path / "positions.csv", fov_transcripts=tmp_path / "tx.csv", page=0)
+    assert sorted(path.name for path in inputs(params)) == ["S1_F00001.TIF", "S1_F00002.TIF", "positions.csv", "tx.csv"]
+    (tmp_path / "m.yaml").write_text(
+        "a: {path: S1_F00001.TIF, page: 0, fov-positions: positions.csv, fov_axes: [right, up], fov-corner: lower-left}"
+    )
+    jobs = mapped_jobs(tmp_path / "m.yaml", tmp_path / "map", SharedOptions(png2pmtiles=True)).jobs
+    assert jobs[0].options.fov_positions == tmp_path / "positions.csv"
+    for path in tmp_path.iterdir():
+        os.utime(path, (1e9, 1e9))
+    first = settled_images(jobs, 60)
+    os.utime(tmp_path / "S1_F00002.TIF")
+    assert (list(first), settled_images(jobs, 60)) == (["a"], {})
+
+
+def test_damage_is_told_of_the_field_that_has_it(tmp_path: Path) -> None:
+    image = fields(tmp_path, {1: (0, 0), 2: (30, 0)}, compression="zlib", rowsperstrip=5)
+    data = bytearray((tmp_path / "S1_F00002.TIF").read_bytes())
+    with tifffile.TiffFile(tmp_path / "S1_F00002.TIF") as file:
+        offset = file.pages[0].dataoffsets[1]
+    data[offset : offset + 40] = bytes(40)
+    (tmp_path / "S1_F00002.TIF").write_bytes(data)
+    options = {"fov_positions": tmp_path / "positions.csv", "page": 0, **CORNERS}
+    with pytest.raises(InputError, match=r"S1_F00002\.TIF: .* strip 1"):
+        read_image(image, **options)
+
+    def found(source: Any) -> tuple[str, ...]:
+        read_whole(source.plane)
+        return tuple(source.found())
+
+    (note,) = with_source(image, found, damaged="keep", **options)
+    assert note.startswith("S1_F00002.TIF: ")
