@@ -28,6 +28,7 @@ class Cost(Enum):
     XML = 32 << 20, "bytes of XML"
     ELEMENTS = 1 << 19, "tags and attributes of XML"
     TEXT = 4 << 20, "bytes of text"
+    TABLE = 1 << 31, "bytes of a table in gzip that are looked through"
     YAML = 1 << 19, "bytes of YAML"
     CATALOG = 1 << 17, "bytes of a catalog"
     IMAGES = 1 << 16, "images in a sample sheet"

@@ -78,8 +78,9 @@ def key_of(action: str, params: RasterParams | Png2PmtilesParams) -> str:
     else:
         files = [params.out.path(".geotif.tif")]
         parts["tools"] = toolbox(params).versions if params.chosen_engine == "gdal" else None
-    # What a world file is called says what it is, and what a picture is called, which of Space Ranger's it is.
-    by_name = isinstance(params, RasterParams) and isinstance(params.pixel_size, Path)
+    # What a world file is called says what it is, and what a picture is called, which of Space Ranger's it is, or of
+    # which field of view.
+    by_name = isinstance(params, RasterParams) and (isinstance(params.pixel_size, Path) or bool(params.fov_positions))
     parts["inputs"] = [[file.name if by_name else file.suffix, digest(file)] for file in files]
     return f"{action}-{xxhash.xxh3_128_hexdigest(json.dumps([parts, options], sort_keys=True).encode())}"
 

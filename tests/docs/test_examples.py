@@ -125,11 +125,9 @@ def test_visium_hd(tmp_path: Path) -> None:
 def test_cosmx(tmp_path: Path, x: int, y: int) -> None:
     map_folder = follow("vendors/cosmx.md", tmp_path, lambda folder: vendors.cosmx(folder, x=x, y=y))
     left, bottom = (vendors.UM_COSMX * edge for edge in vendors.SLIDE)
-    width, height = 80 * vendors.UM_COSMX, 60 * vendors.UM_COSMX
-    assert boxes(map_folder) == {
-        "cosmx": pytest.approx((left, bottom, left + 2 * width, bottom + 2 * height), abs=0.01),
-        "F001-dapi": pytest.approx((left, bottom, left + width, bottom + height), abs=0.01),
-    }
+    everything = left, bottom, left + 160 * vendors.UM_COSMX, bottom + 120 * vendors.UM_COSMX
+    assert boxes(map_folder) == dict.fromkeys(["cosmx", "dapi"], pytest.approx(everything, abs=0.01))
+    assert boxes(tmp_path / "whole-run").keys() == {"CellComposite", *"BGYRU"}
     for fov, (column, row) in vendors.FOVS.items():
         middle = left + (column + 40) * vendors.UM_COSMX, bottom + (row + 30) * vendors.UM_COSMX
         assert centre_of(map_folder / "cosmx.pmtiles", vendors.COLOURS[fov]) == pytest.approx(middle, abs=0.1)

@@ -100,6 +100,25 @@ def test_the_pixel_size_of_a_file_counts_by_what_the_file_says(raster: Raster, t
     assert len(set(keys)) == 3
 
 
+def test_fields_of_view_count_by_their_numbers_and_by_what_is_in_them(raster: Raster, tmp_path: Path) -> None:
+    first, table = raster("a_F1.tif"), tmp_path / "positions.csv"
+    raster("a_F2.tif", bands=3)
+    options = {"fov_positions": table, "fov_axes": "right,up", "fov_corner": "lower-left"}
+    keys = list[str]()
+
+    def change(text: str) -> None:
+        table.write_text(text)
+        keys.append(key_of("ome2png", params_for(first, **options)))
+
+    change("FOV,x_global_px,y_global_px\n1,0,0\n2,9,0\n3,9,9\n")
+    change("FOV,x_global_px,y_global_px\n1,0,0\n2,9,1\n3,9,9\n")
+    (tmp_path / "a_F2.tif").rename(tmp_path / "a_F3.tif")
+    change(table.read_text())
+    (tmp_path / "a_F3.tif").write_bytes(first.read_bytes())
+    change(table.read_text())
+    assert len({*keys}) == 4
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 

@@ -111,17 +111,20 @@ def cosmx(folder: Path, *, x: int = 1, y: int = -1) -> None:
     for name in ("CellComposite", "Morphology2D"):
         (folder / name).mkdir()
     lines = ["fov,cell_ID,x_local_px,y_local_px,x_global_px,y_global_px,z,target,CellComp"]
+    positions = ["FOV,x_global_px,y_global_px,x_global_mm,y_global_mm"]
     for fov, (left, bottom) in FOVS.items():
         picture = np.full((60, 80, 3), COLOURS[fov], np.uint8)
         Image.fromarray(picture).save(folder / "CellComposite" / f"CellComposite_F{fov:03}.jpg", quality=95)
+        place = SLIDE[0] + left, SLIDE[1] + bottom
+        positions.append(",".join(map(str, (fov, *place, *(UM_COSMX / 1000 * edge for edge in place)))))
+        stains = folder / "Morphology2D" / f"20260101_000000_S1_F{fov:05}.TIF"
+        write_pages(stains, counts((5, 60, 80)), b'{"ChannelOrder": "BGYRU"}')
         corner = SLIDE[0] + left + (80 if x < 0 else 0), SLIDE[1] + bottom + (60 if y < 0 else 0)
         for column, row in ((70, 5), (68, 30), (12, 50), (40, 30)):
             there = corner[0] + x * column, corner[1] + y * row
             lines.append(f"{fov},0,{column},{row},{there[0]},{there[1]},3,AQP4,None")
-    with gzip.open(folder / "S0_tx_file.csv.gz", "wt") as file:
-        file.write("\n".join(lines))
-    stains = folder / "Morphology2D" / "20260101_000000_S1_F00001.TIF"
-    write_pages(stains, counts((5, 60, 80)), b'{"ChannelOrder": "BGYRU"}')
+    for name, table in (("tx", lines), ("fov_positions", positions)):
+        (folder / f"S0_{name}_file.csv.gz").write_bytes(gzip.compress("\n".join(table).encode()))
 
 
 def slide_scanner(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ import numpy as np
 import pytest
 import tifffile
 from affine import Affine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from support.rasters import ArrayPlane, noise, params_for, read_image, read_whole, with_source
 
+from cartloader_image.budget import Cost
 from cartloader_image.errors import CartloaderError, InputError, UsageError
 from cartloader_image.images.beside import inputs
 from cartloader_image.images.mosaic import PlacedParts
@@ -170,6 +172,7 @@ PLACES = st.integers(-300, 300).map(lambda number: number / 7)
 AXES = st.sampled_from(["right,up", "right,down", "left,up", "left,down"])
 
 
+@settings(max_examples=20)
 @given(
     st.lists(st.tuples(PLACES, PLACES), min_size=1, max_size=5),
     AXES,
@@ -297,28 +300,31 @@ def transcripts(folder: Path, *rows: str) -> Path:
     return folder / "tx.csv"
 
 
+def upright(fov: int, x: float, y: float) -> tuple[str, str]:
+    """Two transcripts of a field whose lower left corner is at a place of the slide, y upwards."""
+    return f"{fov},2,2,{x + 2},{y + 18}", f"{fov},28,17,{x + 28},{y + 3}"
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
         (
             ["1,2,2,100,200"],
-            r"have no field of .*positions\.csv with transcripts apart from each other",
+            r"has transcripts of 0 fields of .*positions\.csv, too few to tell how these lie in x and in",
         ),
-        (["7,2,2,100,200", "7,20,20,118,182"], r"its first lines have no field of .*positions\.csv"),
-        (["1,2,2,100,200", "1,20,20,136,164"], "but stretched by 2 and -2; give both --fov-axes and --fov-corner"),
+        ([*upright(1, 0, 0)], r"has transcripts of 1 fields of .*; thin it out to some of all fields, or give both"),
+        ([*upright(7, 0, 0)], r"has transcripts of 0 fields of .*positions\.csv"),
+        (["1,2,2,100,200", "1,20,20,136,164", *upright(2, 30, 0)], "stretched by 2 and -2; give both --fov-axes and"),
+        (["1,2,2,100,200", "1,90,20,188,182", *upright(2, 30, 0)], "1 reach 90 × 20 pixels, and its picture has 30"),
         (
-            ["1,2,2,100,200", "1,90,20,188,182"],
-            "transcripts of field 1 reach 90 × 20 pixels, and its picture has 30",
-        ),
-        (
-            ["1,2,2,100,200", "1,20,18,118,184", "2,2,2,100,200", "2,20,18,118,184"],
-            r"does not have fields 1 and 2 where .*positions\.csv has them; give the tables of one run",
+            [*upright(1, 0, 0), *upright(2, 36, 0)],
+            r"does not have its fields where .*positions\.csv has them; give the",
         ),
         (
-            ["1,2,2,100,200", "1,20,18,118,216"],
+            ["1,2,2,100,200", "1,20,18,118,216", "2,2,2,130,200", "2,20,18,148,216"],
             "does not tell whether its y_local_px .* --fov-axes right,down if from above, or right,up if from below",
         ),
-        (["1,2,2,100,x"], "line 2 lacks a number of fov"),
+        (["1,2,2,100,x"], "a line of it lacks a number of fov"),
     ],
 )
 def test_transcripts_that_tell_nothing(tmp_path: Path, rows: list[str], words: str) -> None:
@@ -327,6 +333,41 @@ def test_transcripts_that_tell_nothing(tmp_path: Path, rows: list[str], words: s
     refused(tmp_path, (tmp_path / "positions.csv").read_text(), words, **tables)
     (tmp_path / "tx.csv").write_text("fov,x,y\n")
     refused(tmp_path, (tmp_path / "positions.csv").read_text(), "it has no x_local_px", **tables)
+
+
+def test_positions_may_run_against_the_transcripts(tmp_path: Path) -> None:
+    """As in some exports of AtoMx 1.3.2, where they are turned by half a turn: the transcripts are what is laid on."""
+    image = fields(tmp_path, {1: (0, 0), 2: (-30, 0), 3: (-30, -20)})
+    table = transcripts(tmp_path, *upright(1, 500, 900), *upright(2, 530, 900), *upright(3, 530, 920))
+    options = {"fov_positions": tmp_path / "positions.csv", "fov_transcripts": table, "page": 0}
+    (note,) = with_source(image, lambda source: source.notes, **options)
+    assert note == "x and y of positions.csv run against tx.csv, which is taken to be right"
+    found = read_image(image, **options)
+    one, two, three = (noise((2, 20, 30), np.uint16, n)[0] for n in (1, 2, 3))
+    np.testing.assert_array_equal(found[:20, 30:, 0], three)
+    np.testing.assert_array_equal(found[20:, :, 0], np.hstack([one, two]))
+    slide = with_source(image, lambda source: source.slide, **options)
+    assert slide[:6] == (1, 0, 500, 0, -1, 940)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_transcripts_are_looked_through_until_fields_enough_are_seen(
+    tmp_path: Path, zipped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not just the first lines, which are those of one field; but no more than a limit."""
+    monkeypatch.setattr("cartloader_image.system.texts._STEP", 1 << 16)
+    many = [line for fov in (1, 2, 3) for line in (upright(fov, *{1: (0, 0), 2: (30, 0), 3: (30, 20)}[fov]) * 6000)]
+    image = fields(tmp_path, {1: (0, 0), 2: (30, 0), 3: (30, 20)})
+    table = transcripts(tmp_path, *many)
+    if zipped:
+        table.write_bytes(gzip.compress(table.read_bytes(), 1))
+    options = {"fov_positions": tmp_path / "positions.csv", "fov_transcripts": table, "page": 0}
+    monkeypatch.setattr(Cost.TEXT, "most", 50_000)
+    assert with_source(image, lambda source: source.slide, **options)[:6] == (1, 0, 0, 0, -1, 40)
+    monkeypatch.setattr(Cost.TABLE, "most", 150_000)
+    if zipped:
+        with pytest.raises(InputError, match="transcripts of 1 fields of"):
+            read_image(image, **options)
 
 
 def test_positions_alone_do_not_do() -> None:

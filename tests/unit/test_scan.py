@@ -62,8 +62,12 @@ def off_by(archive: Path, points: spotted.Points, um: float) -> tuple[float, flo
         ("visium_hd", partial(spotted.space_ranger, binned=True), ["tissue_image", "tissue_hires_image"]),
         ("visium", partial(spotted.space_ranger, binned=False), ["tissue_image", "tissue_hires_image"]),
         ("cosmx", spotted.cosmx, ["CellComposite", "PanCK", "DNA"]),
-        ("cosmx", partial(spotted.cosmx, corner="upper"), ["CellComposite", "PanCK", "DNA"]),
-        ("cosmx", partial(spotted.cosmx, right=-1, up=-1), ["CellComposite", "PanCK", "DNA"]),
+        pytest.param(
+            "cosmx", partial(spotted.cosmx, corner="upper"), ["CellComposite", "PanCK", "DNA"], marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "cosmx", partial(spotted.cosmx, right=-1, up=-1), ["CellComposite", "PanCK", "DNA"], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_transcripts_lie_on_their_spots(

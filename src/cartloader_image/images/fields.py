@@ -12,15 +12,17 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 
 from cartloader_image.action_params import RasterParams
 from cartloader_image.budget import Cost
 from cartloader_image.errors import InputError, UsageError, shortened
 from cartloader_image.images.stack import FIELD, fields_of
-from cartloader_image.system.texts import beginning_of, text_of
+from cartloader_image.system.texts import pieces_of, text_of
 from cartloader_image.values import PixelSize, number
 from cartloader_image.window import Window
 
@@ -34,6 +36,8 @@ local positions are rounded to whole pixels."""
 _FEW = 10
 
 Point = tuple[float, float]
+Points = NDArray[np.float64]
+"""``(n, 2)``: x and y."""
 
 
 @dataclass(frozen=True)
@@ -82,20 +86,19 @@ def mosaic_of(pictures: Mapping[int, Path], size: tuple[int, int], own: int, par
     positions = read_positions(table, params)
     if own not in positions:
         raise InputError(f"{params.in_img}: {table.name} has no position of field {own}; give the table of this run")
-    axes, offset = _frame(positions, size, params)
-    there = [fov for fov in positions if fov in pictures]
-    steps = np.array([positions[fov] for fov in there]) + offset
-    steps *= axes  # the slide's pixels, counted as columns and rows are
+    there = {fov: place for fov, place in positions.items() if fov in pictures}
+    frame = _frame(there, size, params)
+    steps = (np.array(list(there.values())) * frame.along + frame.offset) * frame.axes  # as columns and rows count
     first = steps.min(axis=0)
-    corners = np.rint(steps - first).astype(int)
-    height, width = corners[:, 1].max() + size[0], corners[:, 0].max() + size[1]
-    params.budget.check(table, Cost.PIXELS, int(height) * int(width))
+    corners = np.rint(steps - first).astype(int).tolist()
+    height, width = max(row for _, row in corners) + size[0], max(column for column, _ in corners) + size[1]
+    params.budget.check(table, Cost.PIXELS, height * width)
     fields = tuple(
-        (pictures[fov], Window(int(row), int(row) + size[0], int(column), int(column) + size[1]))
+        (pictures[fov], Window(row, row + size[0], column, column + size[1]))
         for fov, (column, row) in zip(there, corners, strict=True)
     )
-    slide = Affine.scale(*map(float, axes)) @ Affine.translation(*map(float, first))
-    return Mosaic(fields, int(height), int(width), slide, tuple(_left_out(positions, pictures, table)))
+    slide = Affine.scale(*map(float, frame.axes)) @ Affine.translation(*map(float, first))
+    return Mosaic(fields, height, width, slide, (*_left_out(positions, pictures, table), *frame.notes))
 
 
 def _left_out(positions: Mapping[int, Point], pictures: Mapping[int, Path], table: Path) -> Iterable[str]:
@@ -154,51 +157,69 @@ def read_positions(table: Path, params: RasterParams) -> dict[int, Point]:
     return found
 
 
-def _frame(positions: Mapping[int, Point], size: tuple[int, int], params: RasterParams) -> tuple[Point, Point]:
-    """Which way the slide's x and y run in the pictures (1 or -1), and from a position to a picture's first corner."""
-    (height, width), asked = size, params.fov_axes
+class _Frame(NamedTuple):
+    """From a field's position to the pixel of the slide at which its picture begins."""
+
+    axes: Point
+    """1 where the slide's x (y) grows with the columns (rows) of a picture, else -1."""
+    offset: Point
+    """What is to be added to a position."""
+    along: Point = (1.0, 1.0)
+    """-1 where the positions' x (y) runs against that of the slide."""
+    notes: tuple[str, ...] = ()
+
+
+def _frame(positions: Mapping[int, Point], size: tuple[int, int], params: RasterParams) -> _Frame:
     axes = None
-    if asked:
-        across, upright = asked.split(",")
+    if params.fov_axes:
+        across, upright = params.fov_axes.split(",")
         axes = (1.0 if across == "right" else -1.0, -1.0 if upright == "up" else 1.0)
     if params.fov_transcripts:
         return _by_transcripts(params.fov_transcripts, positions, size, axes, params)
     assert axes is not None, "the options fit together"
     assert params.fov_corner is not None, "the options fit together"
     lower, right = params.fov_corner.startswith("lower"), params.fov_corner.endswith("right")
-    return axes, (-axes[0] * width * right, -axes[1] * height * lower)
+    return _Frame(axes, (-axes[0] * size[1] * right, -axes[1] * size[0] * lower))
 
 
 def _by_transcripts(
     file: Path, positions: Mapping[int, Point], size: tuple[int, int], axes: Point | None, params: RasterParams
-) -> tuple[Point, Point]:
-    """The same, as transcripts of some fields prove it: each lies in a picture (local) and on the slide (global)."""
-    told = {fov: found for fov, found in _seen(file, params).items() if fov in positions}
-    if not told:
+) -> _Frame:
+    """The frame as transcripts prove it: each lies in a picture (local) and on the slide (global)."""
+    table = params.fov_positions
+    told = _seen(file, positions, params)
+    if not all(_spread(told, positions)):
         raise InputError(
-            f"{file}: its first lines have no field of {params.fov_positions} with transcripts apart from each other; "
-            "give those of this run, or both --fov-axes and --fov-corner"
+            f"{file}: what was looked through has transcripts of {len(told)} fields of {table}, too few to tell how "
+            "these lie in x and in y; thin it out to some of all fields, or give both --fov-axes and --fov-corner"
         )
-    found = dict[int, tuple[Point, Point]]()
+    taken, first = dict[int, Point](), dict[int, Point]()
     for fov, (local, reach) in told.items():
         if reach[0] > size[1] + 1 or reach[1] > size[0] + 1:
             raise InputError(
                 f"{file}: transcripts of field {fov} reach {reach[0]:,.0f} × {reach[1]:,.0f} pixels, and its picture "
                 f"has {size[1]:,} × {size[0]:,}; give the pictures at full size"
             )
-        taken = axes or _upright(file, local)
-        corners = zip(local @ (0, 0), local @ (size[1], size[0]), strict=True)
-        # where the slide's x and y are when a picture is read from its first pixel
-        first = [min(edges) if sign > 0 else max(edges) for edges, sign in zip(corners, taken, strict=True)]
-        found[fov] = taken, (first[0] - positions[fov][0], first[1] - positions[fov][1])
-    one, *others = found
-    for other in others:
-        if found[other][0] != found[one][0] or math.dist(found[other][1], found[one][1]) > _OFF:
-            raise InputError(
-                f"{file}: does not have fields {one} and {other} where {params.fov_positions} has them; give the "
-                "tables of one run"
-            )
-    return found[one]
+        taken[fov] = axes or _upright(file, local)
+        edges = zip(local @ (0, 0), local @ (size[1], size[0]), taken[fov], strict=True)
+        x, y = (min(one, other) if sign > 0 else max(one, other) for one, other, sign in edges)
+        first[fov] = x, y
+    begin, named = np.array(list(first.values())), np.array([positions[fov] for fov in first])
+    along = np.where(np.ptp(begin - named, axis=0) <= np.ptp(begin + named, axis=0), 1.0, -1.0)
+    offsets = begin - along * named
+    if len(set(taken.values())) > 1 or np.ptp(offsets, axis=0).max() > _OFF:
+        raise InputError(f"{file}: does not have its fields where {table} has them; give the tables of one run")
+    against = [name for name, sign in zip("xy", along, strict=True) if sign < 0]
+    note = f"{' and '.join(against)} of {table and table.name} run against {file.name}, which is taken to be right"
+    x, y = offsets.mean(axis=0)
+    return _Frame(next(iter(taken.values())), (x, y), (along[0], along[1]), (note,) if against else ())
+
+
+def _spread(some: Iterable[int], positions: Mapping[int, Point]) -> list[bool]:
+    """Whether some of the fields are apart in x and in y, as far as all of them are."""
+    among, whole = (np.array([positions[fov] for fov in fovs] or [(np.nan, np.nan)]) for fovs in (some, positions))
+    need = np.minimum(np.ptp(whole, axis=0), _APART)
+    return [bool(axis) for axis in np.ptp(among, axis=0) >= need]
 
 
 def _upright(file: Path, local: Affine) -> Point:
@@ -216,31 +237,44 @@ def _upright(file: Path, local: Affine) -> Point:
     return local.a, local.e
 
 
-def _seen(file: Path, params: RasterParams) -> dict[int, tuple[Affine, Point]]:
-    """Local → global pixels of the fields in the first lines of a table of transcripts, and how far these reach."""
-    rows = csv.reader(io.StringIO(beginning_of(file, "--fov-transcripts", params.budget)))
-    columns = [name.strip().lower() for name in next(rows, [])]
-    if lacking := [name for name in _TX if name not in columns]:
-        raise InputError(f"{file}: --fov-transcripts takes a table with {', '.join(_TX)}; it has no {lacking[0]}")
-    places = [columns.index(name) for name in _TX]
-    try:
-        table = np.array([[number(row[place]) for place in places] for row in rows if row])
-    except (IndexError, ValueError):
-        raise InputError(f"{file}: line {rows.line_num} lacks a number of {', '.join(_TX)}") from None
-    found = dict[int, tuple[Affine, Point]]()
-    for fov in np.unique(table[:, 0]) if len(table) else ():
-        local, there = np.split(table[table[:, 0] == fov, 1:], 2, axis=1)
-        if (np.ptp(local, axis=0) <= _APART).any():
-            continue
-        middle = local.mean(axis=0)
-        slopes = ((local - middle) * there).sum(axis=0) / ((local - middle) ** 2).sum(axis=0)
-        signs = np.sign(slopes)
-        if (abs(abs(slopes) - 1) > _SLOPE + 1 / np.ptp(local, axis=0)).any():
-            raise InputError(
-                f"{file}: x_global_px and y_global_px of field {fov:.0f} are not its x_local_px and y_local_px moved, "
-                f"but stretched by {slopes[0]:.4g} and {slopes[1]:.4g}; give both --fov-axes and --fov-corner"
-            )
-        shift = (there - signs * local).mean(axis=0)
-        affine = Affine(float(signs[0]), 0, float(shift[0]), 0, float(signs[1]), float(shift[1]))
-        found[int(fov)] = affine, (float(local[:, 0].max()), float(local[:, 1].max()))
-    return found
+def _seen(file: Path, positions: Mapping[int, Point], params: RasterParams) -> dict[int, tuple[Affine, Point]]:
+    """Local → global pixels of some fields by a table of transcripts, and how far these reach in each.
+
+    The table is looked through until there are fields enough.
+    """
+    rows, found, places = dict[int, Points](), dict[int, Points](), list[int]()
+    for piece in pieces_of(file, "--fov-transcripts", params.budget):
+        lines = csv.reader(io.StringIO(piece))
+        if not places:
+            columns = [name.strip().lower() for name in next(lines, [])]
+            if lacking := [name for name in _TX if name not in columns]:
+                raise InputError(
+                    f"{file}: --fov-transcripts takes a table with {', '.join(_TX)}; it has no {lacking[0]}"
+                )
+            places = [columns.index(name) for name in _TX]
+        try:
+            table = np.array([[number(line[place]) for place in places] for line in lines]).reshape(-1, len(_TX))
+        except (IndexError, ValueError):
+            raise InputError(f"{file}: a line of it lacks a number of {', '.join(_TX)}") from None
+        for fov in {*np.unique(table[:, 0])} & positions.keys():
+            rows[fov] = np.vstack([rows.get(fov, table[:0, 1:]), table[table[:, 0] == fov, 1:]])
+            if (np.ptp(rows[fov][:, :2], axis=0) > _APART).all():
+                found[fov] = rows[fov]
+        if all(_spread(found, positions)):
+            break
+    return {fov: _fitted(file, fov, *np.split(some, 2, axis=1)) for fov, some in found.items()}
+
+
+def _fitted(file: Path, fov: int, local: Points, there: Points) -> tuple[Affine, Point]:
+    """Local → global pixels of one field, which may differ in sign and by a shift."""
+    moved = local - local.mean(axis=0)
+    slopes = (moved * there).sum(axis=0) / (moved**2).sum(axis=0)
+    if (abs(abs(slopes) - 1) > _SLOPE + 1 / np.ptp(local, axis=0)).any():
+        raise InputError(
+            f"{file}: x_global_px and y_global_px of field {fov} are not its x_local_px and y_local_px moved, but "
+            f"stretched by {slopes[0]:.4g} and {slopes[1]:.4g}; give both --fov-axes and --fov-corner"
+        )
+    signs = np.sign(slopes)
+    shift = (there - signs * local).mean(axis=0)
+    affine = Affine(float(signs[0]), 0, float(shift[0]), 0, float(signs[1]), float(shift[1]))
+    return affine, (float(local[:, 0].max()), float(local[:, 1].max()))

@@ -12,7 +12,7 @@ from cartloader_image.errors import CartloaderError
 from cartloader_image.images.stack import FIELD
 from cartloader_image.images.tiff import open_tiff
 from cartloader_image.scan.layers import Layer, Run, colours, pictures_in, stained
-from cartloader_image.system.texts import beginning_of
+from cartloader_image.system.texts import text_of
 from cartloader_image.values import made_id
 
 _COMPOSITE, _STAINS = "CellComposite", "Morphology2D"
@@ -53,7 +53,7 @@ def _placing(folder: Path) -> tuple[dict[str, str | Path], str]:
         options[name] = tables[0]
     configs = sorted(folder.glob("RunSummary/*_ExptConfig.txt"))
     with suppress(CartloaderError):  # which its import tells
-        header = beginning_of(Path(options["fov_positions"]), "--fov-positions", USUAL)
+        header = text_of(Path(options["fov_positions"]), "--fov-positions", USUAL)
         if len(configs) == 1 and "x_global_mm" not in header.partition("\n")[0].lower():
             options["pixel_size"] = configs[0]
     return options, ""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import IO, cast
 
 from cartloader_image.budget import Budget, Cost
 from cartloader_image.errors import InputError
 from cartloader_image.system.reading import open_file
+
+_PLACES, _PIECE, _STEP = 512, 8192, 1 << 20
+"""At how many places a table is looked into, how many bytes are read at each, and how far apart these are in gzip."""
 
 
 def text_of(path: Path, name: str, budget: Budget, lines_starting_with: str = "") -> str:
@@ -21,7 +25,8 @@ def text_of(path: Path, name: str, budget: Budget, lines_starting_with: str = ""
         InputError: it cannot be read, or is too long; the sentence says of which option it is.
     """
     most = budget.most(Cost.TEXT)
-    with _opened(path, name) as file:
+    # utf-8-sig: a spreadsheet puts a byte order mark first
+    with _named(path, name), _opened(path) as (raw, _), TextIOWrapper(raw, encoding="utf-8-sig") as file:
         if not lines_starting_with:
             text = file.read(most + 1)
         else:
@@ -34,27 +39,46 @@ def text_of(path: Path, name: str, budget: Budget, lines_starting_with: str = ""
     return text
 
 
-def beginning_of(path: Path, name: str, budget: Budget) -> str:
-    """The whole lines at the beginning of a file, as much as is taken of a small one.
+def pieces_of(path: Path, name: str, budget: Budget) -> Iterator[str]:
+    """Whole lines of a table: as many of the first ones as a small file has, then some of places all over it.
+
+    What is in gzip has to be unpacked up to a place, and is so as far as a table may be looked through.
 
     Raises:
         InputError: it cannot be read; the sentence says of which option it is.
     """
-    most = budget.most(Cost.TEXT)
-    with _opened(path, name) as file:
-        text = file.read(most)
-    return text if len(text) < most else text[: text.rfind("\n") + 1]
+    with _named(path, name), _opened(path) as (file, zipped):
+        data = file.read(budget.most(Cost.TEXT))
+        place = len(data)
+        end = budget.most(Cost.TABLE) if zipped else path.stat().st_size
+        step = _STEP if zipped else max((end - place) // _PLACES, _PIECE)
+        if place == budget.most(Cost.TEXT):
+            data = data[: data.rfind(b"\n") + 1]
+        yield data.decode("utf-8-sig")
+        while place < end:
+            file.seek(place)
+            lines = file.read(_PIECE).split(b"\n")[1:-1]  # the first and the last one may be parts
+            yield b"".join(line + b"\n" for line in lines).decode()
+            place += step
+            if not lines:
+                return
 
 
 @contextmanager
-def _opened(path: Path, name: str) -> Iterator[TextIO]:
+def _named(path: Path, name: str) -> Iterator[None]:
     try:
-        with open_file(path) as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        # utf-8-sig: a spreadsheet puts a byte order mark first
-        with gzip.open(path, "rt", encoding="utf-8-sig") if zipped else path.open(encoding="utf-8-sig") as file:
-            yield file
+        yield
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check {name}") from None
     except (UnicodeDecodeError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: is no text file ({error}); check {name}") from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], bool]]:
+    """The bytes of a file, unpacked, and whether they had to be."""
+    with open_file(path) as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        with gzip.GzipFile(fileobj=raw) if zipped else nullcontext(raw) as file:
+            yield cast("IO[bytes]", file), zipped
