@@ -32,8 +32,6 @@ Opener = Callable[[], AbstractContextManager[Plane]]
 class PlacedParts:
     """Planes of one size and layout as one, transparent where none of them is."""
 
-    stored = False
-
     def __init__(self, parts: Sequence[tuple[Opener, Window]], first: Plane, height: int, width: int) -> None:
         """``first`` is one of the planes, as an example of all; ``height`` and ``width`` those of the mosaic."""
         self.height, self.width = height, width
@@ -41,7 +39,8 @@ class PlacedParts:
         self.gaps = not _covered(self._windows, height, width)
         self.layout = first.layout.with_alpha if self.gaps else first.layout
         self.masked = first.masked or self.gaps
-        self.dtype, self.tint, self.concurrent = first.dtype, first.tint, first.concurrent
+        self.dtype, self.tint = first.dtype, first.tint
+        self.concurrent, self.stored = first.concurrent, first.stored
         rows = first.block[0] if first.concurrent else min(first.block[0], _ROWS)
         self.block = (rows, first.width)
         self.copies = first.copies + 1
