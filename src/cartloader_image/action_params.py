@@ -13,10 +13,10 @@ from cartloader_image.params import (
     ImportOptions,
     OrientationOptions,
     PixelOptions,
-    PlacementOptions,
     PlaneOptions,
     TileOptions,
 )
+from cartloader_image.placement_params import PlacementOptions
 from cartloader_image.values import ImageId
 
 OptionsT = TypeVar("OptionsT", bound=Options)

@@ -15,7 +15,6 @@ from tifffile import TiffPage
 from cartloader_image.action_params import Ome2PngParams, RasterParams
 from cartloader_image.budget import Cost
 from cartloader_image.errors import InputError, UsageError
-from cartloader_image.field_params import FieldOptions
 from cartloader_image.images.beside import aux_file, world_files
 from cartloader_image.images.calibration import cut_at, detectable
 from cartloader_image.images.choice import choose_planes, joined, lost, out_of_range
@@ -30,6 +29,7 @@ from cartloader_image.images.stack import stack_of
 from cartloader_image.images.tiff import PlaneRef, Series, Tiff, open_tiff
 from cartloader_image.images.tiff_plane import open_plane
 from cartloader_image.options import option
+from cartloader_image.placement_params import FieldOptions
 
 _GEOTIFF_TAGS = {33550, 33922, 34264}
 _GEO_KEYS = 34735
