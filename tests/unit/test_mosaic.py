@@ -141,6 +141,20 @@ def test_each_block_is_decoded_once_and_few_parts_are_open(
     assert opened["now"] == 0
 
 
+def test_parts_in_one_piece_are_decoded_twice_at_most(
+    many: list[tuple[Pixels, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for each band of windows that they are in, whose windows are narrow."""
+    monkeypatch.setattr("cartloader_image.images.mosaic.cores", lambda: 1)
+    monkeypatch.setattr("cartloader_image.images.mosaic._LARGE", 100)
+    monkeypatch.setattr("cartloader_image.images.mosaic._COLUMNS", 7)
+    monkeypatch.setattr("cartloader_image.images.mosaic._HELD", 4 * 40 * 30 * 2 * 2)
+    plane, counts, _ = placed(many, (40, 30))
+    assert plane.block == (40, 7)
+    np.testing.assert_array_equal(read_whole(plane), pasted(many, alpha=False))
+    assert max(count for counter in counts for count in counter.values()) <= 2
+
+
 def test_threads_see_the_same(many: list[tuple[Pixels, int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where so few parts may be open that they are closed and opened again all the time."""
     monkeypatch.setattr("cartloader_image.images.mosaic.cores", lambda: 0)

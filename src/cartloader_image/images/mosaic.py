@@ -23,6 +23,8 @@ _KEPT = 2
 """Blocks of a part: a window has rows of two at most, and so has the one beside it."""
 _ROWS = 64
 """Rows of a block of parts that are read from the top, which cost nothing to be read in small pieces."""
+_LARGE, _COLUMNS = 16 << 20, 512
+"""Bytes of a block of parts above which windows are but a piece of it, and how many columns that has."""
 _HELD = 256 << 20
 """Bytes of decoded blocks, of parts that may be read in any order; more are decoded once more instead."""
 
@@ -42,14 +44,15 @@ class PlacedParts:
         self.dtype, self.tint = first.dtype, first.tint
         self.concurrent, self.stored = first.concurrent, first.stored
         rows = first.block[0] if first.concurrent else min(first.block[0], _ROWS)
-        self.block = (rows, first.width)
-        self.copies = first.copies + 1
         self._bytes = rows * first.width * first.layout.bands * first.dtype.itemsize
+        self.block = (rows, first.width if self._bytes <= _LARGE else min(_COLUMNS, first.width))
+        self.copies = first.copies + 1
         self._parts = [_Part(opener, window, rows) for opener, window in parts]
         self._opaque = full(first.dtype)
+        self._held = self._bytes * min(_KEPT, math.ceil(first.height / rows))
         beside = _most_side_by_side(self._windows, rows)
         if first.concurrent:
-            beside = min(beside, max(_HELD // (_KEPT * self._bytes), 1))
+            beside = min(beside, max(_HELD // self._held, 1))
         self._most = beside + 2 * cores()
         self._lock = threading.Lock()
         self._open: OrderedDict[_Part, None] = OrderedDict()
@@ -57,7 +60,7 @@ class PlacedParts:
     @property
     def working_bytes(self) -> int:
         """Bytes of the blocks that are kept, beside a block of the plane itself."""
-        return min(self._most, len(self._parts)) * _KEPT * self._bytes
+        return min(self._most, len(self._parts)) * self._held
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window, transparent where no part has any."""
