@@ -155,6 +155,30 @@ def test_parts_in_one_piece_are_decoded_twice_at_most(
     assert max(count for counter in counts for count in counter.values()) <= 2
 
 
+def test_a_part_is_not_closed_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here all the others are read meanwhile, of which none may stay open beside it."""
+    monkeypatch.setattr("cartloader_image.images.mosaic.cores", lambda: 0)
+    monkeypatch.setattr("cartloader_image.images.mosaic._HELD", 0)
+    parts = [(noise((8, 8, 1), np.uint8, n), 0, n * 8) for n in range(3)]
+    open_now = set[int]()
+
+    class Slow(ArrayPlane):
+        def read(self, window: Window) -> Pixels:
+            np.testing.assert_array_equal(plane.read(Window(0, 8, 8, 24)), np.hstack([parts[1][0], parts[2][0]]))
+            assert 0 in open_now
+            return super().read(window)
+
+    @contextmanager
+    def opener(number: int) -> Iterator[ArrayPlane]:
+        open_now.add(number)
+        yield (ArrayPlane if number else Slow)(parts[number][0])
+        open_now.remove(number)
+
+    placings = [(partial(opener, n), Window(0, 8, n * 8, n * 8 + 8)) for n in range(3)]
+    plane = PlacedParts(placings, ArrayPlane(parts[0][0]), 8, 24)
+    np.testing.assert_array_equal(plane.read(Window(0, 8, 0, 8)), parts[0][0])
+
+
 def test_threads_see_the_same(many: list[tuple[Pixels, int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where so few parts may be open that they are closed and opened again all the time."""
     monkeypatch.setattr("cartloader_image.images.mosaic.cores", lambda: 0)
