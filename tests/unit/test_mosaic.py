@@ -350,9 +350,12 @@ def upright(fov: int, x: float, y: float) -> tuple[str, str]:
             ["1,2,2,100,200"],
             r"has transcripts of 0 fields of .*positions\.csv, too few to tell how these lie in x and in",
         ),
-        ([*upright(1, 0, 0)], r"has transcripts of 1 fields of .*; thin it out to some of all fields, or give both"),
+        ([*upright(1, 0, 0)], r"has transcripts of 1 fields of .*; thin it out to some of each field, or give both"),
         ([*upright(7, 0, 0)], r"has transcripts of 0 fields of .*positions\.csv"),
-        (["1,2,2,100,200", "1,20,20,136,164", *upright(2, 30, 0)], "stretched by 2 and -2; give both --fov-axes and"),
+        (
+            ["1,2,2,100,200", "1,20,20,136,164", *upright(2, 30, 0)],
+            "field 1 are not its .* stretched by 2 and -2; give",
+        ),
         (["1,2,2,100,200", "1,90,20,188,182", *upright(2, 30, 0)], "1 reach 90 × 20 pixels, and its picture has 30"),
         (
             [*upright(1, 0, 0), *upright(2, 36, 0)],

@@ -33,6 +33,8 @@ _APART = 5
 _SLOPE, _OFF = 0.01, 2.0
 """How far a local pixel may be from a global one, as its share, and a field from where another one has it, in pixels:
 local positions are rounded to whole pixels."""
+_BEYOND = 1.1
+"""How far transcripts may reach, in a picture's own size: a bit beyond its edge; in smaller copies they reach far."""
 _FEW = 10
 
 Point = tuple[float, float]
@@ -191,11 +193,11 @@ def _by_transcripts(
     if not all(_spread(told, positions)):
         raise InputError(
             f"{file}: what was looked through has transcripts of {len(told)} fields of {table}, too few to tell how "
-            "these lie in x and in y; thin it out to some of all fields, or give both --fov-axes and --fov-corner"
+            "these lie in x and in y; thin it out to some of each field, or give both --fov-axes and --fov-corner"
         )
     taken, first = dict[int, Point](), dict[int, Point]()
     for fov, (local, reach) in told.items():
-        if reach[0] > size[1] + 1 or reach[1] > size[0] + 1:
+        if reach[0] > size[1] * _BEYOND or reach[1] > size[0] * _BEYOND:
             raise InputError(
                 f"{file}: transcripts of field {fov} reach {reach[0]:,.0f} × {reach[1]:,.0f} pixels, and its picture "
                 f"has {size[1]:,} × {size[0]:,}; give the pictures at full size"
@@ -256,7 +258,8 @@ def _seen(file: Path, positions: Mapping[int, Point], params: RasterParams) -> d
             table = np.array([[number(line[place]) for place in places] for line in lines]).reshape(-1, len(_TX))
         except (IndexError, ValueError):
             raise InputError(f"{file}: a line of it lacks a number of {', '.join(_TX)}") from None
-        for fov in {*np.unique(table[:, 0])} & positions.keys():
+        there = {*table[:, 0].tolist()}
+        for fov in filter(there.__contains__, positions):
             rows[fov] = np.vstack([rows.get(fov, table[:0, 1:]), table[table[:, 0] == fov, 1:]])
             if (np.ptp(rows[fov][:, :2], axis=0) > _APART).all():
                 found[fov] = rows[fov]
