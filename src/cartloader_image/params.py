@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from cartloader_image.budget import Budget
 from cartloader_image.options import Complete, Options, exclusive, in_group, option
-from cartloader_image.run_params import CatalogOptions, RunOptions
+from cartloader_image.run_params import CatalogOptions, OverlayOptions, RunOptions
 from cartloader_image.tile_formats import TILE_FORMATS
 from cartloader_image.values import (
     Colour,
@@ -321,6 +321,7 @@ class TileOptions(BackgroundOptions):
 class SharedOptions(
     RunOptions,
     CatalogOptions,
+    OverlayOptions,
     TileOptions,
     PlacementOptions,
     PixelOptions,

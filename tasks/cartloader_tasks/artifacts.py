@@ -53,8 +53,9 @@ def record_run(result: RunResult, failures: dict[str, Exception]) -> None:
     rows += [{"image": name, "state": "failed", "why": sentence(error, name)} for name, error in failures.items()]
     _create("table", "images", "What became of each image", json.dumps(rows))
     for catalog in result.catalogs:
+        entered = [image for image in result.images if catalog.path in {ahead.catalog_yaml for ahead in image.ahead}]
         key = f"catalog-{_slug(catalog.path.stem)}"
-        _create("markdown", key, f"Changes of {catalog.path}", _catalog(catalog))
+        _create("markdown", key, f"Changes of {catalog.path}", _catalog(catalog, entered))
 
 
 def _create(kind: str, key: str, description: str, data: str | float) -> UUID:
@@ -88,13 +89,18 @@ def _row(image: ImageResult) -> dict[str, object]:
         "tiles": image.tiles.tiles if image.tiles else None,
         "zooms": f"{image.tiles.min_zoom}–{image.tiles.max_zoom}" if image.tiles else None,
         "MB": round(image.tiles.size / 1e6, 3) if image.tiles else None,
+        "lies": image.overlay.lies if image.overlay else None,
         "seconds": round(sum(image.seconds.values()), 2),
         "why": None,
     }
 
 
-def _catalog(catalog: CatalogResult) -> str:
-    return f"```diff\n{catalog.diff}\n```" if catalog.diff else f"Nothing to change in `{catalog.path}`."
+def _catalog(catalog: CatalogResult, entered: list[ImageResult]) -> str:
+    """What changed, and how those of its images lie that were held against points."""
+    parts = [f"```diff\n{catalog.diff}\n```" if catalog.diff else f"Nothing to change in `{catalog.path}`."]
+    if checked := [f"| {image.img_id} | {image.overlay} |" for image in entered if image.overlay]:
+        parts.append("\n".join(["| image | held against points |", "|---|---|", *checked]))
+    return "\n\n".join(parts)
 
 
 def _page(image: ImageResult) -> str:
@@ -132,8 +138,10 @@ def _facts(image: ImageResult) -> dict[str, object]:
             "bytes": f"{tiles.size:,}",
             "archive": f"`{tiles.path}`",
         }
+    if image.overlay:
+        facts["held against points"] = image.overlay
     for stage, seconds in image.seconds.items():
-        output = image.tiles if stage == "png2pmtiles" else image.raster
+        output = {"png2pmtiles": image.tiles, "check_points": image.overlay}.get(stage, image.raster)
         facts[stage] = "as made before" if output and output.cached else f"{seconds:.2f} s"
     if image.tiles:
         for use in image.tiles.tools:
@@ -232,4 +240,6 @@ def _shares(stage: Stage) -> tuple[float, float]:
     """How much of an image is done before a stage and after it: the raster counts for 40 %, its tiles for the rest."""
     if stage.makes_raster:
         return 0, 0.4
+    if stage is Stage.CHECK_POINTS:
+        return 0.95, 1
     return (0 if stage is Stage.ON_THE_CLUSTER else 0.4), 0.95

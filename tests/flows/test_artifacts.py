@@ -20,6 +20,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import FlowRunSort
 from support.archives import read_archive
 from support.maps import psnr
+from support.overlays import nuclei
 from support.rasters import noise
 
 from cartloader_flows.import_image import import_image
@@ -81,6 +82,22 @@ def test_the_page_of_an_image_by_landmarks(server: str, slide: Path, tmp_path: P
     page = artifacts(server)["image-a"]
     assert f"| SHA-256 of `points.csv` | `{sha256(points.read_bytes()).hexdigest()}` |" in page
     assert "| landmarks | affine, RMS 0.1 µm, worst 0.1 µm; of each point: 0.1, 0.1, 0.1, 0.1 µm |" in page
+
+
+def test_what_was_found_out_about_points_is_told_wherever_somebody_looks(server: str, tmp_path: Path) -> None:
+    picture, points = nuclei(tmp_path, shift=(30, 0)), tmp_path / "points.csv"
+    asked = {"png2pmtiles": True, "update_catalog": True, "pixel_size": "1", "check_points": points}
+    import_image(picture, "a", tmp_path / "map", ImportOptions(**asked))
+    found = artifacts(server)
+    line = "under points.csv: it would lie right moved, by +30.0 µm in x and -0.0 µm in y ("
+    assert f"| held against points | {line}" in found["image-a"].replace("+0.0", "-0.0")
+    assert "- it does not lie under points.csv: " in found["image-a"]
+    assert "import it again with --georef-offset-x 30.0" in found["image-a"]
+    assert f"| a | {line}" in found["catalog-catalog"].replace("+0.0", "-0.0")
+    assert json.loads(found["images"])[0]["lies"] == "wrong"
+    with pytest.raises(RunError, match=r"a\.pmtiles: does not lie under points\.csv: it would"):
+        import_image(picture, "a", tmp_path / "map", ImportOptions(**asked | {"overlay_strict": True}))
+    assert json.loads(artifacts(server)["images"])[0]["state"] == "failed"
 
 
 def test_a_run_of_many_has_its_table(server: str, slide: Path, tmp_path: Path) -> None:

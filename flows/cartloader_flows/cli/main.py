@@ -34,6 +34,7 @@ COMMANDS = {
     "ome2png": ("actions", "One action by itself: a TIFF's plane to GeoTIFF and PNG."),
     "georeference": ("actions", "One action by itself: a picture to GeoTIFF."),
     "png2pmtiles": ("actions", "One action by itself: the GeoTIFF to tiles."),
+    "check_points": ("actions", "One action by itself: the tiles held against points."),
 }
 """Each command is the function of its name in a module of this package; words may be joined by ``-`` or ``_``."""
 

@@ -44,6 +44,9 @@ def image_lines(image: ImageResult, source: str, width: int | None = None) -> li
         files += tiles.files[1:]
         if tiles.tools:
             details.append(f"tools: {tool_words(tiles.tools)}")
+    if image.overlay:
+        details.append(str(image.overlay))
+        files += image.overlay.files
     notes = note_lines("  note: ", image.notes, width)
     if not details and not notes:
         return []

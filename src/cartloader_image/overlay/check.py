@@ -16,9 +16,11 @@ from cartloader_image.overlay.points import Points, read_points
 from cartloader_image.overlay.registration import TURNS, Known, agreement, blurred, peak
 from cartloader_image.placing.extent import Extent
 from cartloader_image.placing.orientation import Orientation
+from cartloader_image.report import Report, quiet
 from cartloader_image.values import Bounds
 
 Kind = Literal["fluorescence", "histology"]
+Lies = Literal["right", "wrong", "not sure"]
 REACH = 200.0
 """µm by which a picture is moved at most."""
 FINE = 2.0
@@ -132,9 +134,31 @@ class Overlay:
     """How the archive was made."""
 
     @property
-    def lies_right(self) -> bool:
-        """Whether nothing has to be done."""
-        return not self.turned and math.hypot(*self.shift) <= FINE
+    def lies(self) -> Lies:
+        """How the picture lies, as far as that is sure."""
+        if not self.sure:
+            return "not sure"
+        return "wrong" if self.turned or math.hypot(*self.shift) > FINE else "right"
+
+    @property
+    def finding(self) -> str:
+        """What was found out, in words."""
+        if not self.sure:
+            return "not sure: no turn and shift is clearly better than the others"
+        if self.lies == "right":
+            return f"it lies right, to {max(map(abs, self.shift)):.1f} µm"
+        x, y = self.shift
+        return f"it would lie right {'turned, and ' * self.turned}moved, by {x:+.1f} µm in x and {y:+.1f} µm in y"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in words; nothing where it lies right, or where that is not sure."""
+        if self.lies != "wrong":
+            return ""
+        if self.turned and self.made.by_matrix:
+            turn = self.turn.options or "no turn"
+            return f"a matrix places it, which has to be turned itself, as {turn} would turn the picture"
+        return f"import it again with {self.options or 'no turn'} in place of its turn and offsets"
 
     @property
     def options(self) -> str:
@@ -163,7 +187,24 @@ class Overlay:
         }  # fmt: skip
 
 
-def check_overlay(path: Path, points: Path, kind: Kind | None = None) -> Overlay:
+class IncomparableError(InputError):
+    """Points that need no look at the picture: they are too few to tell, or too far away to lie on it.
+
+    Parameters:
+        path: Their file.
+        words: What is wrong with them.
+        lies: What that says of the picture.
+    """
+
+    def __init__(self, path: Path, words: str, lies: Lies) -> None:
+        super().__init__(path, words, lies)
+        self.words, self.lies = words, lies
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.words}"
+
+
+def check_overlay(path: Path, points: Path, kind: Kind | None = None, report: Report = quiet) -> Overlay:
     """Compare an archive's picture with points.
 
     Args:
@@ -171,14 +212,17 @@ def check_overlay(path: Path, points: Path, kind: Kind | None = None) -> Overlay
         points: A table of points in µm; see `read_points`.
         kind: Whether points are dense where the picture is bright (fluorescence) or where it is dark and blue
             (histology); found out unless given.
+        report: Can stop it.
 
     Raises:
         ArchiveError: the archive is damaged.
-        InputError: the points cannot be read, are too few, or the picture and they are too far apart to be compared.
+        InputError: the points cannot be read.
+        IncomparableError: they are too few, or the picture and they are too far apart to be compared.
     """
-    places = read_points(points)
+    places = read_points(points, report)
     if len(places) < _FEW:
-        raise InputError(f"{points}: has {len(places)} points, which is too few to say anything; {_FEW} may do")
+        words = f"has {len(places)} points, which is too few to say anything; {_FEW} may do"
+        raise IncomparableError(points, words, "not sure")
     with open_archive(path) as archive:
         made = Made.read(archive)
         box = Extent(archive.bounds.ulx, archive.bounds.lry, archive.bounds.lrx, archive.bounds.uly)
@@ -220,9 +264,11 @@ def _check_near(path: Path, data: Extent, box: Extent) -> None:
     longest = max(box.width, box.height) + REACH
     beyond = data.left > box.left + longest or data.low > box.low + longest
     if beyond or data.right < box.left - REACH or data.high < box.low - REACH:
-        raise InputError(
-            f"{path}: its points ({data}) lie more than {REACH:.0f} µm away from the picture ({box}); are both in µm, "
-            "and of the same run?"
+        raise IncomparableError(
+            path,
+            f"its points ({data}) lie more than {REACH:.0f} µm away from the picture ({box}); are both in µm, and of "
+            "the same run?",
+            "wrong",
         )
 
 

@@ -7,7 +7,8 @@ import gzip
 import io
 import warnings
 import zlib
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartloader_image.errors import InputError, shortened
+from cartloader_image.report import Report, quiet
 from cartloader_image.system.reading import open_file
 
 Points = NDArray[np.float32]
@@ -35,7 +37,17 @@ _HEAD = 1 << 16
 """Bytes of comments and header at most."""
 
 
-def read_points(path: Path) -> Points:
+def check_head(path: Path) -> None:
+    """Make sure that a table begins as `read_points` takes it.
+
+    Raises:
+        InputError: it does not.
+    """
+    with _table(path):
+        pass
+
+
+def read_points(path: Path, report: Report = quiet) -> Points:
     """All points of a table that has a header, with the columns that are known by name.
 
     Lines before the header that start with ``#`` are left out, and so are rows whose place is ``nan``.
@@ -44,28 +56,39 @@ def read_points(path: Path) -> Points:
         InputError: it cannot be read, has no such columns, or has no point.
     """
     parts, count = list[Points](), 0
+    with _table(path) as (file, separator, columns):
+        while count <= MOST and len(rows := _rows(file, separator, columns)):
+            with np.errstate(over="ignore"):
+                places = rows.astype(np.float32)
+            found = places[np.isfinite(places).all(axis=1)]
+            parts.append(found)
+            count += len(found)
+            report.check()
+    if count > MOST:
+        raise InputError(f"{path}: has more than {MOST:,} points; give a part of them")
+    if not count:
+        raise InputError(f"{path}: has no points; --points takes a table with numbers in µm")
+    return np.concatenate(parts)
+
+
+@contextmanager
+def _table(path: Path) -> Iterator[tuple[IO[str], str, tuple[int, int]]]:
+    """A table read up to its first row, what separates its cells, and its columns of x and y.
+
+    Raises:
+        InputError: it is none, or no such table.
+    """
     try:
         with ExitStack() as opened:
             file = _text(path, opened)
             names, separator = _header(path, file)
-            columns = _columns(path, names)
-            while count <= MOST and len(rows := _rows(file, separator, columns)):
-                with np.errstate(over="ignore"):
-                    places = rows.astype(np.float32)
-                found = places[np.isfinite(places).all(axis=1)]
-                parts.append(found)
-                count += len(found)
+            yield file, separator, _columns(path, names)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check --points") from None
     except (UnicodeDecodeError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: is no text file, plain or gzip ({error}); check --points") from None
     except ValueError as error:
         raise InputError(f"{path}: {shortened(str(error))}; --points takes a table with numbers in µm") from None
-    if count > MOST:
-        raise InputError(f"{path}: has more than {MOST:,} points; give a part of them")
-    if not count:
-        raise InputError(f"{path}: has no points; --points takes a table with numbers in µm")
-    return np.concatenate(parts)
 
 
 def _text(path: Path, opened: ExitStack) -> IO[str]:
