@@ -13,9 +13,11 @@ from support.tools import require_tools
 
 import cartloader_image as cl
 from cartloader_flows.cli.main import main
-from cartloader_image.params import SharedOptions
+from cartloader_image.params import ImportOptions, SharedOptions
 from cartloader_image.recipe import actions
+from cartloader_image.recipe.job import single_job
 from cartloader_image.recipe.mapping import mapped_jobs, settled_images
+from cartloader_image.recipe.plan import planned
 
 
 def words(folder: Path, *more: str, points: str = "points.csv", how: str = "--direct") -> list[str]:
@@ -114,6 +116,22 @@ def test_points_that_are_none_are_refused_before_any_work(
         assert main(words(tmp_path, *more)) == 1
         assert sentence in capsys.readouterr().err
     assert not (tmp_path / "map").exists()
+
+
+def test_the_plan_counts_the_memory_of_points(tmp_path: Path) -> None:
+    """The more of them the more, whether it is tiled now or was before."""
+    nuclei(tmp_path)
+    (tmp_path / "more.csv").write_text("x,y\n" + "1,2\n" * 1_000_000)
+    options = {"png2pmtiles": True, "pixel_size": "1"}
+
+    def memory(**more: object) -> int:
+        asked = ImportOptions.model_validate(options | more)
+        with planned(single_job(tmp_path / "picture.png", "a", tmp_path, asked)) as plan:
+            return plan.memory
+
+    few, many = memory(check_points=tmp_path / "points.csv"), memory(check_points=tmp_path / "more.csv")
+    assert memory() < few < many
+    assert many - few > 3_900_000
 
 
 def test_what_is_said_goes_with_its_archive(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from cartloader_image.recipe.footprint import (
     Range,
     Shares,
     memory,
+    overlay_memory,
     spooled_bytes,
     tool_memory,
     usual_shares,
@@ -126,7 +127,7 @@ def planned(job: ImageJob, *, look: bool = False) -> Iterator[ImportPlan]:
         check_archive(job.out.path(".pmtiles"))
     params = raster_params(job)
     if params is None:
-        yield ImportPlan(job, last, notes=job.notes)
+        yield ImportPlan(job, last, memory=_of_points(job), notes=job.notes)
         return
     with ExitStack() as files:
         try:
@@ -197,10 +198,14 @@ def plan_of(
         exact=bands < 4 and resamples(placement.affine, placement.crs, "cubic") and job.options.resample != "near",
         disk=Range(max(need.low for need in needs), max(need.high for need in needs)),
         certain=tif + max(spool, tiling.scratch if tiling else 0),
-        memory=max(here, PROCESS + tiling.tool_memory) if tiling else here,
+        memory=max(here, PROCESS + tiling.tool_memory if tiling else 0, _of_points(job)),
         shards=shards,
         notes=(*job.notes, *image.notes, *(pyramid.notes if pyramid else ())),
     )
+
+
+def _of_points(job: ImageJob) -> int:
+    return overlay_memory(job.points) if job.points else 0
 
 
 @dataclass(frozen=True)
