@@ -19,7 +19,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.context import FlowRunContext, TaskRunContext
 
-from cartloader_image.drawing import data_uri, render_preview
+from cartloader_image.drawing import data_uri, draw_caption
 from cartloader_image.errors import sentence
 from cartloader_image.rasters.geotiff import open_geotiff
 from cartloader_image.report import Stage
@@ -28,7 +28,7 @@ from cartloader_image.tiles.reader import reading
 from cartloader_image.window import Window
 
 _PREVIEW = 640
-"""Pixels a side: some 60 kB, where the UI shows pictures of up to 2 MB."""
+"""Pixels a side."""
 _SAMPLED = 16
 """Places along each axis at which the shown values are counted."""
 _HISTOGRAM = 256, 80
@@ -106,7 +106,8 @@ def _catalog(catalog: CatalogResult, entered: list[ImageResult]) -> str:
 def _page(image: ImageResult) -> str:
     parts = [f"# {image.img_id}"]
     if image.tiles:
-        parts.append(f"![{image.img_id} as the map shows it]({data_uri(render_preview(image.tiles.path, _PREVIEW))})")
+        drawn = data_uri(draw_caption(image.tiles.path, image.img_id, _PREVIEW))
+        parts.append(f"![{image.img_id} as the map shows it]({drawn})")
     facts = _facts(image)
     parts.append("\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]))
     if image.notes:

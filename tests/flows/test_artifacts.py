@@ -25,7 +25,7 @@ from support.rasters import noise
 
 from cartloader_flows.import_image import import_image
 from cartloader_flows.import_images import import_images
-from cartloader_image.drawing import render_preview
+from cartloader_image.drawing import draw_caption
 from cartloader_image.params import ImportOptions
 from cartloader_image.report import Stage
 from cartloader_image.results import RunError, RunResult
@@ -51,7 +51,7 @@ def test_an_image_has_its_page(server: str, slide: Path, tmp_path: Path) -> None
     found = artifacts(server)
     page = found["image-dapi-1"]
     preview, histogram = pictures(page)
-    expected = render_preview(tmp_path / "map" / "Dapi_1.pmtiles", 640)
+    expected = draw_caption(tmp_path / "map" / "Dapi_1.pmtiles", "Dapi_1", 640)
     assert preview.size == expected.size
     seen = np.asarray(expected)[..., 3] == 255
     assert psnr(np.asarray(preview.convert("RGBA"))[seen], np.asarray(expected)[seen]) > 30

@@ -23,7 +23,7 @@ EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 COMMANDS = {
     "import_image": ("import_image", "Turn images into map tiles."),
     "sample": ("sample", "Write a small sample image to try the import with."),
-    "preview": ("preview", "Draw an archive's whole image as one PNG picture."),
+    "preview": ("preview", "Draw an archive's whole image as one picture."),
     "view": ("view", "Show archives on a map, in the browser."),
     "export-page": ("view", "Write the map page as a folder for a web server."),
     "info": ("info", "Show what a file holds, and how an image is imported."),

@@ -43,8 +43,8 @@ PROCESS, _GDAL, _WARPER = 70 * _MB, 28 * _MB, 20 * _MB
 """Python with the libraries of the craft; GDAL where it is needed, and its warper with its caches, for each band."""
 _GDAL_TOOL = 60 * _MB
 _OVERLAY, _TURNS, _TURN = 200 * _MB, 8, 60 * _MB
-"""Of a picture that is held against points at the most pixels that are looked at: in all, and for each of the turns that
-are tried at a time; measured, with the points, to a quarter."""
+"""Of a picture that is held against points, at the most pixels that are looked at: in all, and for each of the turns
+that are tried at a time; measured, with the points, to a quarter."""
 _BAND_COPIES = 5
 """Copies of a band of the PNG: as read, framed, filtered, compressed."""
 _TILE_BYTES, _FILE_BYTES = 4000, 2000
