@@ -175,9 +175,9 @@ cartloader import_image --png2pmtiles --update-catalog --in-json images.yaml --o
   option without a value is refused.
 - An image whose entry or path is `null` or empty is left out, with a note; an option that is `null` is not given.
 - A relative path is looked for beside the mapping file and, where it is not there, in the working directory, with a
-  note. That goes for `path`, `check_points`, `micron2pixel_csv`, the files of `georef_…`, `xenium_alignment`, a `pixel_size` that is a
-  file, `catalog_yaml` and the paths of tools. The run of a deployment looks beside the mapping only: a worker has a
-  working directory of its own.
+  note. That goes for `path`, `check_points`, `micron2pixel_csv`, the files of `georef_…`, `xenium_alignment`, a
+  `pixel_size` that is a file, `catalog_yaml` and the paths of tools. The run of a deployment looks beside the mapping
+  only: a worker has a working directory of its own.
 - The name in a `path` may be a pattern, such as `mosaic_DAPI_z*.tif`, with `z_project: max`: its first file is the
   image, and the others are the `--z-stack` of it. A file that has this very name goes before.
 - The ids may lie under a top-level key `IMAGES`, unless one of them is `path`; other keys beside it are then ignored.
