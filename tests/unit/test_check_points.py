@@ -151,6 +151,8 @@ def test_a_finished_archive_is_held_against_points_before_it_enters_a_catalog(tm
     assert main(alone) == 0
     assert (tmp_path / "map" / "catalog.yaml").exists()
     assert kept(tmp_path)["lies"] == "wrong"
+    assert main([*alone, "--overlay-strict"]) == 1
+    assert not (tmp_path / "map" / "a.overlay.json").exists()
 
 
 def test_each_image_of_a_mapping_has_points_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,7 +182,7 @@ def test_the_makefile_makes_it_and_stops_at_a_misfit(tmp_path: Path, capsys: pyt
     assert f"  check_points    {out}/a.overlay.json\n" in capsys.readouterr().out
 
     def make() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["make", "-f", out / "a.mk"], capture_output=True, text=True, check=False)
+        return subprocess.run(["make", "-k", "-f", out / "a.mk"], capture_output=True, text=True, check=False)
 
     for _ in range(2):
         done = make()
