@@ -89,11 +89,11 @@ def test_what_was_found_out_about_points_is_told_wherever_somebody_looks(server:
     asked = {"png2pmtiles": True, "update_catalog": True, "pixel_size": "1", "check_points": points}
     import_image(picture, "a", tmp_path / "map", ImportOptions(**asked))
     found = artifacts(server)
-    line = "under points.csv: it would lie right moved, by +30.0 µm in x and -0.0 µm in y ("
-    assert f"| held against points | {line}" in found["image-a"].replace("+0.0", "-0.0")
+    line = "under points.csv: it would lie right moved, by +30.0 µm in x and +0.0 µm in y ("
+    assert f"| held against points | {line}" in found["image-a"]
     assert "- it does not lie under points.csv: " in found["image-a"]
     assert "import it again with --georef-offset-x 30.0" in found["image-a"]
-    assert f"| a | {line}" in found["catalog-catalog"].replace("+0.0", "-0.0")
+    assert f"| a | {line}" in found["catalog-catalog"]
     assert json.loads(found["images"])[0]["lies"] == "wrong"
     with pytest.raises(RunError, match=r"a\.pmtiles: does not lie under points\.csv: it would"):
         import_image(picture, "a", tmp_path / "map", ImportOptions(**asked | {"overlay_strict": True}))

@@ -77,7 +77,9 @@ def test_a_turn_is_told_apart(tmp_path: Path) -> None:
             tmp_path / "picture.png", out_dir=tmp_path / "map", img_id="a", pixel_size="1", overlay_strict=True,
             check_points=tmp_path / "points.csv",
         )  # fmt: skip
-    assert "import it again with --rotate 90 --flip-horizontal" in str(error.value)
+    assert "points.csv: it would lie right turned; import it again with --rotate 90 --flip-horizontal in place" in str(
+        error.value
+    )
 
 
 def test_not_sure_is_no_pass_and_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

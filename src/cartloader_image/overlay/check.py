@@ -138,7 +138,12 @@ class Overlay:
         """How the picture lies, as far as that is sure."""
         if not self.sure:
             return "not sure"
-        return "wrong" if self.turned or math.hypot(*self.shift) > FINE else "right"
+        return "wrong" if self.turned or self.moved else "right"
+
+    @property
+    def moved(self) -> bool:
+        """Whether its place is another one than the archive has."""
+        return math.hypot(*self.shift) > FINE
 
     @property
     def finding(self) -> str:
@@ -147,8 +152,9 @@ class Overlay:
             return "not sure: no turn and shift is clearly better than the others"
         if self.lies == "right":
             return f"it lies right, to {max(map(abs, self.shift)):.1f} µm"
-        x, y = self.shift
-        return f"it would lie right {'turned, and ' * self.turned}moved, by {x:+.1f} µm in x and {y:+.1f} µm in y"
+        x, y = (round(one, 1) + 0.0 for one in self.shift)  # no -0.0
+        move = f"moved, by {x:+.1f} µm in x and {y:+.1f} µm in y" if self.moved else ""
+        return f"it would lie right {', and '.join(filter(None, ('turned' * self.turned, move)))}"
 
     @property
     def advice(self) -> str:
@@ -171,10 +177,7 @@ class Overlay:
         words = [] if self.made.by_matrix else [self.turn.options]
         if words and words[0] and self.made.frame == "map":
             words.append("--orient-frame image")
-        x, y = (
-            old + (new if math.hypot(*self.shift) > FINE else 0)
-            for old, new in zip(self.made.offset, self.shift, strict=True)
-        )
+        x, y = (old + (new if self.moved else 0) for old, new in zip(self.made.offset, self.shift, strict=True))
         if x or y:
             words.append(f"--georef-offset-x {x:.1f} --georef-offset-y {y:.1f}")
         return " ".join(filter(None, words))
