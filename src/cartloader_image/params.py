@@ -319,16 +319,9 @@ class TileOptions(BackgroundOptions):
 
 
 class SharedOptions(
-    RunOptions,
-    CatalogOptions,
-    OverlayOptions,
-    TileOptions,
-    PlacementOptions,
-    PixelOptions,
-    PlaneOptions,
-    OrientationOptions,
-    ActionOptions,
-):
+    RunOptions, CatalogOptions, OverlayOptions, TileOptions, PlacementOptions, PixelOptions, PlaneOptions,
+    OrientationOptions, ActionOptions,
+):  # fmt: skip
     """Everything that can be asked for all images of a mapping; the options of an image itself complete it."""
 
     @property
