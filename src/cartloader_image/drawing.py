@@ -120,8 +120,9 @@ def dotted(picture: Picture, bounds: Bounds, points: NDArray[np.floating]) -> No
         np.add.at(counts, (rows[inside] * width + columns[inside]).astype(np.intp), 1)
     if not counts.any():
         raise InputError(f"--points: none of {len(points):,} points lies on the picture; are they in µm, of this run?")
-    full = np.minimum(counts / np.quantile(counts[counts > 0], _CROWDED), 1)
-    alpha = np.where(counts > 0, _FAINTEST + (255 - _FAINTEST) * full, 0).astype(np.uint8).reshape(height, width)
+    there, alpha = np.flatnonzero(counts), np.zeros((height, width), np.uint8)
+    full = np.minimum(counts[there] / np.quantile(counts[there], _CROWDED), 1)
+    alpha.flat[there] = _FAINTEST + (255 - _FAINTEST) * full
     bright = np.median(np.asarray(picture.convert("L").resize((64, 64)))) > 127
     picture.paste(_ON_BRIGHT if bright else _ON_DARK, (0, 0), Image.fromarray(alpha))
 
