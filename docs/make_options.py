@@ -77,7 +77,8 @@ Draws an archive's whole image as one picture, as the map shows it: a raster arc
 tiles in PNG, JPEG, WebP or AVIF. A name that ends in `.png` becomes a PNG, one in `.jpg` or `.jpeg` a JPEG, which is
 white where the archive is transparent. Where it tells no bounds that can be true, the picture is that of its tiles. It
 takes little memory also where the archive has fine zooms only; of more than 32,768 tiles one in four, 16, … is drawn
-then. Points are dots of a pixel, the fuller the more there are, yellow on dark pictures and green on bright ones."""
+then. Points are dots of 5, 3 or 1 pixels, as there is room, the fuller the more there are; yellow on dark
+pictures and green on bright ones."""
 
 _VIEW = """\
 Shows archives on a map in the browser, from a server that only this machine reaches, until Ctrl-C:

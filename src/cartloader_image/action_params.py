@@ -41,6 +41,11 @@ class OutputPrefix(Options):
         return tuple(self.path(suffix) for suffix in (".geotif.tif", *(f".transform.{name}" for name in beside)))
 
     @property
+    def overlay_files(self) -> tuple[Path, ...]:
+        """What was found out about points, and a picture of them on the image."""
+        return self.path(".overlay.json"), self.path(".overlay.png")
+
+    @property
     def asset_files(self) -> tuple[Path, ...]:
         """The asset JSON under its two names: pipelines look for either."""
         return self.path(".json"), self.path("_assets.json")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from cartloader_image.errors import ArchiveError, InputError, UsageError
 from cartloader_image.system.files import locked, publish
@@ -43,6 +43,8 @@ _ON_DARK, _ON_BRIGHT = (255, 211, 77, 255), (0, 140, 40, 255)
 """Colours of points, which stand out from fluorescence and from H&E."""
 _FAINTEST, _CROWDED = 150, 0.98
 """Alpha of the pixel of a single point where others hold many, and the share of those that are not yet drawn full."""
+_COVERED = 0.1
+"""Share of a picture that dots may cover to be 5 or 3 pixels wide; else they are one."""
 _COUNTED = 1 << 20
 """Points that are counted at a time."""
 _IN_HTML, _IN_A_PAGE = 480, 60_000
@@ -99,16 +101,13 @@ def captioned(picture: Picture, bounds: Bounds, name: str) -> Picture:
     return final
 
 
-def dotted(picture: Picture, bounds: Bounds, points: NDArray[np.floating]) -> None:
-    """Draw points on a picture: the more of them in a pixel, the fuller its colour.
+def dotted(picture: Picture, bounds: Bounds, points: NDArray[np.floating]) -> bool:
+    """Draw points on a picture: the more of them in a pixel, the fuller its colour; whether any lies on it.
 
     Args:
         picture: In mode RGBA, north up, of all that lies within the bounds.
         bounds: Its north-west and south-east corners in µm.
         points: ``(points, 2)``: x and y in µm; those beside the picture are left out.
-
-    Raises:
-        InputError: all are.
     """
     width, height = picture.size
     counts = np.zeros(width * height, np.uint32)
@@ -119,23 +118,29 @@ def dotted(picture: Picture, bounds: Bounds, points: NDArray[np.floating]) -> No
         inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
         np.add.at(counts, (rows[inside] * width + columns[inside]).astype(np.intp), 1)
     if not counts.any():
-        raise InputError(f"--points: none of {len(points):,} points lies on the picture; are they in µm, of this run?")
+        return False
     there, alpha = np.flatnonzero(counts), np.zeros((height, width), np.uint8)
     full = np.minimum(counts[there] / np.quantile(counts[there], _CROWDED), 1)
     alpha.flat[there] = _FAINTEST + (255 - _FAINTEST) * full
+    side = next((side for side in (5, 3) if len(there) * side**2 < _COVERED * counts.size), 1)
+    dots = Image.fromarray(alpha).filter(ImageFilter.MaxFilter(side))
     bright = np.median(np.asarray(picture.convert("L").resize((64, 64)))) > 127
-    picture.paste(_ON_BRIGHT if bright else _ON_DARK, (0, 0), Image.fromarray(alpha))
+    picture.paste(_ON_BRIGHT if bright else _ON_DARK, (0, 0), dots)
+    return True
 
 
-def draw_caption(path: Path, name: str, size: int = 1024) -> Picture:
-    """`render_preview` of an archive, `captioned`.
+def draw_caption(path: Path, name: str, size: int = 1024, points: NDArray[np.floating] | None = None) -> Picture:
+    """`render_preview` of an archive, `dotted` with points where there are any, and `captioned`.
 
     Raises:
         ArchiveError: as `render_preview` does.
     """
     with reading(path) as archive:
         picture = _rendered(archive, path, size)
-        return captioned(picture, place_of(archive, list(archive.zooms())).bounds, name)
+        bounds = place_of(archive, list(archive.zooms())).bounds
+        if points is not None:
+            dotted(picture, bounds, points)
+        return captioned(picture, bounds, name)
 
 
 def write_preview(path: Path, out: Path, size: int = 1024, points: NDArray[np.floating] | None = None) -> Picture:
@@ -145,7 +150,7 @@ def write_preview(path: Path, out: Path, size: int = 1024, points: NDArray[np.fl
 
     Raises:
         ArchiveError: as `render_preview` does.
-        InputError: as `dotted` does.
+        InputError: no point lies on the picture.
         UsageError: the picture would take the place of the archive, or its name says nothing.
     """
     if out.exists() and path.exists() and out.samefile(path):
@@ -155,8 +160,8 @@ def write_preview(path: Path, out: Path, size: int = 1024, points: NDArray[np.fl
         raise UsageError(f"{out}: a picture is written as PNG or JPEG; let its name end in .png, .jpg or .jpeg")
     with reading(path) as archive:
         picture = _rendered(archive, path, size)
-        if points is not None:
-            dotted(picture, place_of(archive, list(archive.zooms())).bounds, points)
+        if points is not None and not dotted(picture, place_of(archive, list(archive.zooms())).bounds, points):
+            raise InputError(f"{path}: none of {len(points):,} points lies on its picture; are both in µm, of one run?")
     with locked(out) as scratch:
         if kind == "PNG":
             picture.save(scratch / out.name, kind, optimize=True)

@@ -22,8 +22,8 @@ class OverlayOptions(Options):
 
     check_points: FilePath | None = Field(None, **in_group("png2pmtiles"))
     """Points in µm under which the finished picture should lie, such as transcripts.csv.gz: what cartloader
-    check-overlay finds out is told and kept as ID.overlay.json; where it clearly does not lie right, a note says what
-    would."""
+    check-overlay finds out is told and kept as ID.overlay.json, with a picture; where it clearly does not lie right, a
+    note says what would."""
     overlay_strict: bool = Field(False, **in_group("png2pmtiles"))
     """Fail an image that clearly does not lie under its --check-points, so that it enters no catalog."""
 

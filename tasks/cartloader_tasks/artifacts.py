@@ -112,6 +112,10 @@ def _page(image: ImageResult) -> str:
     parts.append("\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]))
     if image.notes:
         parts.append("\n".join(["## Notes", "", *(f"- {note}" for note in image.notes)]))
+    if image.overlay:
+        with Image.open(image.overlay.files[1]) as drawn_points:
+            drawn_points.thumbnail((_PREVIEW, _PREVIEW))
+            parts.append(f"## Held against points\n\n![points on {image.img_id}]({data_uri(drawn_points)})")
     if image.raster:
         picture = f"![values from black to full]({data_uri(_histogram(image.raster))})"
         parts.append(f"## Shown values\n\n{image.raster.shown}\n\n{picture}")

@@ -92,6 +92,10 @@ def test_what_was_found_out_about_points_is_told_wherever_somebody_looks(server:
     line = "under points.csv: it would lie right moved, by +30.0 µm in x and +0.0 µm in y ("
     assert f"| held against points | {line}" in found["image-a"]
     assert "- it does not lie under points.csv: " in found["image-a"]
+    plain, with_points, _ = (np.asarray(one.convert("RGB")).astype(int) for one in pictures(found["image-a"]))
+    assert plain.shape[1] == with_points.shape[1] == 640
+    yellow = [(one[:-28, :, 0] - one[:-28, :, 2] > 60).mean() for one in (plain, with_points)]
+    assert yellow[0] == 0 < yellow[1]
     assert "import it again with --georef-offset-x 30.0" in found["image-a"]
     assert f"| a | {line}" in found["catalog-catalog"]
     assert json.loads(found["images"])[0]["lies"] == "wrong"

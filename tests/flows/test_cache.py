@@ -144,7 +144,7 @@ def test_points_are_looked_at_again_where_they_or_the_archive_changed(tmp_path: 
         (image,) = result.images
         assert image.tiles
         assert image.overlay
-        assert image.overlay.files == (out / "a.overlay.json",)
+        assert image.overlay.files == (out / "a.overlay.json", out / "a.overlay.png")
         assert json.loads(image.overlay.files[0].read_text())["lies"] == image.overlay.lies
         return image.tiles.cached, image.overlay.cached, image.overlay.lies
 

@@ -7,7 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from scipy.ndimage import binary_dilation
 from support.overlays import nuclei
 from support.tools import require_tools
 
@@ -37,7 +40,18 @@ def test_a_picture_that_lies_right(tmp_path: Path, capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert "  under points.csv: it lies right, to 0." in out
     assert "note" not in out
-    assert "a.overlay.json" in out
+    assert "a.overlay.json, a.overlay.png" in out
+    with Image.open(tmp_path / "map" / "a.overlay.png") as drawn:
+        pixels = np.asarray(drawn.convert("RGB")).astype(int)[:-28]
+    dots = (pixels[..., 0] > 80) & (pixels[..., 0] - pixels[..., 2] > 60)  # yellow, on grey
+    places = np.loadtxt(tmp_path / "points.csv", delimiter=",", skiprows=1)
+    expected = np.zeros_like(dots)
+    scale = dots.shape[1] / 450
+    rows, columns = ((350 - places[:, 1]) * scale).astype(int), (places[:, 0] * scale).astype(int)
+    expected[rows, columns] = True
+    # Dots of 5 pixels, or 3, to a pixel.
+    assert dots[expected].mean() > 0.98
+    assert binary_dilation(expected, np.ones((3, 3)), iterations=3)[dots].mean() > 0.98
     assert kept(tmp_path)["lies"] == "right"
     assert kept(tmp_path)["sure"] is True
     assert (tmp_path / "map" / "catalog.yaml").exists()
@@ -140,7 +154,7 @@ def test_what_is_said_goes_with_its_archive(tmp_path: Path) -> None:
     nuclei(tmp_path)
     assert main(words(tmp_path)) == 0
     assert main(words(tmp_path, "--rotate", "180", points="")) == 0
-    assert not (tmp_path / "map" / "a.overlay.json").exists()
+    assert not list((tmp_path / "map").glob("*overlay*"))
 
 
 def test_a_finished_archive_is_held_against_points_before_it_enters_a_catalog(tmp_path: Path) -> None:
@@ -181,7 +195,7 @@ def test_the_makefile_makes_it_and_stops_at_a_misfit(tmp_path: Path, capsys: pyt
     nuclei(tmp_path, shift=(30, 0))
     out = tmp_path / "map"
     assert main(words(tmp_path, "--dry-run", "--overlay-strict")) == 0
-    assert f"  check_points    {out}/a.overlay.json\n" in capsys.readouterr().out
+    assert f"  check_points    {out}/a.overlay.json, a.overlay.png\n" in capsys.readouterr().out
 
     def make() -> subprocess.CompletedProcess[str]:
         return subprocess.run(["make", "-k", "-f", out / "a.mk"], capture_output=True, text=True, check=False)

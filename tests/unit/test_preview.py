@@ -393,20 +393,30 @@ def test_points_are_drawn_where_they_are(tmp_path: Path) -> None:
     )
     side = 2 * HALF_MAP / 2**ZOOM
     left, top = COLUMN * side - HALF_MAP, HALF_MAP - ROW * side
+    side_of_pixel = side / 128
     cells = [(3, 7, 1), (100, 200, 50), (127, 255, 2)]  # rows, columns and how many
-    places = [(left + (column + 0.5) * side / 128, top - (row + 0.5) * side / 128) for row, column, _ in cells]
+    places = [(left + (column + 0.5) * side_of_pixel, top - (row + 0.5) * side_of_pixel) for row, column, _ in cells]
     points = np.repeat(places, [count for _, _, count in cells], axis=0)
     points = np.concatenate([points, [(left - 1, top - 1), (left + 1, top + 1)]])
     picture = write_preview(path, tmp_path / "p.png", 256, points)
     red = np.asarray(picture)[..., 0]
-    assert np.argwhere(red).tolist() == [[row, column] for row, column, _ in cells]
+    expected = np.zeros((128, 256), bool)
+    for row, column, _ in cells:
+        expected[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3] = True
+    np.testing.assert_array_equal(red > 0, expected)
     assert red[3, 7] < red[127, 255] < red[100, 200]
+    for count, side in ((200, 3), (400, 1)):  # many are drawn small
+        rows, columns = np.array([[9], [7]]) * np.divmod(np.arange(count), 36)
+        places = np.column_stack([left + (columns + 0.5) * side_of_pixel, top - (rows + 0.5) * side_of_pixel])
+        red = np.asarray(write_preview(path, tmp_path / "p.png", 256, places))[..., 0]
+        assert red[0, 7:14].astype(bool).tolist() == [abs(at) <= side // 2 for at in (0, 1, 2, 3, -3, -2, -1)]
     (tmp_path / "p.csv").write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in points))
     assert (
         main(["preview", str(path), str(tmp_path / "q.png"), "--size", "256", "--points", str(tmp_path / "p.csv")]) == 0
     )
-    assert ((np.asarray(Image.open(tmp_path / "q.png"))[..., 0] > 0) == (red > 0)).mean() > 0.999
-    with pytest.raises(InputError, match="none of 2 points lies on the picture"):
+    with Image.open(tmp_path / "q.png") as drawn:
+        np.testing.assert_array_equal(np.asarray(drawn), np.asarray(picture))
+    with pytest.raises(InputError, match="none of 2 points lies on its picture"):
         write_preview(path, tmp_path / "none.png", 256, points[-2:])
     assert not (tmp_path / "none.png").exists()
 

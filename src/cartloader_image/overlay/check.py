@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cartloader_image.archive import Archive, open_archive
 from cartloader_image.errors import InputError
+from cartloader_image.overlay.laid import Made, Turn
 from cartloader_image.overlay.points import Points, read_points
 from cartloader_image.overlay.registration import TURNS, Known, agreement, blurred, peak
 from cartloader_image.placing.extent import Extent
@@ -34,8 +35,6 @@ _AROUND, _NEAR = 10.0, 6
 until then."""
 _PIECES, _PIECE = 4, 500
 """Pieces of a large picture that are looked at once more, finely, and pixels a side of them."""
-_MATRICES = {"affine", "archive", "xenium alignment", "landmarks"}
-"""What places a picture whatever its orientation: the origins of such a placing."""
 _FEW = 100
 """Points below which nothing can be said."""
 _BRIGHT = 90
@@ -44,73 +43,6 @@ _LEAD, _SPREADS = 0.05, 1.2
 """By how much the best turn must agree better than the others, as it is and in spreads of all turns and shifts, to be
 sure. With points that belong to them that was so in 94 of 100 of 120 made pictures; with others, the lead was at most
 0.024, and 1.01 spreads."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A turn as the options have it: quarter turns clockwise, then a flip."""
-
-    rotate: int
-    flip_vertical: bool
-    flip_horizontal: bool
-
-    @classmethod
-    def of(cls, orientation: Orientation) -> Turn:
-        """In canonical form: a turn, then ``flip_horizontal`` or not."""
-        for rotate in (0, 90, 180, 270):
-            for flip in (False, True):
-                if Orientation.of(rotate, flip_horizontal=flip) == orientation:
-                    return cls(rotate, False, flip)
-        raise AssertionError("these are all eight")
-
-    @property
-    def options(self) -> str:
-        """The options that ask for it."""
-        words = [f"--rotate {self.rotate}"] if self.rotate else []
-        return " ".join([*words, *(["--flip-horizontal"] if self.flip_horizontal else [])])
-
-
-@dataclass(frozen=True)
-class Made:
-    """How an archive says that its picture was laid down."""
-
-    laid: Orientation
-    """From the stored image to the map, where y grows with the rows."""
-    asked: Orientation = field(default_factory=Orientation)
-    """What the options asked for, in the frame that they named."""
-    frame: str = "image"
-    offset: tuple[float, float] = (0.0, 0.0)
-    by_matrix: bool = False
-
-    @classmethod
-    def read(cls, archive: Archive) -> Made:
-        """As its metadata have it; of another program's, as it is seen, north up."""
-        said = archive.metadata.get("cartloader", {})
-        if "affine" not in said:
-            return cls(Orientation(mirror_rows=True))
-        a, b, _, d, e, _ = said["affine"]
-        transpose = abs(b) > abs(a)
-        words = said.get("orientation", {})
-        flips = {name: words.get(name, False) for name in ("flip_vertical", "flip_horizontal")}
-        laid = Orientation(transpose, (b if transpose else a) < 0, (d if transpose else e) < 0)
-        asked, frame = Orientation.of(words.get("rotate", 0), **flips), words.get("frame", "image")
-        made = cls(laid, asked, frame, tuple(said.get("offset", (0.0, 0.0))))
-        return replace(made, by_matrix=made.axes.transpose or said.get("placing", {}).get("origin") in _MATRICES)
-
-    @property
-    def axes(self) -> Orientation:
-        """The directions of the map's axes, by which rows and columns go up or down, right or left."""
-        north = Orientation(mirror_rows=True)  # in the map's frame the picture is seen as a map is, with y upwards
-        if self.frame == "image":
-            return self.asked.inverse.then(self.laid)
-        return self.laid.then(north).then(self.asked.inverse).then(north)
-
-    def turned(self, turn: Orientation) -> Orientation:
-        """What the stored image has to go through, in its own frame, so that the picture is turned once more.
-
-        Where a matrix says it all, the picture's turn alone.
-        """
-        return turn if self.by_matrix else self.laid.then(turn).then(self.axes)  # axes are their own inverse
 
 
 @dataclass(frozen=True)
@@ -208,21 +140,29 @@ class IncomparableError(InputError):
 
 
 def check_overlay(path: Path, points: Path, kind: Kind | None = None, report: Report = quiet) -> Overlay:
+    """`compare` an archive's picture with the points of a table.
+
+    Raises:
+        InputError: the points cannot be read, or as `compare` says.
+        ArchiveError: as `compare` says.
+    """
+    return compare(path, points, read_points(points, report), kind)
+
+
+def compare(path: Path, points: Path, places: Points, kind: Kind | None = None) -> Overlay:
     """Compare an archive's picture with points.
 
     Args:
         path: The archive.
-        points: A table of points in µm; see `read_points`.
+        points: Where they come from.
+        places: They; see `read_points`.
         kind: Whether points are dense where the picture is bright (fluorescence) or where it is dark and blue
             (histology); found out unless given.
-        report: Can stop it.
 
     Raises:
         ArchiveError: the archive is damaged.
-        InputError: the points cannot be read.
-        IncomparableError: they are too few, or the picture and they are too far apart to be compared.
+        IncomparableError: the points are too few, or the picture and they are too far apart to be compared.
     """
-    places = read_points(points, report)
     if len(places) < _FEW:
         words = f"has {len(places)} points, which is too few to say anything; {_FEW} may do"
         raise IncomparableError(points, words, "not sure")

@@ -31,7 +31,8 @@ from cartloader_image.images.source import Source
 from cartloader_image.images.spool import Spooled
 from cartloader_image.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
 from cartloader_image.layout import Pixels
-from cartloader_image.overlay.check import IncomparableError, check_overlay
+from cartloader_image.overlay.check import IncomparableError, compare
+from cartloader_image.overlay.points import read_points
 from cartloader_image.placing.placement import Placement
 from cartloader_image.rasters.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp
 from cartloader_image.rasters.png import Band, PngWriter, band_rows, deflate_band
@@ -86,7 +87,8 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
             draw_caption(drafts[".pmtiles"], params.out.img_id).save(drafts[".preview.png"])
         else:
             params.out.path(".preview.png").unlink(missing_ok=True)  # it would show another archive
-        params.out.path(".overlay.json").unlink(missing_ok=True)  # and this would tell of it
+        for file in params.out.overlay_files:
+            file.unlink(missing_ok=True)
         for suffix, draft in drafts.items():
             publish(draft, params.out.path(suffix))
     archive, *others = (params.out.path(suffix) for suffix in drafts)
@@ -102,19 +104,21 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
 
 
 def check_points(params: CheckPointsParams, report: Report = quiet) -> OverlayResult:
-    """The finished archive of an image, and points → whether it lies under them, in ``ID.overlay.json``.
+    """The finished archive of an image, and points → whether it lies under them, and a picture of that.
 
     Raises:
         InputError: the points cannot be read.
         ArchiveError: there is no archive, or a damaged one.
-        OverlayError: it clearly does not lie under them, with ``overlay_strict``; there is no file then.
+        OverlayError: it clearly does not lie under them, with ``overlay_strict``; there are no files then.
     """
-    archive, points, kept = params.out.path(".pmtiles"), params.check_points, params.out.path(".overlay.json")
-    with at_work(), _workspace(params.out, report):
-        kept.unlink(missing_ok=True)
+    archive, points, files = params.out.path(".pmtiles"), params.check_points, params.out.overlay_files
+    with at_work(), _workspace(params.out, report) as scratch:
+        for file in files:
+            file.unlink(missing_ok=True)
         report.progress(Stage.CHECK_POINTS, 0, 1)
+        places = read_points(points, report)
         try:
-            found = check_overlay(archive, points, report=report)
+            found = compare(archive, points, places)
             lies, text, advice, said = found.lies, found.finding, found.advice, found.as_json()
         except IncomparableError as error:
             lies, text, advice, said = error.lies, error.words, "", {}
@@ -124,12 +128,14 @@ def check_points(params: CheckPointsParams, report: Report = quiet) -> OverlayRe
         if misfit and params.overlay_strict:
             raise OverlayError(f"{archive}: {misfit}")
         record = {"archive": archive.name, "points": points.name, "lies": lies, "text": text} | said
-        write_whole(kept, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        draw_caption(archive, params.out.img_id, points=places).save(scratch / "overlay.png")
+        publish(scratch / "overlay.png", files[1])
+        write_whole(files[0], json.dumps(record, indent=2, ensure_ascii=False) + "\n")
         report.progress(Stage.CHECK_POINTS, 1, 1)
     notes = (f"it {misfit}",) if misfit else ()
     for note in notes:
         report.note(note)
-    return OverlayResult(files=(kept,), points=points.name, lies=lies, text=text, said=said, notes=notes)
+    return OverlayResult(files=files, points=points.name, lies=lies, text=text, said=said, notes=notes)
 
 
 def update_catalog(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult:

@@ -25,7 +25,7 @@ def files_of(job: ImageJob) -> list[Path]:
         if options.chosen_engine == "gdal":
             files.append(job.out.path(".pmtiles.mbtiles"))
     if job.points:
-        files.append(job.out.path(".overlay.json"))
+        files += job.out.overlay_files
     if options.update_catalog:
         files.append(job.catalog.with_name(f"{job.out.img_id}.pmtiles"))
     return files

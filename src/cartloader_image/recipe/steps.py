@@ -50,13 +50,15 @@ def last_steps(job: ImageJob) -> tuple[AnyStep, ...]:
     Raises:
         InputError: the points cannot be read, as far as their header tells.
     """
-    archive, found = job.out.path(".pmtiles"), job.out.path(".overlay.json")
+    archive, found = job.out.path(".pmtiles"), job.out.overlay_files
     steps: list[AnyStep] = []
     if points := job.points:
         check_head(points)
         checked = subset(CheckPointsParams, job.options, out=job.out)
         purpose = "whether it lies under its points"
-        steps.append(Step(actions.check_points, purpose, checked, (archive, points), ((found, None),)))
+        steps.append(
+            Step(actions.check_points, purpose, checked, (archive, points), tuple((file, None) for file in found))
+        )
     if job.options.update_catalog:
         entered = UpdateCatalogParams(
             catalog_yaml=job.catalog,
@@ -64,7 +66,7 @@ def last_steps(job: ImageJob) -> tuple[AnyStep, ...]:
             title=job.out.out_dir.resolve().name,
             max_input_cost=job.options.max_input_cost,
         )
-        inputs = (archive, found) if points else (archive,)
+        inputs = (archive, found[0]) if points else (archive,)
         purpose, files = "the catalog that lists it", ((job.catalog, None),)
         steps.append(Step(actions.update_catalog, purpose, entered, inputs, files, together=True))
     return tuple(steps)
