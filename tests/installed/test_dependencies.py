@@ -57,7 +57,7 @@ def imported(folder: Path) -> dict[str, Path]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("src", ("view",)),
+        ("src", ("parquet", "view")),
         ("tasks", ()),
         ("flows", ("dask", "view")),
         ("tests", ("test",)),

@@ -89,6 +89,10 @@ class Look:
 
     def picture(self) -> Pixels:
         self.settled()
+        return self.screenshot()
+
+    def screenshot(self) -> Pixels:
+        """What is seen now."""
         return np.asarray(Image.open(BytesIO(self.page.screenshot())).convert("RGB"))
 
     def shoot(self, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 from pathlib import Path
@@ -15,12 +14,9 @@ from support.overlays import BASE, made_case
 import cartloader_image as cl
 from cartloader_flows.cli.main import main
 from cartloader_image.errors import InputError
-from cartloader_image.overlay import check, points
+from cartloader_image.overlay import check
 from cartloader_image.overlay.check import check_overlay
-from cartloader_image.overlay.points import read_points
 from cartloader_image.placing.orientation import Orientation
-
-PLACES = np.array([[1.5, 2.25], [3, 4], [5.125, -6]], np.float32)
 
 
 def error_of(folder: Path, seed: int) -> tuple[bool, float, bool]:
@@ -147,41 +143,9 @@ def test_a_place_beyond_the_reach_is_not_sure(tmp_path: Path) -> None:
         assert (found.sure, abs(found.shift[1] - far) < 2) == (sure, sure)
 
 
-TABLES = {
-    "x,y": "x,y\n1.5,2.25\n3,4\n5.125,-6\n",
-    "Xenium": '"id","feature_name","x_location","y_location","qv"\n1,"A,b",1.5,2.25,9\n2,"B",3,4,9\n3,"C",5.125,-6,9\n',
-    "MERSCOPE": ",x,y,global_x,global_y\n0,9,9,1.5,2.25\n1,9,9,3,4\n2,9,9,5.125,-6\n",
-    "FICTURE": "#made by a test\nX\tY\tgene\n1.5\t2.25\tA\n3\t4\tB\n5.125\t-6\tC\n",
-    "semicolons, no last line break": "x;y\r\n1.5;2.25\r\n3;4\r\n5.125;-6",
-    "rows without a place": "x,y\nnan,1\n1e300,1\n1.5,2.25\n3,4\n5.125,-6\n",
-}
-
-
-@pytest.mark.parametrize("at_once", [1, 2, 3, 1000])
-@pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize("name", TABLES)
-def test_tables_of_points(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, zipped: bool, at_once: int
-) -> None:
-    monkeypatch.setattr(points, "_AT_ONCE", at_once)
-    data = TABLES[name].encode()
-    path = tmp_path / "points"
-    path.write_bytes(gzip.compress(data) if zipped else data)
-    np.testing.assert_array_equal(read_points(path), PLACES)
-
-
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "has columns without names; --points takes a table with a header"),
-        (
-            "gene,n\nA,1\n",
-            "has columns gene, n; --points takes a table with a header, and x and y in µm as x_location",
-        ),
-        ("x,y\n", "has no points"),
-        ("x,y\n1,2\n3,b\n", "could not convert string 'b' to float64 at row 1, column 2"),
-        ("x,y\n1,2\n3\n", "points.csv: "),
-        ("##K=1;SCALE=100;OFFSET_X=1\n#BLOCK\tX\tY\n", "is a FICTURE pixel TSV, whose columns are not µm"),
         ("x,y\n" + "1,2\n" * 99, "has 99 points, which is too few to say anything"),
         ("x,y\n" + "90000,2\n" * 200, "lie more than 200 µm away from the picture"),
     ],
@@ -195,12 +159,3 @@ def test_points_that_are_refused(tmp_path: Path, text: str, sentence: str) -> No
         check_overlay(image.tiles.path, tmp_path / "points.csv")
     assert str(error.value).startswith(f"{tmp_path / 'points.csv'}: ")
     assert sentence in str(error.value)
-
-
-def test_points_that_are_no_text(tmp_path: Path) -> None:
-    for data in (b"\x1f\x8b123", b"\xff\xfe\x00x", gzip.compress(b"x,y\n1,2\n")[:-9]):
-        (tmp_path / "points.csv").write_bytes(data)
-        with pytest.raises(InputError, match=r"points\.csv: is no text file, plain or gzip|cannot be read"):
-            read_points(tmp_path / "points.csv")
-    with pytest.raises(InputError, match=r"none\.csv: cannot be read"):
-        read_points(tmp_path / "none.csv")

@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pmtiles.tile import Compression, TileType
 from support.archives import WORLD, cut, write_archive
@@ -21,9 +20,10 @@ from support.rasters import noise
 
 from cartloader_flows.cli.main import main
 from cartloader_image.errors import InputError, ToolError, UsageError
+from cartloader_image.points.table import Table
 from cartloader_image.tiles.grid import HALF_MAP
 from cartloader_image.viewer import server
-from cartloader_image.viewer.dots import Dots
+from cartloader_image.viewer.loading import Loading
 from cartloader_image.viewer.shown import layers_of, listing
 
 TOKEN = "token"
@@ -59,7 +59,7 @@ Ask = Callable[..., Answer]
 
 
 @contextmanager
-def asking(*sources: Path, points: tuple[str, Dots] | None = None) -> Iterator[Ask]:
+def asking(*sources: Path, points: Loading | None = None) -> Iterator[Ask]:
     """Ask a server for a path as it stands, with these headers."""
     serving = server.serving(server.application(layers_of(sources), "title", TOKEN, points))
     with server.bound(None) as listener:
@@ -207,16 +207,51 @@ def test_no_page_of_another_name_reads_it(ask: Ask) -> None:
         assert ask(f"/{TOKEN}/", {"Host": host}).status == 200, host
 
 
-def test_points_are_a_layer_on_top(folder: Path) -> None:
-    with asking(folder, points=("a.csv", Dots(np.array([[10.0, 10.0], [50.0, 90.0]])))) as ask:
+def loading(path: Path, rows: str = "10,10,A\n50,90,B\n30,30,B\n") -> Loading:
+    path.write_text(f"x,y,gene\n{rows}")
+    return Loading(Table(path))
+
+
+def test_points_are_a_layer_on_top_once_they_are_read(folder: Path, tmp_path: Path) -> None:
+    points = loading(tmp_path / "a.csv")
+    with asking(folder, points=points) as ask:
         first = json.loads(ask(f"/{TOKEN}/map.json").content)["layers"][0]
-        assert (first["id"], first["points"]) == ("points of a.csv", 2)
-        assert first["bounds"] == [10, 90, 50, 10]
+        assert (first["id"], first["url"]) == ("points of a.csv", "points")
+        assert json.loads(ask(f"/{TOKEN}/points/state").content) == {"read": 0}
+        assert ask(f"/{TOKEN}/points/1/1/0").status == 404
+        points.start()
+        points.join()
+        state = json.loads(ask(f"/{TOKEN}/points/state").content)
+        assert (state["points"], state["bounds"]) == (3, [10, 90, 50, 10])
+        assert (state["group"], state["groups"]) == ("gene", [["B", 2], ["A", 1]])
+        assert len(set(state["colours"])) == 8
         tile = ask(f"/{TOKEN}/points/1/1/0")
         assert (tile.status, tile.content[:4]) == (200, b"\x89PNG")
-        assert ask(f"/{TOKEN}/points/2/0/0").status == 204
-        assert ask(f"/{TOKEN}/points/99/0/0").status == 204
-        assert ask("/other/points/1/1/0").status == 404
+        assert ask(f"/{TOKEN}/points/1/1/0?groups=1,0;1").content != tile.content
+        for none in ("2/0/0", "99/0/0", "1/1/0?groups=-1,-0;1", "1/1/0?groups=;0", "1/1/0?groups=9;0"):
+            assert ask(f"/{TOKEN}/points/{none}").status == 204, none
+        for wrong in ("1/1", "1/1/0?groups=1", "1/1/0?groups=1,2,3,4,5,6,7,8;1", "1/1/0?groups=x;1", "../map.json"):
+            assert ask(f"/{TOKEN}/points/{wrong}").status == 404, wrong
+        assert ask("/other/points/1/1/0").status == ask("/other/points/state").status == 404
+
+
+def test_what_is_wrong_with_points_is_told(folder: Path, tmp_path: Path) -> None:
+    points = loading(tmp_path / "a.csv", "1,2,A\n3,b,B\n")
+    with asking(folder, points=points) as ask:
+        points.start()
+        points.join()
+        assert "a.csv: " in json.loads(ask(f"/{TOKEN}/points/state").content)["problem"]
+        assert ask(f"/{TOKEN}/points/1/1/0").status == 404
+    stopped = loading(tmp_path / "b.csv")
+    stopped._stopped.set()
+    stopped.start()
+    stopped.stop()
+    assert (stopped.dots, stopped.problem) == (None, "")
+
+
+def test_a_group_without_points_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["view", "--no-browser", "--group", "gene", str(folder)]) == 2
+    assert capsys.readouterr().err == "--group is a column of --points; give its table as well\n"
 
 
 def test_others_cannot_write(folder: Path, ask: Ask) -> None:
@@ -257,6 +292,6 @@ def test_without_the_extra_a_sentence_says_how_to_get_it(
 
 
 def test_the_package_does_not_load_it() -> None:
-    extra = {"starlette", "uvicorn", "maplibre", "cartloader_image.viewer"}
+    extra = {"starlette", "uvicorn", "maplibre", "pyarrow", "cartloader_image.viewer"}
     code = f"import sys, cartloader_image; print({extra} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

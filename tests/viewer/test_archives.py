@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -171,20 +173,76 @@ def test_an_archive_of_other_programs_lies_where_they_put_it(browser: Browser, t
         look.page.close()
 
 
-def test_points_lie_on_the_picture(browser: Browser, sample: Path, tmp_path: Path) -> None:
+def test_points_lie_on_the_picture_and_have_the_colours_of_their_groups(
+    browser: Browser, sample: Path, tmp_path: Path
+) -> None:
     random = np.random.default_rng(2)
-    places = random.uniform(50, 380, (400, 2))
-    table = tmp_path / "transcripts.csv"
-    np.savetxt(table, places, delimiter=",", header="x_location,y_location", comments="")
+    places = random.uniform(50, 380, (4000, 2))
+    places[0] = places[1] = 220, 220
+    places = places[(np.abs(places - 220).max(axis=1) > 3) | (np.arange(4000) < 1)]
+    table, genes = tmp_path / "transcripts.csv", [f"GENE{rank}" for rank in random.geometric(0.15, len(places))]
+    genes[0] = "RARE"
+    rows = (f"{x},{y},{gene}\n" for (x, y), gene in zip(places, genes, strict=True))
+    table.write_text("x_location,y_location,feature_name\n" + "".join(rows))
     with viewing(sample, "--points", table) as address:
         look = looking(browser, address)
-        x, y = places[0]
-        seen = look.at(x, y, 20).astype(int)
-        middle = seen[HEIGHT // 2 - 1 : HEIGHT // 2 + 1, WIDTH // 2 - 1 : WIDTH // 2 + 1]
-        assert np.abs(middle - [255, 211, 77]).max() <= 3
-        look.at(200, 200, 16.8, outlines=1)
+
+        def seen() -> list[int]:
+            box = look.picture().astype(int)[HEIGHT // 2 - 1 : HEIGHT // 2 + 1, WIDTH // 2 - 1 : WIDTH // 2 + 1]
+            assert np.ptp(box.reshape(-1, 3), axis=0).max() <= 3
+            return [int(value) for value in box[0, 0]]
+
+        def looks_like(colour: str) -> bool:
+            return max(abs(a - b) for a, b in zip(seen(), bytes.fromhex(colour), strict=True)) <= 3
+
+        look.at(220, 220, 20)
+        expect(look.page.locator("#layers li").first.locator(".facts")).to_have_text(f"{len(places):,} points")
+        assert looks_like("ffd34d")
+        look.page.get_by_label("Colour by feature_name").check()
+        assert looks_like("aaaaaa"), "one of the others"
+        look.page.locator(".legend").get_by_role("checkbox", name="others").uncheck()
+        assert not looks_like("aaaaaa")
+        find = look.page.get_by_label("Find a feature_name")
+        find.fill("rar")
+        assert look.page.locator("datalist option").evaluate_all("all => all.map(one => one.value)") == ["RARE"]
+        find.fill("rare")
+        find.press("Enter")
+        expect(look.page.locator("#message")).to_have_text("RARE is shown in place of GENE7")
+        assert looks_like("cc79a7")
+        look.page.wait_for_timeout(300)
+        kept = look.page.url
+        look.page.goto("about:blank")
+        look.page.goto(kept)
+        expect(look.page.locator(".legend .group").nth(6)).to_have_text("RARE")
+        assert looks_like("cc79a7")
+        look.page.get_by_role("button", name="Show all").click()
+        look.page.get_by_role("button", name="Hide all").click()
+        assert not looks_like("cc79a7")
+        look.page.get_by_role("button", name="Show all").click()
+        look.at(200, 200, 16, outlines=1, groups="0,1,2,3,4,5,6;0")
+        look.page.get_by_role("button", name="Whole map").click()
         look.shoot("view-points")
+        look.page.get_by_role("button", name="Light").click()
+        look.shoot("view-points-light")
         assert look.console == []
+        look.page.close()
+
+
+def test_points_that_cannot_be_read_are_told(browser: Browser, sample: Path, tmp_path: Path) -> None:
+    table = tmp_path / "transcripts.csv"
+    table.write_text("x,y\n" + "1,2\n" * 9 + "3,b\n")
+    argv = [sys.executable, "-m", "cartloader_image", "view", "--no-browser", str(sample), "--points", str(table)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        look = looking(browser, address := process.stdout.readline().split()[0])
+        look.page.goto(address)
+        look.settled()
+        expect(look.page.locator(".problem").first).to_contain_text("Cannot be shown: ")
+        expect(look.page.locator(".problem").first).to_contain_text("transcripts.csv: ")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 1
+        assert "transcripts.csv: " in process.stderr.read()
         look.page.close()
 
 

@@ -192,10 +192,16 @@ class ViewCommand(PageCommand):
 
     points: FilePath | None = None
     """Points in µm to draw on top, such as transcripts: a table as check-overlay takes it."""
+    group: str | None = Field(None, json_schema_extra={"metavar": "COLUMN"})
+    """Column of names by which the page can colour the points; gene, feature_name, K1 and the like unless given."""
     port: int | None = Field(None, ge=1, le=65535)
     """Port of the page on 127.0.0.1; a free one unless given."""
     no_browser: bool = False
     """Print the address and open no browser."""
+    snippet: Literal["maplibre", "deckgl", "leaflet", "openlayers", "qgis"] | None = None
+    """Print code that shows the archives by this library in a page of your own, or in QGIS, and do no more."""
+    url: str | None = Field(None, json_schema_extra={"metavar": "URL"})
+    """Where the archives lie on the web, for --snippet: the folder, or the archive itself if there is just one."""
 
 
 class ExportPageCommand(PageCommand):
@@ -233,8 +239,8 @@ class CheckOverlayCommand(Options):
     archive: FilePath = Field(**_positional("ARCHIVE.pmtiles"))
     """Archive of the picture."""
     points: FilePath
-    """Points in µm: a table in CSV or TSV, plain or in gzip, with the columns of Xenium, MERSCOPE or FICTURE, or x and
-    y."""
+    """Points in µm: a table in CSV or TSV, plain or in gzip, or Parquet, with the columns of Xenium, MERSCOPE, FICTURE
+    or CartoScope, or x and y."""
     kind: Literal["fluorescence", "histology"] | None = None
     """Whether points are many where the picture is bright, or where it is dark and blue; found out unless given."""
     as_json: bool = Field(False, alias="json")

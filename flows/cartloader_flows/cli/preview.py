@@ -14,7 +14,7 @@ def preview(argv: Sequence[str]) -> int:
     usage = "cartloader preview [--size N] [--points FILE] ARCHIVE.pmtiles OUT.png"
     command = parsed(PreviewCommand, argv, usage, f"{preview.__doc__}")
     from cartloader_image.drawing import write_preview  # noqa: PLC0415  (--help must not wait for numpy)
-    from cartloader_image.overlay.points import read_points  # noqa: PLC0415
+    from cartloader_image.points.table import read_points  # noqa: PLC0415
 
     points = read_points(command.points) if command.points else None
     picture = write_preview(command.archive, command.out, command.size, points)

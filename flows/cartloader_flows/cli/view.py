@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cartloader_flows.cli.options import ExportPageCommand, ViewCommand
 from cartloader_flows.cli.parser import parsed
 from cartloader_flows.cli.summary import size
+from cartloader_image.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from cartloader_image.viewer.shown import Layer
@@ -22,14 +23,19 @@ if TYPE_CHECKING:
 def view(argv: Sequence[str]) -> int:
     """Show archives on a map, in the browser, until Ctrl-C."""
     usage = (
-        "cartloader view [--points FILE] [--title TEXT] [--port N] [--no-browser] OUT_DIR|catalog.yaml|FILE.pmtiles ..."
+        "cartloader view [--points FILE [--group COLUMN]] [--title TEXT] [--port N] [--no-browser] "
+        "[--snippet LIBRARY [--url URL]] OUT_DIR|catalog.yaml|FILE.pmtiles ..."
     )
     command = parsed(ViewCommand, argv, usage, f"{view.__doc__}")
-    from cartloader_image.overlay.points import read_points  # noqa: PLC0415  (--help must not wait for numpy)
-    from cartloader_image.viewer import dots, server, shown  # noqa: PLC0415
+    if command.group and not command.points:
+        raise UsageError("--group is a column of --points; give its table as well")
+    if command.snippet or command.url:
+        return _print_snippet(command)
+    from cartloader_image.points.table import Table  # noqa: PLC0415  (--help must not wait for numpy)
+    from cartloader_image.viewer import loading, server, shown  # noqa: PLC0415
 
     layers, token = shown.layers_of(command.sources), secrets.token_urlsafe(16)
-    points = (command.points.name, dots.Dots(read_points(command.points))) if command.points else None
+    points = loading.Loading(Table(command.points, command.group)) if command.points else None
     app = server.application(layers, command.page_title, token, points)
     listener = server.bound(command.port)
     address = f"http://{server.LOOPBACK}:{listener.getsockname()[1]}/{token}/"
@@ -37,8 +43,28 @@ def view(argv: Sequence[str]) -> int:
     print(f"{address}  (Ctrl-C ends it)", flush=True)
     if not command.no_browser and _has_screen():
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-    with suppress(KeyboardInterrupt):  # the way to end it is no failure
-        server.serving(app).run(sockets=[listener])
+    try:
+        if points:
+            points.start()
+        with suppress(KeyboardInterrupt):  # the way to end it is no failure
+            server.serving(app).run(sockets=[listener])
+    finally:
+        if points:
+            points.stop()
+    if points and points.problem:
+        raise InputError(points.problem)
+    return 0
+
+
+def _print_snippet(command: ViewCommand) -> int:
+    if not command.snippet:
+        raise UsageError("--url is for --snippet, which says what code is printed")
+    from cartloader_image.viewer import shown, snippet  # noqa: PLC0415  (see above)
+
+    layers = shown.layers_of(command.sources)
+    code = snippet.snippet(command.snippet, layers, command.url)
+    _tell_problems(layers)
+    print(code, end="")
     return 0
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from cartloader_image.archive import Archive, open_archive
 from cartloader_image.errors import InputError
 from cartloader_image.overlay.laid import Made, Turn
-from cartloader_image.overlay.points import Points, read_points
 from cartloader_image.overlay.registration import TURNS, Known, agreement, blurred, peak
 from cartloader_image.placing.extent import Extent
 from cartloader_image.placing.orientation import Orientation
+from cartloader_image.points.table import Points, read_points
 from cartloader_image.report import Report, quiet
 from cartloader_image.values import Bounds
 

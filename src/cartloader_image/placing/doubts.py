@@ -21,13 +21,14 @@ from cartloader_image.images.source import Source
 from cartloader_image.placing.bounds import bounds_from_pixel_tsv
 from cartloader_image.placing.extent import Extent
 from cartloader_image.placing.placement import Placement
+from cartloader_image.points.columns import KNOWN
 from cartloader_image.system.reading import open_file
 from cartloader_image.values import PixelSize, number
 
 _ASTRAY = 0.05
 """Share by which pixels may be larger or smaller than the metadata say."""
-_TRANSCRIPTS = {"detected_transcripts.csv": ("global_x", "global_y"), "transcripts.csv": ("x_location", "y_location")}
-"""Tables of transcripts of MERSCOPE and Xenium, and their columns in µm."""
+_TRANSCRIPTS = {known.file: (known.x, known.y) for known in KNOWN if known.file}
+"""Tables of transcripts, and their columns in µm."""
 _PLACES, _BYTES = 64, 4096
 """How many places of a table are looked at, evenly over it, and how much is read at each."""
 _MARGIN = 0.1

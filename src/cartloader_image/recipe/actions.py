@@ -32,8 +32,8 @@ from cartloader_image.images.spool import Spooled
 from cartloader_image.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
 from cartloader_image.layout import Pixels
 from cartloader_image.overlay.check import IncomparableError, compare
-from cartloader_image.overlay.points import read_points
 from cartloader_image.placing.placement import Placement
+from cartloader_image.points.table import read_points
 from cartloader_image.rasters.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp
 from cartloader_image.rasters.png import Band, PngWriter, band_rows, deflate_band
 from cartloader_image.rasters.store import TileStore

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from cartloader_image.action_params import CheckPointsParams, UpdateCatalogParams, subset
-from cartloader_image.overlay.points import check_head
+from cartloader_image.points.table import Table
 from cartloader_image.recipe import actions
 from cartloader_image.recipe.footprint import Range
 from cartloader_image.recipe.job import ImageJob
@@ -49,11 +49,12 @@ def last_steps(job: ImageJob) -> tuple[AnyStep, ...]:
 
     Raises:
         InputError: the points cannot be read, as far as their header tells.
+        ToolError: they are Parquet, and pyarrow is missing.
     """
     archive, found = job.out.path(".pmtiles"), job.out.overlay_files
     steps: list[AnyStep] = []
     if points := job.points:
-        check_head(points)
+        Table(points)  # its header is refused before any work
         checked = subset(CheckPointsParams, job.options, out=job.out)
         purpose = "whether it lies under its points"
         steps.append(

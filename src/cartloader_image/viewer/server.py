@@ -21,12 +21,13 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cartloader_image.errors import ToolError, UsageError
-from cartloader_image.viewer.dots import FINEST, Dots
+from cartloader_image.viewer.dots import COLOURS, FINEST, Choice
+from cartloader_image.viewer.loading import Loading
 from cartloader_image.viewer.shown import POINTS, Layer, addresses, listing
 
 LOOPBACK = "127.0.0.1"
@@ -65,21 +66,22 @@ def page_files() -> dict[str, Path]:
     return files
 
 
-def application(layers: Sequence[Layer], title: str, token: str, points: tuple[str, Dots] | None = None) -> ASGIApp:
+def application(layers: Sequence[Layer], title: str, token: str, points: Loading | None = None) -> ASGIApp:
     """What answers to requests: the page below ``/TOKEN/``, and nothing else.
 
     Args:
         layers: What it shows.
         title: What it is called.
         token: The secret part of its address.
-        points: Points to draw on top, with a name.
+        points: Points to draw on top, as soon as they are there.
     """
     files: dict[str, Path | Layer] = {**page_files(), **addresses(layers)}
     files[""] = files["index.html"]
-    text = listing(layers, title, points)
+    ours = token.encode()
+    text = listing(layers, title, points.name if points else None)
 
     def answer(request: Request) -> Response:
-        if not compare_digest(request.path_params["token"].encode(), token.encode()):
+        if not compare_digest(request.path_params["token"].encode(), ours):
             return _missing()
         name = request.path_params["name"]
         if name == "map.json":
@@ -87,13 +89,13 @@ def application(layers: Sequence[Layer], title: str, token: str, points: tuple[s
         return _file(files[name]) if name in files else _missing()
 
     async def endpoint(request: Request) -> Response:
-        tile = re.fullmatch(rf"{POINTS}/(\d{{1,2}})/(\d{{1,8}})/(\d{{1,8}})", request.path_params["name"])
-        if points and tile and compare_digest(request.path_params["token"].encode(), token.encode()):
-            return await run_in_threadpool(_dots, points[1], *map(int, tile.groups()))
+        name, query = request.path_params["name"], request.query_params.get("groups", "")
+        if points and name.startswith(f"{POINTS}/") and compare_digest(request.path_params["token"].encode(), ours):
+            return await run_in_threadpool(_dots, points, name.removeprefix(f"{POINTS}/"), query)
         return answer(request)  # not in a thread: it takes less time than the way there
 
     async def without_slash(request: Request) -> Response:
-        there = compare_digest(request.path_params["token"].encode(), token.encode())
+        there = compare_digest(request.path_params["token"].encode(), ours)
         return RedirectResponse(f"/{token}/") if there else _missing()
 
     routes = [Route("/{token}", without_slash), Route("/{token}/{name:path}", endpoint)]
@@ -104,9 +106,29 @@ def _missing() -> Response:
     return PlainTextResponse("not found", 404)
 
 
-def _dots(dots: Dots, z: int, x: int, y: int) -> Response:
-    data = dots.tile(z, x, y) if z <= FINEST else None
+def _dots(points: Loading, name: str, groups: str) -> Response:
+    if name == "state":
+        return JSONResponse(points.known())
+    tile = re.fullmatch(r"(\d{1,2})/(\d{1,8})/(\d{1,8})", name)
+    choice = _choice(groups)
+    if not tile or points.dots is None or (groups and not choice):
+        return _missing()
+    z, x, y = map(int, tile.groups())
+    data = points.dots.tile(z, x, y, choice) if z <= FINEST else None
     return Response(data, media_type="image/png") if data else Response(status_code=204)
+
+
+def _choice(text: str) -> Choice | None:
+    """The groups that the page asks for, such as ``3,-0,7;1``; None where it asks for none.
+
+    They are a number for each colour, those with ``-`` not drawn; and whether all others are.
+    """
+    found = re.fullmatch(r"((?:-?\d{1,5},?)*);([01])", text)
+    numbers = found[1].strip(",").split(",") if found and found[1] else []
+    if not found or len(numbers) > len(COLOURS):
+        return None
+    shown = tuple(None if number.startswith("-") else int(number) for number in numbers)
+    return Choice(shown, tuple(int(number[1:]) for number in numbers if number.startswith("-")), found[2] == "1")
 
 
 def _file(wanted: Path | Layer) -> Response:

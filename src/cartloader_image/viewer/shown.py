@@ -12,11 +12,11 @@ from typing import Any
 from cartloader_image.drawing import VECTOR
 from cartloader_image.errors import ArchiveError, InputError, sentence
 from cartloader_image.inspection.catalogs import inspect_catalog
+from cartloader_image.tiles.decode import size_of_tiles
 from cartloader_image.tiles.place import place_of
 from cartloader_image.tiles.reader import reading
 from cartloader_image.tiles.unpack import BROTLI, COMPRESSIONS, ZSTD
 from cartloader_image.values import Bounds
-from cartloader_image.viewer.dots import FINEST, Dots
 
 CATALOG = "catalog.yaml"
 POINTS = "points"
@@ -37,6 +37,8 @@ class Layer:
     """Where its picture lies, in µm."""
     zooms: tuple[int, int] | None = None
     """The coarsest and the finest."""
+    tile: int = 0
+    """Pixels a side of its tiles."""
     bytes: int = 0
 
     @property
@@ -70,23 +72,22 @@ def layers_of(sources: Sequence[Path]) -> list[Layer]:
     return layers
 
 
-def listing(layers: Sequence[Layer], title: str, points: tuple[str, Dots] | None = None) -> str:
-    """What the page reads first, as JSON: the layers by the addresses that `addresses` gives them, points on top."""
+def listing(layers: Sequence[Layer], title: str, points: str | None = None) -> str:
+    """What the page reads first, as JSON: the layers by the addresses of `addresses`, points of that name on top."""
     listed: list[dict[str, Any]] = [
         {
             "id": layer.id,
             "url": address,
             "problem": layer.problem,
-            "bounds": _edges(layer.bounds) if layer.bounds else None,
+            "bounds": edges(layer.bounds) if layer.bounds else None,
             "zooms": layer.zooms,
+            "size": layer.tile,
             "bytes": layer.bytes,
         }
         for address, layer in addresses(layers).items()
     ]
     if points:
-        name, dots = points
-        known = {"bounds": _edges(dots.bounds), "zooms": (0, FINEST), "points": dots.count}
-        listed.insert(0, {"id": f"points of {name}", "url": POINTS, "problem": ""} | known)
+        listed.insert(0, {"id": f"points of {points}", "url": POINTS, "problem": "", "points": 0})
     return json.dumps({"title": title, "layers": listed}, indent=1)
 
 
@@ -97,8 +98,8 @@ def addresses(layers: Sequence[Layer]) -> dict[str, Layer]:
     return dict(zip(names, layers, strict=True))
 
 
-def _edges(bounds: Bounds) -> list[float]:
-    """Left, top, right, bottom."""
+def edges(bounds: Bounds) -> list[float]:
+    """Left, top, right, bottom, in µm."""
     xs, ys = sorted((bounds.ulx, bounds.lrx)), sorted((bounds.uly, bounds.lry))
     return [xs[0], ys[1], xs[1], ys[0]]
 
@@ -135,10 +136,11 @@ def _looked_at(layer: Layer) -> Layer:
             zooms = list(archive.zooms())
             if not zooms:
                 return replace(layer, problem="has no tiles")
-            bounds, size = place_of(archive, zooms).bounds, layer.path.stat().st_size
+            bounds, tile = place_of(archive, zooms).bounds, size_of_tiles(archive, zooms[0])[0]
+            size = layer.path.stat().st_size
     except (ArchiveError, OSError) as error:
         return replace(layer, problem=sentence(error).removeprefix(f"{layer.path}: "))
-    return replace(layer, bounds=bounds, zooms=(zooms[0], zooms[-1]), bytes=size)
+    return replace(layer, bounds=bounds, zooms=(zooms[0], zooms[-1]), tile=tile, bytes=size)
 
 
 def _unreadable(tile_type: int, compression: int) -> str:

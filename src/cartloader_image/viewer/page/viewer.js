@@ -13,9 +13,13 @@
   // ---- a reader of PMTiles, version 3 ------------------------------------------------------------------------------
 
   class Archive {
-    constructor(url) {
+    constructor(url, size) {
       this.url = url;
+      this.size = size; // of its tiles, in pixels
       this.directories = new Map();
+      this.opening = this.open().catch((error) => {
+        throw Object.assign(error, { opening: true });
+      });
     }
 
     async bytes(offset, length, signal) {
@@ -39,25 +43,12 @@
       const view = new DataView(head.buffer), long = (at) => Number(view.getBigUint64(at, true));
       if (head.length < 127 || String.fromCharCode(...head.subarray(0, 7)) !== "PMTiles" || head[7] !== 3)
         throw new Error("is no PMTiles archive of version 3");
-      const degrees = (at) => view.getInt32(at, true) / 1e7;
       [this.leaves, this.tiles, this.packed] = [long(40), long(56), head[97]];
-      this.zooms = [head[100], head[101]];
-      const [left, bottom] = fromDegrees(degrees(102), degrees(106)), [right, top] = fromDegrees(degrees(110), degrees(114));
-      this.bounds = [left, top, right, bottom];
       if (this.packed !== 1 && this.packed !== 2)
         throw new Error(`has directories compressed by ${COMPRESSIONS[this.packed] || "no known program"}; gzip is needed`);
       const [offset, length] = [long(8), long(16)];
       const root = offset + length <= head.length ? head.subarray(offset, offset + length) : await this.part(offset, length);
       this.root = parsed(await unpacked(root, this.packed === 2));
-      const first = await this.first(this.root);
-      this.size = (await this.picture(first)).width;
-      return this;
-    }
-
-    async first(directory) { // some tile; leaf directories are followed
-      const entry = directory.find((one) => one.run > 0) || directory[0];
-      if (!entry) throw new Error("has no tiles");
-      return entry.run ? entry : this.first(await this.leaf(entry));
     }
 
     leaf(entry) {
@@ -94,23 +85,26 @@
     }
 
     async tile(z, x, y, signal) { // null where there is none
+      await this.opening;
       const entry = await this.find(tileId(z, x, y));
       return entry && this.picture(entry, signal);
     }
   }
 
-  class Dots { // points, which the server draws as tiles
+  class Dots { // points, which the server draws as tiles; it may still be reading them
     constructor(url) {
       this.url = url;
       this.size = 512;
     }
 
-    async open() {
-      return this;
+    async state() {
+      const answer = await fetch(`${this.url}/state`);
+      if (!answer.ok) throw new Error(`cannot be read (HTTP ${answer.status})`);
+      return answer.json();
     }
 
-    async tile(z, x, y, signal) {
-      const answer = await fetch(`${this.url}/${z}/${x}/${y}`, { signal });
+    async tile(z, x, y, signal, groups) {
+      const answer = await fetch(`${this.url}/${z}/${x}/${y}${groups && `?groups=${groups}`}`, { signal });
       if (!answer.ok) throw new Error(`cannot be read (HTTP ${answer.status})`);
       return answer.status === 204 ? null : createImageBitmap(await answer.blob());
     }
@@ -249,11 +243,13 @@
     return found;
   }
 
+  const drawnAs = (layer) => layer.key + asked(layer);
+
   function draw() {
     const wanted = groups();
     for (const { layers: some } of wanted.slice(shown.length)) {
       const one = makeMap("shown", false, styleOf(some));
-      one.keys = some.map((layer) => layer.key);
+      one.keys = some.map(drawnAs);
       shown.push(one);
     }
     shown.forEach((one, index) => fill(one, wanted[index]));
@@ -267,7 +263,7 @@
   }
 
   function fill(one, group) {
-    const { map, box } = one, keys = group ? group.layers.map((layer) => layer.key) : [];
+    const { map, box } = one, keys = group ? group.layers.map(drawnAs) : [];
     box.hidden = !group;
     box.style.mixBlendMode = group ? group.blend : "";
     box.style.clipPath = !group || !group.side ? ""
@@ -284,22 +280,23 @@
 
   function styleOf(some) {
     const sources = {}, drawn = [];
-    for (const { key, archive, zooms, opacity } of some) {
+    for (const layer of some) {
+      const { key, archive, zooms, opacity } = layer, url = `archive://${key}/{z}/{x}/{y}/${asked(layer)}`;
       // On fine screens a tile covers as much less, so that its pixels are those of the screen.
       const tileSize = archive.size / (window.devicePixelRatio >= 1.5 ? 2 : 1);
-      sources[key] = { type: "raster", tiles: [`archive://${key}/{z}/{x}/{y}`], tileSize, minzoom: zooms[0], maxzoom: zooms[1] };
+      sources[key] = { type: "raster", tiles: [url], tileSize, minzoom: zooms[0], maxzoom: zooms[1] };
       drawn.push({ id: key, type: "raster", source: key, paint: { "raster-opacity": opacity, "raster-fade-duration": 0 } });
     }
     return { version: 8, sources, layers: drawn };
   }
 
   maplibregl.addProtocol("archive", async ({ url }, { signal }) => {
-    const [key, z, x, y] = url.slice("archive://".length).split("/");
+    const [key, z, x, y, groups] = url.slice("archive://".length).split("/");
     const layer = layers.find((one) => one.key === key);
     try {
-      return { data: (await layer.archive.tile(+z, +x, +y, signal)) || (await nothing()) };
+      return { data: (await layer.archive.tile(+z, +x, +y, signal, groups)) || (await nothing()) };
     } catch (error) {
-      if (error.name !== "AbortError") {
+      if (error.name !== "AbortError" && !error.opening) {
         const words = error instanceof DOMException ? "is no picture that can be decoded" : error.message;
         complain(layer, `Tile ${z}/${x}/${y}: ${words}.`);
       }
@@ -388,7 +385,7 @@
       <button type="button" class="zoom">${AIM}</button><button type="button" class="up">↑</button>
       <button type="button" class="down">↓</button></div>
       <div class="row adjust"><input type="range" class="opacity" min="0" max="100"><select class="blend"></select></div>
-      <p class="facts"></p><p class="far"></p><p class="problem" role="alert"></p>`;
+      <div class="colours" hidden></div><p class="facts"></p><p class="far"></p><p class="problem" role="alert"></p>`;
     const part = (name) => item.querySelector(`.${name}`);
     part("name").textContent = part("name").title = layer.id;
     for (const [name, words] of [["visible", "Show"], ["zoom", "Zoom to"], ["up", "Move up"], ["down", "Move down"], ["opacity", "Opacity of"],
@@ -469,6 +466,123 @@
     $("swipe").disabled = good().length < 2;
   }
 
+  // ---- points by group ---------------------------------------------------------------------------------------------
+
+  /** The groups of a layer as the server is asked for them: a number for each colour, with - those that are hidden; then
+      whether all others are drawn. Empty where points are not told apart. */
+  const asked = ({ legend }) => legend && legend.on
+    ? `${legend.slots.map(({ number, shown }) => (shown ? "" : "-") + number).join(",")};${+legend.rest}` : "";
+
+  function legendOf(layer, said) {
+    const { groups, colours } = layer, found = /^(-?\d+(?:,-?\d+)*);([01])$/.exec(said || "");
+    const texts = found ? found[1].split(",") : groups.map((_, number) => `${number}`);
+    const slots = texts.map((text) => ({ number: Math.abs(text), shown: text[0] !== "-", picked: 0 }));
+    const known = slots.filter(({ number }) => number < groups.length).slice(0, colours.length - 1);
+    return { on: Boolean(found), slots: known, rest: !found || found[2] === "1", picks: 0 };
+  }
+
+  function legendBox(layer) {
+    const { legend, groups, group, colours } = layer, box = layer.item.querySelector(".colours"), count = groups.length;
+    box.hidden = false;
+    box.innerHTML = `<label><input type="checkbox" class="by"> Colour by <span class="column"></span></label><div class="legend">
+      <ul></ul><div class="row"><input type="search" class="find" list="${layer.key}-names" autocomplete="off">
+      <datalist id="${layer.key}-names"></datalist><button type="button" class="all"></button></div></div>`;
+    const part = (name) => box.querySelector(`.${name}`), list = box.querySelector("ul"), redraw = () => {
+      fillIn();
+      draw();
+    };
+    const row = (name, points, colour, one, key) => {
+      const item = document.createElement("li");
+      item.innerHTML = `<label><input type="checkbox"><span class="swatch"></span><span class="group"></span><span class="count"></span></label>`;
+      const [check, swatch, text, number] = item.querySelectorAll("input, span");
+      swatch.style.background = colour;
+      text.textContent = text.title = name || "(no name)";
+      number.textContent = points.toLocaleString("en-US");
+      check.checked = one[key];
+      check.onchange = () => {
+        one[key] = check.checked;
+        redraw();
+      };
+      return item;
+    };
+    const fillIn = () => {
+      part("by").checked = legend.on;
+      part("legend").hidden = !legend.on;
+      const rows = legend.slots.map((one, index) => row(...groups[one.number], colours[index], one, "shown"));
+      const named = legend.slots.reduce((sum, { number }) => sum + groups[number][1], 0), others = count - legend.slots.length;
+      if (others) rows.push(row(`${others.toLocaleString("en-US")} others`, layer.points - named, colours.at(-1), legend, "rest"));
+      const focused = [...list.querySelectorAll("input")].indexOf(document.activeElement);
+      list.replaceChildren(...rows);
+      if (focused >= 0) list.querySelectorAll("input")[focused].focus();
+      part("all").textContent = legend.slots.every(({ shown }) => shown) && legend.rest ? "Hide all" : "Show all";
+      part("find").hidden = !others;
+    };
+    part("column").textContent = group;
+    part("by").onchange = ({ target }) => {
+      legend.on = target.checked;
+      redraw();
+    };
+    part("all").onclick = ({ target }) => {
+      legend.rest = target.textContent === "Show all";
+      for (const one of legend.slots) one.shown = legend.rest;
+      redraw();
+    };
+    part("find").placeholder = `Find one of ${count.toLocaleString("en-US")}`;
+    part("find").setAttribute("aria-label", `Find a ${group}`);
+    const lower = groups.map(([name]) => name.toLowerCase());
+    part("find").oninput = ({ target }) => {
+      const word = target.value.trim().toLowerCase(), starts = [], holds = [];
+      for (let number = 0; word && number < count && starts.length < 20; number++)
+        if (lower[number].startsWith(word)) starts.push(number);
+        else if (holds.length < 20 && lower[number].includes(word)) holds.push(number);
+      box.querySelector("datalist").replaceChildren(...[...starts, ...holds].slice(0, 20).map((number) => new Option(groups[number][0])));
+    };
+    part("find").onchange = ({ target }) => {
+      const word = target.value.trim(), exact = groups.findIndex(([name]) => name === word);
+      const number = exact < 0 ? lower.indexOf(word.toLowerCase()) : exact;
+      if (number < 0) return word && say(`No ${group} is called ${word}`);
+      target.value = "";
+      say(pick(legend, groups, number));
+      redraw();
+    };
+    fillIn();
+  }
+
+  /** Give a group a colour: that of one that is hidden, or of the one that has been there for longest. */
+  function pick(legend, groups, number) {
+    let one = legend.slots.find((slot) => slot.number === number), before = "";
+    if (!one) {
+      one = legend.slots.reduce((best, slot) => (slot.shown < best.shown || (slot.shown === best.shown && slot.picked <= best.picked) ? slot : best));
+      before = ` in place of ${groups[one.number][0]}`;
+    }
+    Object.assign(one, { number, shown: true, picked: ++legend.picks });
+    return `${groups[number][0]} is shown${before}`;
+  }
+
+  async function follow(layer) { // until the server has read the points
+    const dots = new Dots(layer.url);
+    try {
+      for (;;) {
+        const state = await dots.state();
+        if (state.problem) throw new Error(state.problem);
+        if (state.points) Object.assign(layer, state, { archive: dots });
+        layer.item.querySelector(".facts").textContent = state.points ? facts(layer) : `reading: ${Math.floor(100 * state.read)} %`;
+        if (state.points) break;
+        await new Promise((done) => setTimeout(done, 250));
+      }
+    } catch (error) {
+      layer.item.querySelector(".facts").textContent = "";
+      return complain(layer, `Cannot be shown: ${error instanceof TypeError ? "it cannot be read" : error.message}.`);
+    }
+    if (layer.groups.length) {
+      layer.legend = legendOf(layer, layer.said);
+      legendBox(layer);
+    }
+    if (good().length === 1) fit([layer.bounds]);
+    panel();
+    draw();
+  }
+
   function facts({ bounds, zooms, archive, bytes, points }) {
     if (points) return `${points.toLocaleString("en-US")} points`;
     const side = (length) => lengthText(length, 3), finest = (2 * HALF) / (archive.size * 2 ** zooms[1]);
@@ -544,7 +658,7 @@
   };
 
   function key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input[type=range], select")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=checkbox]), select")) return;
     if (event.key === "Escape" && measure) toggleMeasure(false);
     else if (event.key === "Enter" && measure && event.target.matches(".maplibregl-canvas")) {
       const now = seen();
@@ -612,6 +726,7 @@
     if (swipe) said.set("swipe", [swipe.at.toFixed(3), ...[swipe.left, swipe.right].map(encodeURIComponent)].join(":"));
     if (root.dataset.theme !== "dark") said.set("theme", root.dataset.theme);
     if (!outlines) said.set("outlines", "0");
+    for (const layer of layers) if (layer.legend ? layer.legend.on : layer.said) said.set("groups", layer.legend ? asked(layer) : layer.said);
     return `#${said}`;
   }
 
@@ -638,6 +753,12 @@
     const [at, left, right] = (said.get("swipe") || "").split(":").map(decodeURIComponent);
     const able = (id) => byId(id) && byId(id).archive;
     swipe = at >= 0 && at <= 1 && able(left) && able(right) ? { at: +at, left, right } : null;
+    for (const layer of layers.filter((one) => "points" in one)) {
+      layer.said = said.get("groups");
+      if (!layer.legend) continue;
+      layer.legend = legendOf(layer, layer.said);
+      legendBox(layer);
+    }
     outlines = said.get("outlines") !== "0";
     $("outline").setAttribute("aria-pressed", outlines);
     setTheme(said.get("theme") === "light" ? "light" : "dark");
@@ -648,16 +769,20 @@
 
   // ---- start -------------------------------------------------------------------------------------------------------
 
+  /** Show an archive, as the list of layers has it, while its head is read; no more if that cannot be. */
   async function opened(layer) {
     try {
       if (layer.problem) throw new Error(layer.problem);
-      const archive = await new (layer.points ? Dots : Archive)(layer.url).open();
-      layer.bounds = layer.bounds || archive.bounds;
-      layer.zooms = layer.zooms || archive.zooms;
-      layer.archive = archive;
+      layer.archive = new Archive(layer.url, layer.size);
       layer.item.querySelector(".facts").textContent = facts(layer);
+      await layer.archive.opening;
     } catch (error) {
+      layer.archive = null;
+      layer.item.querySelector(".facts").textContent = "";
       complain(layer, `Cannot be shown: ${error instanceof TypeError ? "it cannot be read" : error.message}.`);
+      if (swipe && !(byId(swipe.left).archive && byId(swipe.right).archive)) swipe = null;
+      panel();
+      if (started) draw();
     }
   }
 
@@ -675,7 +800,7 @@
     control.getCanvas().setAttribute("aria-label", "Map: arrows move it, plus and minus zoom");
     wire();
     panel();
-    await Promise.all(layers.map(opened));
+    const all = layers.filter((one) => !("points" in one)).map(opened);
     started = true;
     fit(good().map((one) => one.bounds));
     if (said) recall();
@@ -684,6 +809,8 @@
       draw();
     }
     settle();
+    layers.filter((one) => "points" in one).forEach(follow);
+    await Promise.all(all);
     if (!good().length) say("None of the archives can be shown");
   }
 
