@@ -29,7 +29,7 @@ from cartloader_flows.cli.options import (
     ViewCommand,
 )
 from cartloader_flows.cli.parser import GROUPS
-from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams
+from cartloader_image.action_params import CheckPointsParams, GeoreferenceParams, Ome2PngParams, Png2PmtilesParams
 from cartloader_image.options import Options, option
 from cartloader_image.params import ImportOptions
 
@@ -40,6 +40,7 @@ ACTIONS = (
     ("ome2png", "One plane of a TIFF to a placed 8-bit GeoTIFF and a PNG.", PlaneCommand, Ome2PngParams),
     ("georeference", "A plain picture to a placed 8-bit GeoTIFF.", PictureCommand, GeoreferenceParams),
     ("png2pmtiles", "The placed GeoTIFF `OUT_DIR/ID.geotif.tif` to map tiles.", ActionCommand, Png2PmtilesParams),
+    ("check_points", "Whether `OUT_DIR/ID.pmtiles` lies under points.", ActionCommand, CheckPointsParams),
 )
 
 _INTRODUCTION = """\
@@ -72,10 +73,12 @@ or CosMx, or in a folder of pictures: [its page](scan.md). `-o` is short for `--
 _SAMPLE = "Writes a sample image to try the import with: two channels of 16 bits in an OME-TIFF with its pyramid."
 
 _PREVIEW = """\
-Draws an archive's whole image as one PNG picture, as the map shows it: a raster archive (PMTiles 3) of any program,
-with tiles in PNG, JPEG, WebP or AVIF. Where it tells no bounds that can be true, the picture is that of its tiles. It
+Draws an archive's whole image as one picture, as the map shows it: a raster archive (PMTiles 3) of any program, with
+tiles in PNG, JPEG, WebP or AVIF. A name that ends in `.png` becomes a PNG, one in `.jpg` or `.jpeg` a JPEG, which is
+white where the archive is transparent. Where it tells no bounds that can be true, the picture is that of its tiles. It
 takes little memory also where the archive has fine zooms only; of more than 32,768 tiles one in four, 16, … is drawn
-then."""
+then. Points are dots of 5, 3 or 1 pixels, as there is room, the fuller the more there are; yellow on dark
+pictures and green on bright ones."""
 
 _VIEW = """\
 Shows archives on a map in the browser, from a server that only this machine reaches, until Ctrl-C:
@@ -173,9 +176,9 @@ cartloader import_image --png2pmtiles --update-catalog --in-json images.yaml --o
   option without a value is refused.
 - An image whose entry or path is `null` or empty is left out, with a note; an option that is `null` is not given.
 - A relative path is looked for beside the mapping file and, where it is not there, in the working directory, with a
-  note. That goes for `path`, `micron2pixel_csv`, the files of `georef_…` and `fov_…`, `xenium_alignment`, a
-  `pixel_size` that is a file, `catalog_yaml` and the paths of tools. The run of a deployment looks beside the mapping
-  only: a worker has a working directory of its own.
+  note. That goes for `path`, `check_points`, `micron2pixel_csv`, the files of `georef_…` and `fov_…`,
+  `xenium_alignment`, a `pixel_size` that is a file, `catalog_yaml` and the paths of tools. The run of a deployment
+  looks beside the mapping only: a worker has a working directory of its own.
 - The name in a `path` may be a pattern, such as `mosaic_DAPI_z*.tif`, with `z_project: max`: its first file is the
   image, and the others are the `--z-stack` of it. A file that has this very name goes before.
 - The ids may lie under a top-level key `IMAGES`, unless one of them is `path`; other keys beside it are then ignored.
@@ -215,7 +218,8 @@ others are done, and a list says which failed and why |
 
 What goes wrong is said in one sentence on the standard error stream. `--debug` adds the traceback. Every output file is
 there whole or not at all. An image that fails while its tiles are made may leave the finished files of the action
-before behind (`<img-id>.geotif.tif`, and with `--ome2png` the PNG). Of several images, one whose options do not suit it
+before behind (`<img-id>.geotif.tif`, and with `--ome2png` the PNG); one that `--overlay-strict` fails leaves
+[all but the record of it](overlay.md#in-an-import). Of several images, one whose options do not suit it
 counts as failed: the code is 1.
 """
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cartloader_image.options import Complete, Options
+from pydantic import Field
+
+from cartloader_image.options import Complete, Options, in_group
 from cartloader_image.params import (
     ImportOptions,
     OrientationOptions,
@@ -17,7 +19,8 @@ from cartloader_image.params import (
     TileOptions,
 )
 from cartloader_image.placement_params import PlacementOptions
-from cartloader_image.values import ImageId
+from cartloader_image.run_params import OverlayOptions
+from cartloader_image.values import FilePath, ImageId
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
@@ -36,6 +39,11 @@ class OutputPrefix(Options):
         """The files of the first action, the GeoTIFF first."""
         beside = ("png", "bounds.csv", "affine.csv", "color.csv") if png else ()
         return tuple(self.path(suffix) for suffix in (".geotif.tif", *(f".transform.{name}" for name in beside)))
+
+    @property
+    def overlay_files(self) -> tuple[Path, ...]:
+        """What was found out about points, and a picture of them on the image."""
+        return self.path(".overlay.json"), self.path(".overlay.png")
 
     @property
     def asset_files(self) -> tuple[Path, ...]:
@@ -63,6 +71,14 @@ class Ome2PngParams(RasterParams, PlaneOptions):
 class Png2PmtilesParams(Complete, TileOptions):
     """The placed GeoTIFF of one image → its PMTiles archive and asset JSON."""
 
+    out: OutputPrefix
+
+
+class CheckPointsParams(Complete, OverlayOptions):
+    """The finished archive of one image, and points → whether it lies under them."""
+
+    check_points: FilePath = Field(**in_group("png2pmtiles"))
+    """Points in µm under which the picture should lie. Required."""
     out: OutputPrefix
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import os
 import weakref
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pmtiles.tile import zxy_to_tileid
 
-from cartloader_image.drawing import data_uri, render_preview
+from cartloader_image.drawing import figure
 from cartloader_image.errors import ArchiveError, UsageError
 from cartloader_image.tiles.decode import picture_of, size_of_tiles
 from cartloader_image.tiles.grid import HALF_MAP
@@ -30,8 +29,6 @@ from cartloader_image.window import Window
 Box = tuple[float, float, float, float]
 _MOST_TILES, _MOST_PIXELS = 4096, 1 << 30
 """That one piece of the picture is put together from: half a minute of decoding, 4 GB."""
-_SHOWN = 480
-"""Pixels a side of the picture in a notebook."""
 
 
 class Archive:
@@ -181,8 +178,7 @@ class Archive:
         return f"<Archive {self.path.name}: zooms {self.zooms[0]}–{self.zooms[-1]}, at {self.bounds.rounded}>"
 
     def _repr_html_(self) -> str:
-        picture = data_uri(render_preview(self.path, _SHOWN))
-        return f'<figure><img src="{picture}"><figcaption>{html.escape(repr(self)[1:-1])}</figcaption></figure>'
+        return figure(self.path, self.path.stem, repr(self)[1:-1])
 
 
 def open_archive(path: str | os.PathLike[str]) -> Archive:

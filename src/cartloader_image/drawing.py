@@ -7,6 +7,7 @@ where it has tiles by the ten thousands there, a square of neighbours is drawn f
 
 from __future__ import annotations
 
+import html
 import math
 import threading
 from base64 import b64encode
@@ -14,9 +15,11 @@ from collections import OrderedDict
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from cartloader_image.errors import ArchiveError, UsageError
+from cartloader_image.errors import ArchiveError, InputError, UsageError
 from cartloader_image.system.files import locked, publish
 from cartloader_image.system.parallel import cores, in_order
 from cartloader_image.tiles.decode import Picture, picture_of, size_of_tiles, threads_for
@@ -34,6 +37,18 @@ _BAND = 256
 _CAPTION, _LETTERS, _EDGE = 28, 13, 8
 """Pixels: height of the line below a picture, and of its letters; what is left free around them."""
 _INK, _PAPER = (30, 30, 30, 255), (255, 255, 255, 255)
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+"""Of a picture that is written, by the end of its name."""
+_ON_DARK, _ON_BRIGHT = (255, 211, 77, 255), (0, 140, 40, 255)
+"""Colours of points, which stand out from fluorescence and from H&E."""
+_FAINTEST, _CROWDED = 150, 0.98
+"""Alpha of the pixel of a single point where others hold many, and the share of those that are not yet drawn full."""
+_COVERED = 0.1
+"""Share of a picture that dots may cover to be 5 or 3 pixels wide; else they are one."""
+_COUNTED = 1 << 20
+"""Points that are counted at a time."""
+_IN_HTML, _IN_A_PAGE = 480, 60_000
+"""Pixels a side of the picture in a notebook; characters of any picture in a page."""
 _MARGIN = 8
 """Rows beyond a band that the Lanczos kernel reaches, at up to half the size."""
 
@@ -86,38 +101,104 @@ def captioned(picture: Picture, bounds: Bounds, name: str) -> Picture:
     return final
 
 
-def draw_caption(path: Path, name: str, size: int = 1024) -> Picture:
-    """`render_preview` of an archive, `captioned`.
+def dotted(picture: Picture, bounds: Bounds, points: NDArray[np.floating]) -> bool:
+    """Draw points on a picture: the more of them in a pixel, the fuller its colour; whether any lies on it.
+
+    Args:
+        picture: In mode RGBA, north up, of all that lies within the bounds.
+        bounds: Its north-west and south-east corners in µm.
+        points: ``(points, 2)``: x and y in µm; those beside the picture are left out.
+    """
+    width, height = picture.size
+    counts = np.zeros(width * height, np.uint32)
+    for start in range(0, len(points), _COUNTED):
+        x, y = points[start : start + _COUNTED].T.astype(np.float64)
+        columns = np.floor((x - bounds.ulx) / bounds.width * width)
+        rows = np.floor((bounds.uly - y) / bounds.height * height)
+        inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+        np.add.at(counts, (rows[inside] * width + columns[inside]).astype(np.intp), 1)
+    if not counts.any():
+        return False
+    there, alpha = np.flatnonzero(counts), np.zeros((height, width), np.uint8)
+    full = np.minimum(counts[there] / np.quantile(counts[there], _CROWDED), 1)
+    alpha.flat[there] = _FAINTEST + (255 - _FAINTEST) * full
+    side = next((side for side in (5, 3) if len(there) * side**2 < _COVERED * counts.size), 1)
+    dots = Image.fromarray(alpha).filter(ImageFilter.MaxFilter(side))
+    bright = np.median(np.asarray(picture.convert("L").resize((64, 64)))) > 127
+    picture.paste(_ON_BRIGHT if bright else _ON_DARK, (0, 0), dots)
+    return True
+
+
+def draw_caption(path: Path, name: str, size: int = 1024, points: NDArray[np.floating] | None = None) -> Picture:
+    """`render_preview` of an archive, `dotted` with points where there are any, and `captioned`.
 
     Raises:
         ArchiveError: as `render_preview` does.
     """
     with reading(path) as archive:
         picture = _rendered(archive, path, size)
-        return captioned(picture, place_of(archive, list(archive.zooms())).bounds, name)
+        bounds = place_of(archive, list(archive.zooms())).bounds
+        if points is not None:
+            dotted(picture, bounds, points)
+        return captioned(picture, bounds, name)
 
 
-def write_preview(path: Path, out: Path, size: int = 1024) -> Picture:
-    """Write `render_preview` as a PNG, whole or not at all; the picture is returned, too.
+def write_preview(path: Path, out: Path, size: int = 1024, points: NDArray[np.floating] | None = None) -> Picture:
+    """Write `render_preview`, `dotted` with points where there are any, whole or not at all; the picture is returned.
+
+    The end of the file's name says whether it is a PNG or, on white, a JPEG.
 
     Raises:
         ArchiveError: as `render_preview` does.
-        UsageError: the picture would take the place of the archive.
+        InputError: no point lies on the picture.
+        UsageError: the picture would take the place of the archive, or its name says nothing.
     """
     if out.exists() and path.exists() and out.samefile(path):
         raise UsageError(f"{out}: is the archive itself; name another file for the picture")
-    picture = render_preview(path, size)
+    kind = _FORMATS.get(out.suffix.lower())
+    if kind is None:
+        raise UsageError(f"{out}: a picture is written as PNG or JPEG; let its name end in .png, .jpg or .jpeg")
+    with reading(path) as archive:
+        picture = _rendered(archive, path, size)
+        if points is not None and not dotted(picture, place_of(archive, list(archive.zooms())).bounds, points):
+            raise InputError(f"{path}: none of {len(points):,} points lies on its picture; are both in µm, of one run?")
     with locked(out) as scratch:
-        picture.save(scratch / out.name, "PNG", optimize=True)
+        if kind == "PNG":
+            picture.save(scratch / out.name, kind, optimize=True)
+        else:
+            flat = Image.new("RGB", picture.size, "white")
+            flat.paste(picture, (0, 0), picture)
+            flat.save(scratch / out.name, kind, quality=90, optimize=True)
         publish(scratch / out.name, out)
     return picture
 
 
 def data_uri(picture: Picture) -> str:
-    """A picture as the address of an HTML page's image, so that the page needs no other file."""
-    data = BytesIO()
-    picture.save(data, "WEBP", quality=80)
-    return f"data:image/webp;base64,{b64encode(data.getvalue()).decode()}"
+    """A picture as the address of an HTML page's image, so that the page needs no other file.
+
+    One of noise, which would make a page slow, is stored more coarsely, and then with fewer pixels.
+    """
+    quality = 80
+    while True:
+        data = BytesIO()
+        picture.save(data, "WEBP", quality=quality)
+        address = f"data:image/webp;base64,{b64encode(data.getvalue()).decode()}"
+        if len(address) <= _IN_A_PAGE or max(picture.size) < 2:
+            return address
+        if quality > 40:
+            quality -= 20
+        else:
+            picture = picture.reduce(2)
+
+
+def figure(path: Path, name: str, words: str) -> str:
+    """The HTML of `draw_caption` of an archive, above words about it.
+
+    Raises:
+        ArchiveError: as `render_preview` does.
+    """
+    picture = data_uri(draw_caption(path, name, _IN_HTML))
+    return f'<figure><img src="{picture}"><figcaption>{html.escape(words)}</figcaption></figure>'
 
 
 class _Drawing:

@@ -31,6 +31,10 @@ class BoundsError(CartloaderError):
     """The image cannot be placed on the map."""
 
 
+class OverlayError(CartloaderError):
+    """The image clearly does not lie under the points that it was held against."""
+
+
 class DiskError(CartloaderError):
     """What is written finds no room, or no place of its own."""
 

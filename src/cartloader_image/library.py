@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 from pydantic import ValidationError
 
-from cartloader_image.drawing import render_preview, write_preview
+from cartloader_image.drawing import figure, render_preview, write_preview
 from cartloader_image.errors import UsageError
 from cartloader_image.params import ImportOptions
 from cartloader_image.progress import shown
@@ -24,6 +24,16 @@ from cartloader_image.tiles.verify import Verification
 from cartloader_image.tiles.verify import verify as verify_archive
 
 StrPath = str | os.PathLike[str]
+
+
+class Imported(ImageResult):
+    """A finished image, which a notebook shows by its picture."""
+
+    def _repr_html_(self) -> str | None:
+        if self.tiles is None:
+            return None
+        lies = [str(self.overlay)] if self.overlay else []
+        return figure(self.tiles.path, self.img_id, "; ".join([f"{self.tiles.path}", *lies, *self.notes]))
 
 
 def import_image(
@@ -67,7 +77,7 @@ def import_image(
             result = gather([job], [lambda: import_one(job, display)], actions.update_catalog)
     except RunError as failure:
         raise next(iter(failure.failures.values())) from None
-    return result.images[0]
+    return Imported(**dict(result.images[0]))
 
 
 def preview(archive: StrPath, out: StrPath | None = None, *, size: int = 1024) -> Image.Image:
@@ -75,8 +85,8 @@ def preview(archive: StrPath, out: StrPath | None = None, *, size: int = 1024) -
 
     Args:
         archive: A PMTiles archive of raster tiles.
-        out: PNG file to write it to, too.
-        size: Longest side in pixels.
+        out: File to write it to, too: .png, or .jpg or .jpeg with white where it is transparent.
+        size: Longest side in pixels; an archive that has no more is not enlarged.
 
     Returns:
         A Pillow image in mode RGBA.

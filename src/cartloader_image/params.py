@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from cartloader_image.budget import Budget
 from cartloader_image.options import Complete, Options, exclusive, in_group
 from cartloader_image.placement_params import PlacementOptions
-from cartloader_image.run_params import CatalogOptions, RunOptions
+from cartloader_image.run_params import CatalogOptions, OverlayOptions, RunOptions
 from cartloader_image.tile_formats import TILE_FORMATS
 from cartloader_image.values import (
     Colour,
@@ -237,15 +237,9 @@ class TileOptions(BackgroundOptions):
 
 
 class SharedOptions(
-    RunOptions,
-    CatalogOptions,
-    TileOptions,
-    PlacementOptions,
-    PixelOptions,
-    PlaneOptions,
-    OrientationOptions,
-    ActionOptions,
-):
+    RunOptions, CatalogOptions, OverlayOptions, TileOptions, PlacementOptions, PixelOptions, PlaneOptions,
+    OrientationOptions, ActionOptions,
+):  # fmt: skip
     """Everything that can be asked for all images of a mapping; the options of an image itself complete it."""
 
     @property

@@ -30,6 +30,7 @@ class Stage(StrEnum):
     OVERVIEWS = "overviews"
     PMTILES = "pmtiles"
     CHECKING = "checking"
+    CHECK_POINTS = "check_points"
 
     @property
     def makes_raster(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -112,6 +112,26 @@ class TilesResult(Output):
         return self.files[0]
 
 
+class OverlayResult(Output):
+    """Whether a finished picture lies under points, and the file that says so."""
+
+    points: str
+    """What their file is called."""
+    lies: Literal["right", "wrong", "not sure"]
+    """Right and wrong only where that is sure."""
+    text: str
+    """What was found out, in words."""
+    said: dict[str, Any] = {}
+    """The same as ``cartloader check-overlay --json`` prints it; empty where nothing could be compared."""
+
+    def __str__(self) -> str:
+        measured = ""
+        if self.said:
+            agree = f"{self.said['scores']['as_it_is']:.2f}"
+            measured = f" ({self.said['overlap']:.0%} of their box on the picture, agreement as it lies {agree})"
+        return f"under {self.points}: {self.text}{measured}"
+
+
 class CatalogResult(Result):
     """An updated catalog."""
 
@@ -131,6 +151,7 @@ class ImageResult(Result):
     img_id: str
     raster: RasterResult | None = None
     tiles: TilesResult | None = None
+    overlay: OverlayResult | None = None
     seconds: dict[str, float] = {}
     """Wall time by action."""
     asked: tuple[str, ...] = ()
@@ -146,7 +167,7 @@ class ImageResult(Result):
     @property
     def outputs(self) -> list[Output]:
         """What its actions wrote."""
-        return [one for one in (self.raster, self.tiles) if one]
+        return [one for one in (self.raster, self.tiles, self.overlay) if one]
 
     @property
     def cached(self) -> bool:

@@ -1,4 +1,4 @@
-"""The options of a run as a whole: its catalog, and how it goes about its images."""
+"""The options of what follows the tiles, and of a run as a whole: how it goes about its images."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ class CatalogOptions(Options):
 
     catalog_yaml: FilePath | None = Field(None, **in_group("in/out"))
     """Catalog to update; unless given, catalog.yaml in --out-dir."""
+
+
+class OverlayOptions(Options):
+    """Whether a finished archive lies under what was measured on the same tissue."""
+
+    check_points: FilePath | None = Field(None, **in_group("png2pmtiles"))
+    """Points in µm under which the finished picture should lie, such as transcripts.csv.gz: what cartloader
+    check-overlay finds out is told and kept as ID.overlay.json, with a picture; where it clearly does not lie right, a
+    note says what would."""
+    overlay_strict: bool = Field(False, **in_group("png2pmtiles"))
+    """Fail an image that clearly does not lie under its --check-points, so that it enters no catalog."""
 
 
 class RunOptions(Options):

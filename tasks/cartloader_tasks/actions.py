@@ -11,14 +11,20 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.transactions import CommitMode, transaction
 
-from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams, UpdateCatalogParams
+from cartloader_image.action_params import (
+    CheckPointsParams,
+    GeoreferenceParams,
+    Ome2PngParams,
+    Png2PmtilesParams,
+    UpdateCatalogParams,
+)
 from cartloader_image.options import Options
 from cartloader_image.recipe import actions
 from cartloader_image.recipe.job import ImageJob
-from cartloader_image.recipe.plan import AnyStep
 from cartloader_image.recipe.run import import_one
+from cartloader_image.recipe.steps import AnyStep
 from cartloader_image.report import Report
-from cartloader_image.results import CatalogResult, ImageResult, Output, RasterResult, TilesResult
+from cartloader_image.results import CatalogResult, ImageResult, Output, OverlayResult, RasterResult, TilesResult
 from cartloader_tasks.artifacts import record_image
 from cartloader_tasks.caching import ByContent, with_digests
 from cartloader_tasks.limits import heavy
@@ -68,6 +74,14 @@ def png2pmtiles(params: Png2PmtilesParams) -> TilesResult:
         return with_digests(actions.png2pmtiles(params, report, run_as_task))
 
 
+@task(task_run_name="check_points {params.out.img_id}", **CACHED)
+def check_points(params: CheckPointsParams) -> OverlayResult:
+    """A finished archive and points → whether it lies under them."""
+    report = run_report(params.out.img_id)
+    with heavy(report):
+        return with_digests(actions.check_points(params, report))
+
+
 @task(task_run_name="update_catalog {params.catalog_yaml.name}", cache_policy=NO_CACHE, persist_result=False)
 def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
     """Finished archives → catalog."""
@@ -78,6 +92,7 @@ _TASKS: dict[type[Options], Task[[Any], Any]] = {
     Ome2PngParams: ome2png,
     GeoreferenceParams: georeference,
     Png2PmtilesParams: png2pmtiles,
+    CheckPointsParams: check_points,
 }
 """By what they take."""
 

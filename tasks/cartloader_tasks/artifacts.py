@@ -19,7 +19,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.context import FlowRunContext, TaskRunContext
 
-from cartloader_image.drawing import data_uri, render_preview
+from cartloader_image.drawing import data_uri, draw_caption
 from cartloader_image.errors import sentence
 from cartloader_image.rasters.geotiff import open_geotiff
 from cartloader_image.report import Stage
@@ -28,7 +28,7 @@ from cartloader_image.tiles.reader import reading
 from cartloader_image.window import Window
 
 _PREVIEW = 640
-"""Pixels a side: some 60 kB, where the UI shows pictures of up to 2 MB."""
+"""Pixels a side."""
 _SAMPLED = 16
 """Places along each axis at which the shown values are counted."""
 _HISTOGRAM = 256, 80
@@ -53,8 +53,9 @@ def record_run(result: RunResult, failures: dict[str, Exception]) -> None:
     rows += [{"image": name, "state": "failed", "why": sentence(error, name)} for name, error in failures.items()]
     _create("table", "images", "What became of each image", json.dumps(rows))
     for catalog in result.catalogs:
+        entered = [image for image in result.images if catalog.path in {ahead.catalog_yaml for ahead in image.ahead}]
         key = f"catalog-{_slug(catalog.path.stem)}"
-        _create("markdown", key, f"Changes of {catalog.path}", _catalog(catalog))
+        _create("markdown", key, f"Changes of {catalog.path}", _catalog(catalog, entered))
 
 
 def _create(kind: str, key: str, description: str, data: str | float) -> UUID:
@@ -88,23 +89,33 @@ def _row(image: ImageResult) -> dict[str, object]:
         "tiles": image.tiles.tiles if image.tiles else None,
         "zooms": f"{image.tiles.min_zoom}–{image.tiles.max_zoom}" if image.tiles else None,
         "MB": round(image.tiles.size / 1e6, 3) if image.tiles else None,
+        "lies": image.overlay.lies if image.overlay else None,
         "seconds": round(sum(image.seconds.values()), 2),
         "why": None,
     }
 
 
-def _catalog(catalog: CatalogResult) -> str:
-    return f"```diff\n{catalog.diff}\n```" if catalog.diff else f"Nothing to change in `{catalog.path}`."
+def _catalog(catalog: CatalogResult, entered: list[ImageResult]) -> str:
+    """What changed, and how those of its images lie that were held against points."""
+    parts = [f"```diff\n{catalog.diff}\n```" if catalog.diff else f"Nothing to change in `{catalog.path}`."]
+    if checked := [f"| {image.img_id} | {image.overlay} |" for image in entered if image.overlay]:
+        parts.append("\n".join(["| image | held against points |", "|---|---|", *checked]))
+    return "\n\n".join(parts)
 
 
 def _page(image: ImageResult) -> str:
     parts = [f"# {image.img_id}"]
     if image.tiles:
-        parts.append(f"![{image.img_id} as the map shows it]({data_uri(render_preview(image.tiles.path, _PREVIEW))})")
+        drawn = data_uri(draw_caption(image.tiles.path, image.img_id, _PREVIEW))
+        parts.append(f"![{image.img_id} as the map shows it]({drawn})")
     facts = _facts(image)
     parts.append("\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]))
     if image.notes:
         parts.append("\n".join(["## Notes", "", *(f"- {note}" for note in image.notes)]))
+    if image.overlay:
+        with Image.open(image.overlay.files[1]) as drawn_points:
+            drawn_points.thumbnail((_PREVIEW, _PREVIEW))
+            parts.append(f"## Held against points\n\n![points on {image.img_id}]({data_uri(drawn_points)})")
     if image.raster:
         picture = f"![values from black to full]({data_uri(_histogram(image.raster))})"
         parts.append(f"## Shown values\n\n{image.raster.shown}\n\n{picture}")
@@ -132,8 +143,10 @@ def _facts(image: ImageResult) -> dict[str, object]:
             "bytes": f"{tiles.size:,}",
             "archive": f"`{tiles.path}`",
         }
+    if image.overlay:
+        facts["held against points"] = image.overlay
     for stage, seconds in image.seconds.items():
-        output = image.tiles if stage == "png2pmtiles" else image.raster
+        output = {"png2pmtiles": image.tiles, "check_points": image.overlay}.get(stage, image.raster)
         facts[stage] = "as made before" if output and output.cached else f"{seconds:.2f} s"
     if image.tiles:
         for use in image.tiles.tools:
@@ -232,4 +245,6 @@ def _shares(stage: Stage) -> tuple[float, float]:
     """How much of an image is done before a stage and after it: the raster counts for 40 %, its tiles for the rest."""
     if stage.makes_raster:
         return 0, 0.4
+    if stage is Stage.CHECK_POINTS:
+        return 0.95, 1
     return (0 if stage is Stage.ON_THE_CLUSTER else 0.4), 0.95

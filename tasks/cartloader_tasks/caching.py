@@ -21,7 +21,7 @@ from prefect.locking.protocol import LockManager
 from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH
 from prefect.transactions import IsolationLevel
 
-from cartloader_image.action_params import OutputPrefix, Png2PmtilesParams, RasterParams
+from cartloader_image.action_params import CheckPointsParams, OutputPrefix, Png2PmtilesParams, RasterParams
 from cartloader_image.engines.toolbox import toolbox
 from cartloader_image.errors import StoppedError
 from cartloader_image.images.beside import inputs
@@ -59,7 +59,7 @@ def digest(path: Path) -> str:
     return DigestMemory(home() / "digests.sqlite3").digest(path)
 
 
-def key_of(action: str, params: RasterParams | Png2PmtilesParams) -> str:
+def key_of(action: str, params: RasterParams | Png2PmtilesParams | CheckPointsParams) -> str:
     """The key of an action's result.
 
     Raises:
@@ -72,15 +72,21 @@ def key_of(action: str, params: RasterParams | Png2PmtilesParams) -> str:
         "algorithm": [__version__, ALGORITHM, door.version()],
         "out": str(params.out.path("").absolute()),
     }
+    options = {name: value for name, value in options.items() if not isinstance(getattr(params, name), Path)}
     if isinstance(params, RasterParams):
         files = inputs(params)
-        options = {name: value for name, value in options.items() if not isinstance(getattr(params, name), Path)}
+    elif isinstance(params, CheckPointsParams):
+        files = [params.out.path(".pmtiles"), params.check_points]
     else:
         files = [params.out.path(".geotif.tif")]
         parts["tools"] = toolbox(params).versions if params.chosen_engine == "gdal" else None
     # What a world file is called says what it is, and what a picture is called, which of Space Ranger's it is, or of
-    # which field of view.
-    by_name = isinstance(params, RasterParams) and (isinstance(params.pixel_size, Path) or bool(params.fov_positions))
+    # which field of view; and points are told of by their name.
+    by_name = (
+        isinstance(params, CheckPointsParams)
+        or isinstance(getattr(params, "pixel_size", None), Path)
+        or bool(getattr(params, "fov_positions", None))
+    )
     parts["inputs"] = [[file.name if by_name else file.suffix, digest(file)] for file in files]
     return f"{action}-{xxhash.xxh3_128_hexdigest(json.dumps([parts, options], sort_keys=True).encode())}"
 

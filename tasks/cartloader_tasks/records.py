@@ -13,11 +13,12 @@ from prefect.filesystems import LocalFileSystem, WritableFileSystem
 from prefect.serializers import Serializer
 from pydantic import Field, TypeAdapter
 
-from cartloader_image.results import RasterResult, TilesResult
+from cartloader_image.results import OverlayResult, RasterResult, TilesResult
 from cartloader_image.system.reading import read_file
 
 _KIND = "cartloader"
-_RESULTS: TypeAdapter[RasterResult | TilesResult] = TypeAdapter(RasterResult | TilesResult)
+_Kept = RasterResult | TilesResult | OverlayResult
+_RESULTS: TypeAdapter[_Kept] = TypeAdapter(_Kept)
 
 
 class ResultSerializer(Serializer):
@@ -29,7 +30,7 @@ class ResultSerializer(Serializer):
         """The JSON of a result."""
         return json.dumps(str(obj)).encode() if isinstance(obj, BaseException) else _RESULTS.dump_json(obj)
 
-    def loads(self, blob: bytes) -> RasterResult | TilesResult:
+    def loads(self, blob: bytes) -> _Kept:
         """The result that a JSON text is.
 
         Raises:

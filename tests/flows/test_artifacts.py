@@ -20,11 +20,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import FlowRunSort
 from support.archives import read_archive
 from support.maps import psnr
+from support.overlays import nuclei
 from support.rasters import noise
 
 from cartloader_flows.import_image import import_image
 from cartloader_flows.import_images import import_images
-from cartloader_image.drawing import render_preview
+from cartloader_image.drawing import draw_caption
 from cartloader_image.params import ImportOptions
 from cartloader_image.report import Stage
 from cartloader_image.results import RunError, RunResult
@@ -50,7 +51,7 @@ def test_an_image_has_its_page(server: str, slide: Path, tmp_path: Path) -> None
     found = artifacts(server)
     page = found["image-dapi-1"]
     preview, histogram = pictures(page)
-    expected = render_preview(tmp_path / "map" / "Dapi_1.pmtiles", 640)
+    expected = draw_caption(tmp_path / "map" / "Dapi_1.pmtiles", "Dapi_1", 640)
     assert preview.size == expected.size
     seen = np.asarray(expected)[..., 3] == 255
     assert psnr(np.asarray(preview.convert("RGBA"))[seen], np.asarray(expected)[seen]) > 30
@@ -81,6 +82,26 @@ def test_the_page_of_an_image_by_landmarks(server: str, slide: Path, tmp_path: P
     page = artifacts(server)["image-a"]
     assert f"| SHA-256 of `points.csv` | `{sha256(points.read_bytes()).hexdigest()}` |" in page
     assert "| landmarks | affine, RMS 0.1 µm, worst 0.1 µm; of each point: 0.1, 0.1, 0.1, 0.1 µm |" in page
+
+
+def test_what_was_found_out_about_points_is_told_wherever_somebody_looks(server: str, tmp_path: Path) -> None:
+    picture, points = nuclei(tmp_path, shift=(30, 0)), tmp_path / "points.csv"
+    asked = {"png2pmtiles": True, "update_catalog": True, "pixel_size": "1", "check_points": points}
+    import_image(picture, "a", tmp_path / "map", ImportOptions(**asked))
+    found = artifacts(server)
+    line = "under points.csv: it would lie right moved, by +30.0 µm in x and +0.0 µm in y ("
+    assert f"| held against points | {line}" in found["image-a"]
+    assert "- it does not lie under points.csv: " in found["image-a"]
+    plain, with_points, _ = (np.asarray(one.convert("RGB")).astype(int) for one in pictures(found["image-a"]))
+    assert plain.shape[1] == with_points.shape[1] == 640
+    yellow = [(one[:-28, :, 0] - one[:-28, :, 2] > 60).mean() for one in (plain, with_points)]
+    assert yellow[0] == 0 < yellow[1]
+    assert "import it again with --georef-offset-x 30.0" in found["image-a"]
+    assert f"| a | {line}" in found["catalog-catalog"]
+    assert json.loads(found["images"])[0]["lies"] == "wrong"
+    with pytest.raises(RunError, match=r"a\.pmtiles: does not lie under points\.csv: it would"):
+        import_image(picture, "a", tmp_path / "map", ImportOptions(**asked | {"overlay_strict": True}))
+    assert json.loads(artifacts(server)["images"])[0]["state"] == "failed"
 
 
 def test_a_run_of_many_has_its_table(server: str, slide: Path, tmp_path: Path) -> None:

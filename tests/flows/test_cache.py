@@ -20,6 +20,7 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+from support.overlays import nuclei
 from support.rasters import Raster, params_for
 from support.reports import Notes
 from support.tools import require_tools, stand_in
@@ -150,6 +151,27 @@ def test_a_harmed_output_is_made_again(
     assert cached(slide, out) == spared
     assert contents(out) == whole
     assert cached(slide, out) == (True, True)
+
+
+def test_points_are_looked_at_again_where_they_or_the_archive_changed(tmp_path: Path) -> None:
+    picture, points, out = nuclei(tmp_path), tmp_path / "points.csv", tmp_path / "map"
+
+    def spared(**options: object) -> tuple[bool, bool, str]:
+        asked = {"png2pmtiles": True, "pixel_size": "1", "check_points": points} | options
+        result = import_image(picture, "a", out, ImportOptions(**asked))
+        assert isinstance(result, RunResult)
+        (image,) = result.images
+        assert image.tiles
+        assert image.overlay
+        assert image.overlay.files == (out / "a.overlay.json", out / "a.overlay.png")
+        assert json.loads(image.overlay.files[0].read_text())["lies"] == image.overlay.lies
+        return image.tiles.cached, image.overlay.cached, image.overlay.lies
+
+    assert spared() == (False, False, "right")
+    nuclei(tmp_path, shift=(30, 0))
+    assert spared() == (True, False, "wrong")
+    assert spared() == (True, True, "wrong")
+    assert spared(georef_offset_x=30.0) == (False, False, "right")
 
 
 def test_an_action_counts_although_the_next_one_fails(slide: Path, tmp_path: Path) -> None:

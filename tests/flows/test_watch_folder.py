@@ -11,6 +11,7 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 from support import spotted
+from support.overlays import nuclei
 from support.rasters import write_raster
 
 from cartloader_flows.watch_folder import watch_folder
@@ -87,6 +88,27 @@ def test_a_look_imports_what_is_new_and_nothing_else(tmp_path: Path) -> None:
     assert idle()  # although no archive of a was written
     (out / "a.pmtiles").unlink()
     assert [found.img_id for found in watch_folder(mapping, out, ALL).images] == ["a"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("server")
+def test_points_that_were_exchanged_are_looked_at_again_and_nothing_is_cut(tmp_path: Path) -> None:
+    mapping, out = tmp_path / "many.yaml", tmp_path / "map"
+    mapping.write_text("a: {path: picture.png, pixel_size: 1, check_points: points.csv}\n")
+    nuclei(tmp_path)
+
+    def look() -> tuple[bool, str]:
+        result = watch_folder(mapping, out, ALL, settled=0)
+        assert isinstance(result, RunResult)
+        (found,) = result.images
+        assert found.tiles
+        assert found.overlay
+        return found.tiles.cached, found.overlay.lies
+
+    assert look() == (False, "right")
+    assert watch_folder(mapping, out, ALL, settled=0).images == ()
+    nuclei(tmp_path, shift=(30, 0))
+    assert look() == (True, "wrong")
 
 
 @pytest.mark.usefixtures("server")

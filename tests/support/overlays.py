@@ -105,3 +105,20 @@ def made_case(folder: Path, seed: int, *, signal: bool = True) -> Case:
     assert image.tiles is not None
     kind = "histology" if histology else "fluorescence"
     return Case(image.tiles.path, folder / "points.csv", um, (height, width), (left, low), upwards, kind)
+
+
+def nuclei(folder: Path, *, shift: tuple[float, float] = (0, 0), transposed: bool = False, seed: int = 1) -> Path:
+    """A stain of 0.45 × 0.35 mm, ``picture.png`` with 1 µm per pixel, and its points, which lie where they are told to.
+
+    Returns:
+        The picture; its points, of another ``seed`` those of another sample, are in ``points.csv`` beside it.
+    """
+    rows, columns = np.random.default_rng(1).integers(0, (350, 450), (800, 2)).T
+    shown = np.zeros((350, 450))
+    np.add.at(shown, (rows, columns), 1)
+    if not (folder / "picture.png").exists():
+        Image.fromarray((gaussian_filter(shown, 2) * 3000).clip(0, 255).astype(np.uint8)).save(folder / "picture.png")
+    rows, columns = np.random.default_rng(seed).integers(0, (350, 450), (800, 2)).T
+    places = np.column_stack([columns, rows] if not transposed else [rows, columns]) + 0.5 + shift
+    np.savetxt(folder / "points.csv", places, fmt="%.1f", delimiter=",", header="x,y", comments="")
+    return folder / "picture.png"

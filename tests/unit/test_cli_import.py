@@ -18,8 +18,9 @@ from support.rasters import noise
 
 from cartloader_flows.cli.display import StoppedError
 from cartloader_flows.cli.main import main
-from cartloader_flows.cli.summary import summary
+from cartloader_flows.cli.summary import summary, view_command
 from cartloader_image.recipe import actions
+from cartloader_image.results import ImageResult, RunResult, TilesResult
 
 
 @pytest.fixture(autouse=True)
@@ -183,3 +184,41 @@ def test_notes_are_said_at_once_in_the_summary_and_beforehand(
     said = capsys.readouterr()
     assert f"a  {note}" in said.err
     assert f"  note: {note}" in said.out
+
+
+def test_in_a_terminal_the_last_line_says_how_to_look_at_it(
+    slide: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["import_image", "--direct", "--png2pmtiles", "--in-img", str(slide), "--img-id", "a"]
+
+    def last_line(*more: str) -> str:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        assert main([*argv, *more]) == 0
+        return capsys.readouterr().out.splitlines()[-1]
+
+    assert last_line("--out-dir", "my map") == "look at it:  cartloader view 'my map'"
+    assert last_line("--out-dir", "my map", "--update-catalog") == "look at it:  cartloader view 'my map'"
+    # The catalog that is there now need not list it.
+    assert last_line("--out-dir", "my map") == "look at it:  cartloader view 'my map/a.pmtiles'"
+    elsewhere = ("--update-catalog", "--catalog-yaml", "c.yaml")
+    assert last_line("--out-dir", "map", *elsewhere) == "look at it:  cartloader view c.yaml"
+    monkeypatch.setattr("cartloader_flows.cli.summary.find_spec", lambda _: None)
+    assert last_line("--out-dir", "map") == (
+        "look at it:  cartloader view map  (after pip install 'cartloader-image[view]')"
+    )
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    assert main([*argv, "--out-dir", "map"]) == 0
+    assert "look at it" not in capsys.readouterr().out
+
+
+def test_many_archives_that_no_catalog_lists_are_looked_at_together(tmp_path: Path) -> None:
+    tiles = [
+        TilesResult(files=(Path(f"map/{name}.pmtiles"),), min_zoom=1, max_zoom=2, tiles=3, size=4) for name in "ab"
+    ]
+    images = tuple(ImageResult(img_id=one.path.stem, tiles=one) for one in tiles)
+    result = RunResult(images=images, catalogs=())
+    assert view_command(result, Path("map")) == "cartloader view map"
+    Path("map").mkdir()
+    Path("map/catalog.yaml").touch()
+    assert view_command(result, Path("map")) == "cartloader view map/*.pmtiles"
+    assert view_command(RunResult(images=(ImageResult(img_id="a"),), catalogs=()), Path("map")) == ""

@@ -18,6 +18,7 @@ from scipy import ndimage
 from support.maps import write_ome
 
 import cartloader_image as cl
+from cartloader_image.library import Imported
 from cartloader_image.report import Quiet
 
 
@@ -130,6 +131,10 @@ def test_beyond_the_picture_an_archive_is_transparent() -> None:
     with pytest.raises(cl.ArchiveError, match="tiles of zoom"):
         archive.read((-1e7, -1e7, 1e7, 1e7), size=10**8)
     assert "data:image/webp;base64," in archive._repr_html_()
+    assert isinstance(image, Imported)
+    assert archive._repr_html_().partition("<figcap")[0] in str(image._repr_html_())
+    assert f"{image.tiles.path}</figcaption>" in str(image._repr_html_())
+    assert Imported(img_id="a")._repr_html_() is None
     archive.close()
     archive.close()
 

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ from support.parts import Parts
 from support.rasters import noise, smooth
 from support.tools import require_tools
 
-from cartloader_image.drawing import render_preview, write_preview
-from cartloader_image.errors import ArchiveError, UsageError
+from cartloader_flows.cli.main import main
+from cartloader_image.drawing import data_uri, render_preview, write_preview
+from cartloader_image.errors import ArchiveError, InputError, UsageError
 from cartloader_image.tiles.grid import HALF_MAP, lon_lat
 from cartloader_image.tiles.ids import first_id
 from cartloader_image.tiles.place import _whole_squares, column_and_row
@@ -350,3 +353,77 @@ def test_the_picture_never_takes_the_place_of_its_archive(tmp_path: Path) -> Non
     path = write_archive(tmp_path / "a.pmtiles", {(0, 0, 0): TILE})
     with pytest.raises(UsageError, match=r"a\.pmtiles: is the archive itself"):
         write_preview(path, path)
+
+
+def test_a_name_says_whether_it_is_a_jpeg(tmp_path: Path) -> None:
+    """What is transparent is white there, as paper is."""
+    picture = np.dstack([smooth(256, 256, 3), np.full((256, 256), 255, np.uint8)])
+    picture[:100, :, 3] = 0
+    path = write_archive(tmp_path / "a.pmtiles", cut(picture, ZOOM, COLUMN, ROW, 256, "PNG"), {})
+    for name in ("a.jpg", "b.JPEG"):
+        write_preview(path, tmp_path / name)
+        with Image.open(tmp_path / name) as found:
+            assert (found.format, found.mode, found.size) == ("JPEG", "RGB", (256, 256))
+            pixels = np.asarray(found).astype(int)
+        assert np.abs(pixels[120:] - picture[120:, :, :3]).max() < 40
+        assert pixels[:90].min() > 245
+    write_preview(path, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as found:
+        assert found.format == "PNG"
+    for name in ("a.gif", "a"):
+        with pytest.raises(UsageError, match=r"let its name end in \.png, \.jpg or \.jpeg"):
+            write_preview(path, tmp_path / name)
+
+
+def test_an_archive_is_not_enlarged_which_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_archive(tmp_path / "a.pmtiles", cut(smooth(256, 512, 3), ZOOM, COLUMN, ROW, 256, "PNG"), {})
+    argv = ["preview", str(path), str(tmp_path / "a.png")]
+    note = f"note: {path} has no more than 512 × 256 pixels\n"
+    for more, said in (([], ""), (["--size", "512"], ""), (["--size", "513"], note)):
+        assert main([*argv, *more]) == 0
+        assert capsys.readouterr() == (f"{tmp_path / 'a.png'}\n", said)
+        with Image.open(tmp_path / "a.png") as found:
+            assert found.size == (512, 256)
+
+
+def test_points_are_drawn_where_they_are(tmp_path: Path) -> None:
+    """At half the size; the more of them, the fuller; those beside the picture are none of it."""
+    path = write_archive(
+        tmp_path / "a.pmtiles", cut(np.zeros((256, 512, 3), np.uint8), ZOOM, COLUMN, ROW, 256, "PNG"), {}
+    )
+    side = 2 * HALF_MAP / 2**ZOOM
+    left, top = COLUMN * side - HALF_MAP, HALF_MAP - ROW * side
+    side_of_pixel = side / 128
+    cells = [(3, 7, 1), (100, 200, 50), (127, 255, 2)]  # rows, columns and how many
+    places = [(left + (column + 0.5) * side_of_pixel, top - (row + 0.5) * side_of_pixel) for row, column, _ in cells]
+    points = np.repeat(places, [count for _, _, count in cells], axis=0)
+    points = np.concatenate([points, [(left - 1, top - 1), (left + 1, top + 1)]])
+    picture = write_preview(path, tmp_path / "p.png", 256, points)
+    red = np.asarray(picture)[..., 0]
+    expected = np.zeros((128, 256), bool)
+    for row, column, _ in cells:
+        expected[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3] = True
+    np.testing.assert_array_equal(red > 0, expected)
+    assert red[3, 7] < red[127, 255] < red[100, 200]
+    for count, side in ((200, 3), (400, 1)):  # many are drawn small
+        rows, columns = np.array([[9], [7]]) * np.divmod(np.arange(count), 36)
+        places = np.column_stack([left + (columns + 0.5) * side_of_pixel, top - (rows + 0.5) * side_of_pixel])
+        red = np.asarray(write_preview(path, tmp_path / "p.png", 256, places))[..., 0]
+        assert red[0, 7:14].astype(bool).tolist() == [abs(at) <= side // 2 for at in (0, 1, 2, 3, -3, -2, -1)]
+    (tmp_path / "p.csv").write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in points))
+    assert (
+        main(["preview", str(path), str(tmp_path / "q.png"), "--size", "256", "--points", str(tmp_path / "p.csv")]) == 0
+    )
+    with Image.open(tmp_path / "q.png") as drawn:
+        np.testing.assert_array_equal(np.asarray(drawn), np.asarray(picture))
+    with pytest.raises(InputError, match="none of 2 points lies on its picture"):
+        write_preview(path, tmp_path / "none.png", 256, points[-2:])
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_what_goes_into_a_page_is_small_whatever_it_shows() -> None:
+    for picture in (noise((480, 640, 4)), noise((2000, 3, 4)), smooth(480, 640, 3)):
+        address = data_uri(Image.fromarray(picture))
+        assert len(address) <= 60_000
+        assert Image.open(BytesIO(b64decode(address.partition(",")[2]))).format == "WEBP"
+    assert len(data_uri(Image.fromarray(noise((480, 640, 4))))) > 20_000, "it is as fine as it may be"

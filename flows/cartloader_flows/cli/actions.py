@@ -9,7 +9,7 @@ from cartloader_flows.cli.display import watching
 from cartloader_flows.cli.options import ActionCommand, PictureCommand, PlaneCommand
 from cartloader_flows.cli.parser import Parser, checked
 from cartloader_flows.cli.signals import stopping, work_is_done
-from cartloader_image.action_params import GeoreferenceParams, Ome2PngParams, Png2PmtilesParams
+from cartloader_image.action_params import CheckPointsParams, GeoreferenceParams, Ome2PngParams, Png2PmtilesParams
 from cartloader_image.options import Options
 from cartloader_image.recipe.job import check_out_dir
 from cartloader_image.report import Report
@@ -40,6 +40,14 @@ def png2pmtiles(argv: Sequence[str]) -> int:
     from cartloader_image.recipe import actions  # noqa: PLC0415  (see above)
 
     return _run(command, params, actions.png2pmtiles)
+
+
+def check_points(argv: Sequence[str]) -> int:
+    """Whether OUT_DIR/ID.pmtiles lies under points."""
+    command, params = _read("check_points", f"{check_points.__doc__}", argv, ActionCommand, CheckPointsParams)
+    from cartloader_image.recipe import actions  # noqa: PLC0415  (see above)
+
+    return _run(command, params, actions.check_points)
 
 
 def _read(

@@ -34,14 +34,4 @@ def _lines(command: CheckOverlayCommand, found: Overlay) -> list[str]:
     lines = [
         f"{command.archive}  {found.overlap:.0%} of the box of {command.points.name} lies on the picture ({found.kind})"
     ]
-    if not found.sure:
-        return [*lines, f"  not sure: no turn and shift is clearly better than the others ({agree})"]
-    if found.lies_right:
-        return [*lines, f"  it lies right, to {max(map(abs, found.shift)):.1f} µm ({agree})"]
-    x, y = found.shift
-    what = "turned, and moved" if found.turned else "moved"
-    lines.append(f"  it would lie right {what}, by {x:+.1f} µm in x and {y:+.1f} µm in y ({agree})")
-    if found.turned and found.made.by_matrix:
-        turn = found.turn.options or "no turn"
-        return [*lines, f"  a matrix places it, which has to be turned itself, as {turn} would turn the picture"]
-    return [*lines, f"  import it again with {found.options or 'no turn'} in place of its turn and offsets"]
+    return [*lines, f"  {found.finding} ({agree})", *([f"  {found.advice}"] if found.advice else [])]

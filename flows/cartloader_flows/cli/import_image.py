@@ -16,7 +16,7 @@ from cartloader_flows.cli.options import ImportCommand
 from cartloader_flows.cli.parser import Parser, checked
 from cartloader_flows.cli.runs import check_recordable, run_directly, run_flow
 from cartloader_flows.cli.signals import stopping, work_is_done
-from cartloader_flows.cli.summary import plan_lines, summary
+from cartloader_flows.cli.summary import plan_lines, summary, view_command
 from cartloader_image.errors import StoppedError, UsageError, sentence
 from cartloader_image.params import ImportOptions, SharedOptions
 from cartloader_image.recipe.effects import check_actions
@@ -94,6 +94,8 @@ def import_image(argv: Sequence[str]) -> int:
     except RunError as failure:
         return _report_failure(failure, command, sources)
     print(summary(result, sources, _width()))
+    if sys.stdout.isatty() and (command_line := view_command(result, command.out_dir)):
+        print(f"look at it:  {command_line}")
     return 0
 
 

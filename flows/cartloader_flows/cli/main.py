@@ -23,7 +23,7 @@ EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
 COMMANDS = {
     "import_image": ("import_image", "Turn images into map tiles."),
     "sample": ("sample", "Write a small sample image to try the import with."),
-    "preview": ("preview", "Draw an archive's whole image as one PNG picture."),
+    "preview": ("preview", "Draw an archive's whole image as one picture."),
     "view": ("view", "Show archives on a map, in the browser."),
     "export-page": ("view", "Write the map page as a folder for a web server."),
     "info": ("info", "Show what a file holds, and how an image is imported."),
@@ -34,6 +34,7 @@ COMMANDS = {
     "ome2png": ("actions", "One action by itself: a TIFF's plane to GeoTIFF and PNG."),
     "georeference": ("actions", "One action by itself: a picture to GeoTIFF."),
     "png2pmtiles": ("actions", "One action by itself: the GeoTIFF to tiles."),
+    "check_points": ("actions", "One action by itself: the tiles held against points."),
 }
 """Each command is the function of its name in a module of this package; words may be joined by ``-`` or ``_``."""
 

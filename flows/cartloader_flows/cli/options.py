@@ -154,9 +154,11 @@ class PreviewCommand(Options):
     archive: FilePath = Field(**_positional("ARCHIVE.pmtiles"))
     """Archive to draw."""
     out: FilePath = Field(**_positional("OUT.png"))
-    """Picture to write."""
+    """Picture to write: .png, or .jpg or .jpeg on white."""
     size: int = Field(1024, ge=16, le=16384)
-    """Longest side of the picture in pixels."""
+    """Longest side of the picture in pixels; an archive that has no more is not enlarged, and a note says so."""
+    points: FilePath | None = None
+    """Points in µm to draw on it, such as transcripts: a table as check-overlay takes it."""
 
 
 class ScanCommand(Options):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from textwrap import TextWrapper
 from typing import TYPE_CHECKING
@@ -44,6 +46,9 @@ def image_lines(image: ImageResult, source: str, width: int | None = None) -> li
         files += tiles.files[1:]
         if tiles.tools:
             details.append(f"tools: {tool_words(tiles.tools)}")
+    if image.overlay:
+        details.append(str(image.overlay))
+        files += image.overlay.files
     notes = note_lines("  note: ", image.notes, width)
     if not details and not notes:
         return []
@@ -96,6 +101,22 @@ def plan_lines(plan: ImportPlan, width: int | None = None) -> list[str]:
     shards = f" in {plan.shards} processes" if plan.shards > 1 else ""
     lines.append(f"  needs           {disk} of disk ({size(plan.free)} free), {size(plan.memory)} of memory{shards}")
     return lines + note_lines("  note            ", plan.notes, width)
+
+
+def view_command(result: RunResult, out_dir: Path) -> str:
+    """The command that shows what was imported, and what it needs where that is not here; empty where nothing was."""
+    own = out_dir / "catalog.yaml"
+    shown = [out_dir if catalog.path == own else catalog.path for catalog in result.catalogs]
+    words = shlex.join(map(str, shown))
+    if not shown:
+        archives = [image.tiles.path for image in result.images if image.tiles]
+        if not archives:
+            return ""
+        # Of a directory that has a catalog, what that lists would be shown.
+        words = shlex.quote(str(archives[0] if len(archives) == 1 and own.exists() else out_dir))
+        words += "/*.pmtiles" if len(archives) > 1 and own.exists() else ""
+    lack = "" if find_spec("maplibre") else "  (after pip install 'cartloader-image[view]')"
+    return f"cartloader view {words}{lack}"
 
 
 def between(low: int, high: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from cartloader_image.archive import Archive, open_archive
 from cartloader_image.errors import InputError
+from cartloader_image.overlay.laid import Made, Turn
 from cartloader_image.overlay.registration import TURNS, Known, agreement, blurred, peak
 from cartloader_image.placing.extent import Extent
 from cartloader_image.placing.orientation import Orientation
 from cartloader_image.points.table import Points, read_points
+from cartloader_image.report import Report, quiet
 from cartloader_image.values import Bounds
 
 Kind = Literal["fluorescence", "histology"]
+Lies = Literal["right", "wrong", "not sure"]
 REACH = 200.0
 """µm by which a picture is moved at most."""
 FINE = 2.0
@@ -32,8 +35,6 @@ _AROUND, _NEAR = 10.0, 6
 until then."""
 _PIECES, _PIECE = 4, 500
 """Pieces of a large picture that are looked at once more, finely, and pixels a side of them."""
-_MATRICES = {"affine", "archive", "xenium alignment", "landmarks", "fields of view"}
-"""What places a picture whatever its orientation: the origins of such a placing."""
 _FEW = 100
 """Points below which nothing can be said."""
 _BRIGHT = 90
@@ -42,73 +43,6 @@ _LEAD, _SPREADS = 0.05, 1.2
 """By how much the best turn must agree better than the others, as it is and in spreads of all turns and shifts, to be
 sure. With points that belong to them that was so in 94 of 100 of 120 made pictures; with others, the lead was at most
 0.024, and 1.01 spreads."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A turn as the options have it: quarter turns clockwise, then a flip."""
-
-    rotate: int
-    flip_vertical: bool
-    flip_horizontal: bool
-
-    @classmethod
-    def of(cls, orientation: Orientation) -> Turn:
-        """In canonical form: a turn, then ``flip_horizontal`` or not."""
-        for rotate in (0, 90, 180, 270):
-            for flip in (False, True):
-                if Orientation.of(rotate, flip_horizontal=flip) == orientation:
-                    return cls(rotate, False, flip)
-        raise AssertionError("these are all eight")
-
-    @property
-    def options(self) -> str:
-        """The options that ask for it."""
-        words = [f"--rotate {self.rotate}"] if self.rotate else []
-        return " ".join([*words, *(["--flip-horizontal"] if self.flip_horizontal else [])])
-
-
-@dataclass(frozen=True)
-class Made:
-    """How an archive says that its picture was laid down."""
-
-    laid: Orientation
-    """From the stored image to the map, where y grows with the rows."""
-    asked: Orientation = field(default_factory=Orientation)
-    """What the options asked for, in the frame that they named."""
-    frame: str = "image"
-    offset: tuple[float, float] = (0.0, 0.0)
-    by_matrix: bool = False
-
-    @classmethod
-    def read(cls, archive: Archive) -> Made:
-        """As its metadata have it; of another program's, as it is seen, north up."""
-        said = archive.metadata.get("cartloader", {})
-        if "affine" not in said:
-            return cls(Orientation(mirror_rows=True))
-        a, b, _, d, e, _ = said["affine"]
-        transpose = abs(b) > abs(a)
-        words = said.get("orientation", {})
-        flips = {name: words.get(name, False) for name in ("flip_vertical", "flip_horizontal")}
-        laid = Orientation(transpose, (b if transpose else a) < 0, (d if transpose else e) < 0)
-        asked, frame = Orientation.of(words.get("rotate", 0), **flips), words.get("frame", "image")
-        made = cls(laid, asked, frame, tuple(said.get("offset", (0.0, 0.0))))
-        return replace(made, by_matrix=made.axes.transpose or said.get("placing", {}).get("origin") in _MATRICES)
-
-    @property
-    def axes(self) -> Orientation:
-        """The directions of the map's axes, by which rows and columns go up or down, right or left."""
-        north = Orientation(mirror_rows=True)  # in the map's frame the picture is seen as a map is, with y upwards
-        if self.frame == "image":
-            return self.asked.inverse.then(self.laid)
-        return self.laid.then(north).then(self.asked.inverse).then(north)
-
-    def turned(self, turn: Orientation) -> Orientation:
-        """What the stored image has to go through, in its own frame, so that the picture is turned once more.
-
-        Where a matrix says it all, the picture's turn alone.
-        """
-        return turn if self.by_matrix else self.laid.then(turn).then(self.axes)  # axes are their own inverse
 
 
 @dataclass(frozen=True)
@@ -132,9 +66,37 @@ class Overlay:
     """How the archive was made."""
 
     @property
-    def lies_right(self) -> bool:
-        """Whether nothing has to be done."""
-        return not self.turned and math.hypot(*self.shift) <= FINE
+    def lies(self) -> Lies:
+        """How the picture lies, as far as that is sure."""
+        if not self.sure:
+            return "not sure"
+        return "wrong" if self.turned or self.moved else "right"
+
+    @property
+    def moved(self) -> bool:
+        """Whether its place is another one than the archive has."""
+        return math.hypot(*self.shift) > FINE
+
+    @property
+    def finding(self) -> str:
+        """What was found out, in words."""
+        if not self.sure:
+            return "not sure: no turn and shift is clearly better than the others"
+        if self.lies == "right":
+            return f"it lies right, to {max(map(abs, self.shift)):.1f} µm"
+        x, y = (round(one, 1) + 0.0 for one in self.shift)  # no -0.0
+        move = f"moved, by {x:+.1f} µm in x and {y:+.1f} µm in y" if self.moved else ""
+        return f"it would lie right {', and '.join(filter(None, ('turned' * self.turned, move)))}"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in words; nothing where it lies right, or where that is not sure."""
+        if self.lies != "wrong":
+            return ""
+        if self.turned and self.made.by_matrix:
+            turn = self.turn.options or "no turn"
+            return f"a matrix places it, which has to be turned itself, as {turn} would turn the picture"
+        return f"import it again with {self.options or 'no turn'} in place of its turn and offsets"
 
     @property
     def options(self) -> str:
@@ -147,10 +109,7 @@ class Overlay:
         words = [] if self.made.by_matrix else [self.turn.options]
         if words and words[0] and self.made.frame == "map":
             words.append("--orient-frame image")
-        x, y = (
-            old + (new if math.hypot(*self.shift) > FINE else 0)
-            for old, new in zip(self.made.offset, self.shift, strict=True)
-        )
+        x, y = (old + (new if self.moved else 0) for old, new in zip(self.made.offset, self.shift, strict=True))
         if x or y:
             words.append(f"--georef-offset-x {x:.1f} --georef-offset-y {y:.1f}")
         return " ".join(filter(None, words))
@@ -163,22 +122,50 @@ class Overlay:
         }  # fmt: skip
 
 
-def check_overlay(path: Path, points: Path, kind: Kind | None = None) -> Overlay:
+class IncomparableError(InputError):
+    """Points that need no look at the picture: they are too few to tell, or too far away to lie on it.
+
+    Parameters:
+        path: Their file.
+        words: What is wrong with them.
+        lies: What that says of the picture.
+    """
+
+    def __init__(self, path: Path, words: str, lies: Lies) -> None:
+        super().__init__(path, words, lies)
+        self.words, self.lies = words, lies
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.words}"
+
+
+def check_overlay(path: Path, points: Path, kind: Kind | None = None, report: Report = quiet) -> Overlay:
+    """`compare` an archive's picture with the points of a table.
+
+    Raises:
+        InputError: the points cannot be read, or as `compare` says.
+        ArchiveError: as `compare` says.
+    """
+    return compare(path, points, read_points(points, report), kind)
+
+
+def compare(path: Path, points: Path, places: Points, kind: Kind | None = None) -> Overlay:
     """Compare an archive's picture with points.
 
     Args:
         path: The archive.
-        points: A table of points in µm; see `read_points`.
+        points: Where they come from.
+        places: They; see `read_points`.
         kind: Whether points are dense where the picture is bright (fluorescence) or where it is dark and blue
             (histology); found out unless given.
 
     Raises:
         ArchiveError: the archive is damaged.
-        InputError: the points cannot be read, are too few, or the picture and they are too far apart to be compared.
+        IncomparableError: the points are too few, or the picture and they are too far apart to be compared.
     """
-    places = read_points(points)
     if len(places) < _FEW:
-        raise InputError(f"{points}: has {len(places)} points, which is too few to say anything; {_FEW} may do")
+        words = f"has {len(places)} points, which is too few to say anything; {_FEW} may do"
+        raise IncomparableError(points, words, "not sure")
     with open_archive(path) as archive:
         made = Made.read(archive)
         box = Extent(archive.bounds.ulx, archive.bounds.lry, archive.bounds.lrx, archive.bounds.uly)
@@ -220,9 +207,11 @@ def _check_near(path: Path, data: Extent, box: Extent) -> None:
     longest = max(box.width, box.height) + REACH
     beyond = data.left > box.left + longest or data.low > box.low + longest
     if beyond or data.right < box.left - REACH or data.high < box.low - REACH:
-        raise InputError(
-            f"{path}: its points ({data}) lie more than {REACH:.0f} µm away from the picture ({box}); are both in µm, "
-            "and of the same run?"
+        raise IncomparableError(
+            path,
+            f"its points ({data}) lie more than {REACH:.0f} µm away from the picture ({box}); are both in µm, and of "
+            "the same run?",
+            "wrong",
         )
 
 

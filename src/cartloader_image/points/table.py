@@ -15,6 +15,7 @@ from cartloader_image.errors import InputError, shortened
 from cartloader_image.points import arrow
 from cartloader_image.points.columns import Chosen
 from cartloader_image.points.text import TextTable
+from cartloader_image.report import Report, quiet
 from cartloader_image.system.reading import read_file
 
 Points = NDArray[np.float32]
@@ -116,13 +117,17 @@ class _telling:  # noqa: N801  (used as a function is)
                 raise InputError(f"{path}: {why}; --points takes a table with numbers in µm") from None
 
 
-def read_points(path: Path) -> Points:
+def read_points(path: Path, report: Report = quiet) -> Points:
     """All points of a table, with the columns that are known by name.
 
     Raises:
         InputError: it cannot be read, has no such columns, or has no point.
         ToolError: it is Parquet, and pyarrow is missing.
     """
+    parts = list[Points]()
     with np.errstate(over="ignore"):
-        found: Points = np.concatenate([part.places.astype(np.float32) for part in Table(path).parts(grouped=False)])
+        for part in Table(path).parts(grouped=False):
+            parts.append(part.places.astype(np.float32))
+            report.check()
+    found = np.concatenate(parts)
     return found[np.isfinite(found[:, 0]) & np.isfinite(found[:, 1])]

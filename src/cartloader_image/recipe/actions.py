@@ -1,7 +1,8 @@
-"""The four actions: parameters in, files and a small result out. The whole recipe, top to bottom."""
+"""The five actions: parameters in, files and a small result out. The whole recipe, top to bottom."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cartloader_image.action_params import (
+    CheckPointsParams,
     GeoreferenceParams,
     Ome2PngParams,
     OutputPrefix,
@@ -23,18 +25,21 @@ from cartloader_image.catalog import update as catalog
 from cartloader_image.catalog.assets import write_assets
 from cartloader_image.drawing import draw_caption
 from cartloader_image.engines import gdal, native
+from cartloader_image.errors import OverlayError
 from cartloader_image.images.plane import Plane
 from cartloader_image.images.source import Source
 from cartloader_image.images.spool import Spooled
 from cartloader_image.intensity import Rescale, Thresholds, find_thresholds, needs_statistics
 from cartloader_image.layout import Pixels
+from cartloader_image.overlay.check import IncomparableError, compare
 from cartloader_image.placing.placement import Placement
+from cartloader_image.points.table import read_points
 from cartloader_image.rasters.geotiff import UNKNOWN_DIGEST, create_geotiff, open_geotiff, stamp
 from cartloader_image.rasters.png import Band, PngWriter, band_rows, deflate_band
 from cartloader_image.rasters.store import TileStore
 from cartloader_image.recipe.opened import opened, suited
 from cartloader_image.report import Report, Stage, quiet, waiting
-from cartloader_image.results import CatalogResult, RasterResult, TilesResult
+from cartloader_image.results import CatalogResult, OverlayResult, RasterResult, TilesResult
 from cartloader_image.system.files import flush, publish, sha256, workspace, write_whole
 from cartloader_image.system.parallel import at_work, cores, in_order
 from cartloader_image.system.tools import RunTool, run_with_retries
@@ -82,6 +87,8 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
             draw_caption(drafts[".pmtiles"], params.out.img_id).save(drafts[".preview.png"])
         else:
             params.out.path(".preview.png").unlink(missing_ok=True)  # it would show another archive
+        for file in params.out.overlay_files:
+            file.unlink(missing_ok=True)
         for suffix, draft in drafts.items():
             publish(draft, params.out.path(suffix))
     archive, *others = (params.out.path(suffix) for suffix in drafts)
@@ -94,6 +101,41 @@ def png2pmtiles(params: Png2PmtilesParams, report: Report = quiet, run_tool: Run
         tools=tiled.tools,
         notes=tiled.notes,
     )
+
+
+def check_points(params: CheckPointsParams, report: Report = quiet) -> OverlayResult:
+    """The finished archive of an image, and points → whether it lies under them, and a picture of that.
+
+    Raises:
+        InputError: the points cannot be read.
+        ArchiveError: there is no archive, or a damaged one.
+        OverlayError: it clearly does not lie under them, with ``overlay_strict``; there are no files then.
+    """
+    archive, points, files = params.out.path(".pmtiles"), params.check_points, params.out.overlay_files
+    with at_work(), _workspace(params.out, report) as scratch:
+        for file in files:
+            file.unlink(missing_ok=True)
+        report.progress(Stage.CHECK_POINTS, 0, 1)
+        places = read_points(points, report)
+        try:
+            found = compare(archive, points, places)
+            lies, text, advice, said = found.lies, found.finding, found.advice, found.as_json()
+        except IncomparableError as error:
+            lies, text, advice, said = error.lies, error.words, "", {}
+        misfit = (
+            f"does not lie under {points.name}: {'; '.join(filter(None, (text, advice)))}" if lies == "wrong" else ""
+        )
+        if misfit and params.overlay_strict:
+            raise OverlayError(f"{archive}: {misfit}")
+        record = {"archive": archive.name, "points": points.name, "lies": lies, "text": text} | said
+        draw_caption(archive, params.out.img_id, points=places).save(scratch / "overlay.png")
+        publish(scratch / "overlay.png", files[1])
+        write_whole(files[0], json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        report.progress(Stage.CHECK_POINTS, 1, 1)
+    notes = (f"it {misfit}",) if misfit else ()
+    for note in notes:
+        report.note(note)
+    return OverlayResult(files=files, points=points.name, lies=lies, text=text, said=said, notes=notes)
 
 
 def update_catalog(params: UpdateCatalogParams, report: Report = quiet) -> CatalogResult:

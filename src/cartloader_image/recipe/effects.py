@@ -12,7 +12,7 @@ from cartloader_image.action_params import Ome2PngParams, Png2PmtilesParams
 from cartloader_image.errors import UsageError
 from cartloader_image.options import Options, option
 from cartloader_image.params import TOOLS, ImportOptions, SharedOptions
-from cartloader_image.run_params import CatalogOptions
+from cartloader_image.run_params import CatalogOptions, OverlayOptions
 
 
 def check_actions(options: SharedOptions) -> None:
@@ -34,6 +34,7 @@ def notes(options: ImportOptions) -> Iterator[str]:
         (options.reads_the_image, Ome2PngParams, "where the image is not read"),
         (options.png2pmtiles, Png2PmtilesParams, "without --png2pmtiles"),
         (options.update_catalog, CatalogOptions, "without --update-catalog"),
+        (options.png2pmtiles or options.update_catalog, OverlayOptions, "without --png2pmtiles"),
     ]
     settled = {name for asked, model, _ in actions if asked for name in model.model_fields}
     for asked, model, reason in actions:
@@ -41,6 +42,8 @@ def notes(options: ImportOptions) -> Iterator[str]:
             idle = [name for name in model.model_fields if name not in settled]
             settled.update(idle)
             yield from _without_effect(options, idle, reason)
+    if options.overlay_strict and not options.check_points:
+        yield from _without_effect(options, ["overlay_strict"], "without --check-points")
     if options.reads_the_image and not options.orients:
         yield from _without_effect(options, ["orient_frame"], "without --rotate or a flip")
     if options.png2pmtiles and options.chosen_engine == "native":

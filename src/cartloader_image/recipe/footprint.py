@@ -7,6 +7,7 @@ import os
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -42,6 +43,9 @@ _MB = 1_000_000
 PROCESS, _GDAL, _WARPER = 70 * _MB, 28 * _MB, 20 * _MB
 """Python with the libraries of the craft; GDAL where it is needed, and its warper with its caches, for each band."""
 _GDAL_TOOL = 60 * _MB
+_OVERLAY, _TURNS, _TURN = 200 * _MB, 8, 60 * _MB
+"""Of a picture that is held against points, at the most pixels that are looked at: in all, and for each of the turns
+that are tried at a time; measured, with the points, to a quarter."""
 _BAND_COPIES = 5
 """Copies of a band of the PNG: as read, framed, filtered, compressed."""
 _TILE_BYTES, _FILE_BYTES = 4000, 2000
@@ -121,6 +125,11 @@ def tool_memory(size: tuple[int, int], bands: int, pyramid: Pyramid) -> int:
     cache = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 20
     held = math.prod(size) * bands + math.prod(pyramid.extent(pyramid.base_zoom).shape) * 4
     return _GDAL_TOOL + min(cache, held)
+
+
+def overlay_memory(points: Path) -> int:
+    """Bytes of a process that holds a picture against points: at 28 bytes each, they are as large as their file."""
+    return PROCESS + _OVERLAY + min(cores(), _TURNS) * _TURN + points.stat().st_size
 
 
 def usual_shares(tile_format: str) -> Shares:

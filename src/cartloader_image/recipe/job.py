@@ -35,10 +35,15 @@ class ImageJob(Options):
         return own.catalog_yaml or self.out.out_dir / "catalog.yaml"
 
     @property
+    def points(self) -> Path | None:
+        """The points that its finished archive is held against."""
+        return self.options.check_points if self.options.png2pmtiles or self.options.update_catalog else None
+
+    @property
     def sources(self) -> list[tuple[str, Path]]:
         """The files that are read, each with the option that names it."""
         if not self.options.reads_the_image:
-            return []
+            return [("check_points", self.points)] if self.points else []
         named = [(name, path) for name, path in self.options if isinstance(path, Path) and name != "catalog_yaml"]
         return [*([("in_img", self.in_img)] if self.in_img else []), *named]
 

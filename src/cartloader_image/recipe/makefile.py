@@ -12,10 +12,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from cartloader_image.action_params import Ome2PngParams, OutputPrefix, Png2PmtilesParams, RasterParams
+from cartloader_image.action_params import (
+    CheckPointsParams,
+    Ome2PngParams,
+    OutputPrefix,
+    Png2PmtilesParams,
+    RasterParams,
+)
 from cartloader_image.errors import UsageError
 from cartloader_image.options import option
-from cartloader_image.recipe.plan import AnyStep, ImportPlan
+from cartloader_image.recipe.plan import ImportPlan
+from cartloader_image.recipe.steps import AnyStep
 from cartloader_image.system.files import locked, publish
 from cartloader_image.system.reading import read_file
 from cartloader_image.version import __version__
@@ -161,7 +168,7 @@ def _catalog_rule(step: AnyStep, out: OutputPrefix) -> _Rule:
     return _Rule(step.name, comment, [mark], needs, f"{recipe} && touch {mark}")
 
 
-def arguments(params: RasterParams | Png2PmtilesParams) -> list[str]:
+def arguments(params: RasterParams | Png2PmtilesParams | CheckPointsParams) -> list[str]:
     """The command line of an action: what makes its parameters again when it is parsed."""
     words = [f"--in-img={params.in_img}"] if isinstance(params, RasterParams) else []
     words += _files(params.out)

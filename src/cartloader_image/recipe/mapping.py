@@ -77,7 +77,9 @@ def settled_images(jobs: list[ImageJob], settled: float) -> dict[str, str]:
         stamp = job.fault
         if job.in_img is not None:
             try:
-                states = [path.stat() for path in (job.in_img, *further_images(job.in_img, job.options))]
+                points = [job.points] if job.points else []
+                read = job.in_img, *further_images(job.in_img, job.options), *points
+                states = [path.stat() for path in read]
             except FileNotFoundError:
                 continue
             except (OSError, InputError) as error:

@@ -24,6 +24,8 @@ def files_of(job: ImageJob) -> list[Path]:
             files.append(job.out.path(".preview.png"))
         if options.chosen_engine == "gdal":
             files.append(job.out.path(".pmtiles.mbtiles"))
+    if job.points:
+        files += job.out.overlay_files
     if options.update_catalog:
         files.append(job.catalog.with_name(f"{job.out.img_id}.pmtiles"))
     return files

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
 
 from cartloader_image.action_params import (
     GeoreferenceParams,
     Ome2PngParams,
     Png2PmtilesParams,
-    UpdateCatalogParams,
     subset,
 )
 from cartloader_image.catalog.update import check_archive
@@ -41,12 +39,14 @@ from cartloader_image.recipe.footprint import (
     Range,
     Shares,
     memory,
+    overlay_memory,
     spooled_bytes,
     tool_memory,
     usual_shares,
 )
 from cartloader_image.recipe.job import ImageJob
 from cartloader_image.recipe.opened import OpenImage, opened, suited
+from cartloader_image.recipe.steps import AnyStep, Step, last_steps
 from cartloader_image.report import Report, quiet
 from cartloader_image.system.tools import ToolCall
 from cartloader_image.tiles.encode import primary_colour
@@ -55,38 +55,11 @@ from cartloader_image.tiles.levels import resamples, warps
 from cartloader_image.tiles.pyramid import kept_pixels
 from cartloader_image.values import Rgb
 
-ParamsT = TypeVar("ParamsT")
-ResultT = TypeVar("ResultT")
 FirstParams = GeoreferenceParams | Ome2PngParams
 
 _MB = 1_000_000
 _RASTER = "the image: rescaled to 8 bits, coloured, placed"
 _NOTHING = Range(0, 0)
-
-
-@dataclass(frozen=True)
-class Step(Generic[ParamsT, ResultT]):
-    """An action with its parameters, the files that it comes from and those that it writes."""
-
-    action: Callable[[ParamsT, Report], ResultT]
-    purpose: str
-    """What it is for, as a comment says it."""
-    params: ParamsT
-    inputs: tuple[Path, ...]
-    files: tuple[tuple[Path, Range | None], ...]
-    """The one that matters most first; without a size those of a few bytes."""
-    calls: tuple[ToolCall, ...] = ()
-    """The tools that it will call to make something."""
-    together: bool = False
-    """Whether the images of a run take it together, when all are done."""
-
-    @property
-    def name(self) -> str:
-        """The action's name, by which a command line calls it."""
-        return self.action.__name__
-
-
-AnyStep = Step[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -149,12 +122,12 @@ def planned(job: ImageJob, *, look: bool = False) -> Iterator[ImportPlan]:
     """
     if job.fault:
         raise InputError(job.fault)
-    catalog = (_catalog_step(job),) if job.options.update_catalog else ()
-    if catalog and not job.options.png2pmtiles:
+    last = last_steps(job)
+    if last and not job.options.png2pmtiles:
         check_archive(job.out.path(".pmtiles"))
     params = raster_params(job)
     if params is None:
-        yield ImportPlan(job, catalog, notes=job.notes)
+        yield ImportPlan(job, last, memory=_of_points(job), notes=job.notes)
         return
     with ExitStack() as files:
         try:
@@ -163,7 +136,7 @@ def planned(job: ImageJob, *, look: bool = False) -> Iterator[ImportPlan]:
             if not job.options.georeference or job.options.names_a_source or isinstance(params, Ome2PngParams):
                 raise
             raise UsageError(f"--georeference: {error}") from None
-        yield plan_of(job, params, image, catalog, look=look)
+        yield plan_of(job, params, image, last, look=look)
 
 
 def raster_params(job: ImageJob) -> FirstParams | None:
@@ -194,11 +167,11 @@ def plan_of(
     job: ImageJob,
     params: FirstParams,
     image: OpenImage,
-    catalog: tuple[AnyStep, ...] = (),
+    last: tuple[AnyStep, ...] = (),
     *,
     look: bool = False,
 ) -> ImportPlan:
-    """What the import of an open image takes; ``catalog`` is the step that enters it in one, if there is any.
+    """What the import of an open image takes; ``last`` are the steps that follow its tiles, if there are any.
 
     Raises:
         CartloaderError: the input or the options are at fault.
@@ -219,16 +192,20 @@ def plan_of(
     return ImportPlan(
         job=job,
         description=image.description,
-        steps=(first, *([tiling.step] if tiling else []), *catalog),
+        steps=(first, *([tiling.step] if tiling else []), *last),
         pyramid=pyramid,
         # Upper-left halving may lose the last row or column of an odd number.
         exact=bands < 4 and resamples(placement.affine, placement.crs, "cubic") and job.options.resample != "near",
         disk=Range(max(need.low for need in needs), max(need.high for need in needs)),
         certain=tif + max(spool, tiling.scratch if tiling else 0),
-        memory=max(here, PROCESS + tiling.tool_memory) if tiling else here,
+        memory=max(here, PROCESS + tiling.tool_memory if tiling else 0, _of_points(job)),
         shards=shards,
         notes=(*job.notes, *image.notes, *(pyramid.notes if pyramid else ())),
     )
+
+
+def _of_points(job: ImageJob) -> int:
+    return overlay_memory(job.points) if job.points else 0
 
 
 @dataclass(frozen=True)
@@ -313,21 +290,3 @@ def _tiles_step(
     params: Png2PmtilesParams, files: tuple[tuple[Path, Range | None], ...], calls: tuple[ToolCall, ...] = ()
 ) -> AnyStep:
     return Step(actions.png2pmtiles, "its tiles", params, (params.out.path(".geotif.tif"),), files, calls)
-
-
-def _catalog_step(job: ImageJob) -> AnyStep:
-    archive = job.out.path(".pmtiles")
-    params = UpdateCatalogParams(
-        catalog_yaml=job.catalog,
-        basemaps={job.out.img_id: archive},
-        title=job.out.out_dir.resolve().name,
-        max_input_cost=job.options.max_input_cost,
-    )
-    return Step(
-        actions.update_catalog,
-        "the catalog that lists it",
-        params,
-        inputs=(archive,),
-        files=((job.catalog, None),),
-        together=True,
-    )

@@ -10,9 +10,18 @@ from typing import Any
 from cartloader_image.action_params import UpdateCatalogParams
 from cartloader_image.errors import sentence
 from cartloader_image.recipe.job import ImageJob
-from cartloader_image.recipe.plan import AnyStep, planned
+from cartloader_image.recipe.plan import planned
+from cartloader_image.recipe.steps import AnyStep
 from cartloader_image.report import Report, quiet
-from cartloader_image.results import CatalogResult, ImageResult, RasterResult, RunError, RunResult, TilesResult
+from cartloader_image.results import (
+    CatalogResult,
+    ImageResult,
+    OverlayResult,
+    RasterResult,
+    RunError,
+    RunResult,
+    TilesResult,
+)
 
 Perform = Callable[[AnyStep, Report], Any]
 """Who carries out a step: the action itself, or a Prefect task around it."""
@@ -49,6 +58,7 @@ def import_one(job: ImageJob, report: Report = quiet, perform: Perform = directl
         img_id=job.out.img_id,
         raster=results.get(RasterResult),
         tiles=results.get(TilesResult),
+        overlay=results.get(OverlayResult),
         seconds=seconds,
         asked=job.notes,
         ahead=tuple(step.params for step in plan.steps if step.together),
