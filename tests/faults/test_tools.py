@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,19 @@ def call(program: Path, *arguments: str, timeout: float = 20, **more: str) -> To
         timeout=timeout,
         **more,
     )
+
+
+def test_a_report_sees_the_context_of_whoever_runs_a_tool(tmp_path: Path) -> None:
+    """It is asked in a thread of its own; what it asks may hang on settings that are in force here alone."""
+    variable, seen = ContextVar("variable", default="nothing"), []
+
+    class Asked(Quiet):
+        def check(self) -> None:
+            seen.append(variable.get())
+
+    variable.set("here")
+    run(call(script(tmp_path, "sleep 0.3")), Asked())
+    assert set(seen) == {"here"}
 
 
 def test_output_is_heard_line_by_line(tmp_path: Path) -> None:

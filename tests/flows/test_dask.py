@@ -97,6 +97,10 @@ def test_a_worker_that_is_killed_loses_nothing(
     assert again.returncode == 0
     assert again.stdout.count("nothing to do") == 8
 
+    shards = cartloader(mapping, address, server, "--shards", "2", "--img-id", "i3", "--out-dir", "../shards")
+    assert "tools: python" in shards.stdout, shards.stderr
+    assert (out.with_name("shards") / "i3.pmtiles").read_bytes() == (out / "i3.pmtiles").read_bytes()
+
 
 def test_a_run_that_is_ended_ends_the_work_of_the_workers(
     mapping: Path, address: str, workers: list[subprocess.Popen[bytes]], server: str

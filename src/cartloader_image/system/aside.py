@@ -12,6 +12,7 @@ import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -23,6 +24,8 @@ _at_work: list[tuple[threading.Lock, threading.Lock]] = []
 @contextmanager
 def aside(work: Callable[[Callable[[T], None], threading.Lock], None]) -> Iterator[T]:
     """What a work says, once it has said it; at the end of the context, or when it is interrupted, the work ends.
+
+    It sees the context variables of whoever wants it.
 
     Args:
         work: Calls the first thing that it gets with what there is to say, once. The second one is locked until the
@@ -52,7 +55,7 @@ def aside(work: Callable[[Callable[[T], None], threading.Lock], None]) -> Iterat
                 ready.release()
 
     try:
-        start_new_thread(do, ())
+        start_new_thread(copy_context().run, (do,))
         ready.acquire()
         if not said:
             raise failed[0]
