@@ -26,7 +26,7 @@ from support.rasters import smooth
 from support.tools import require_tools
 
 from cartloader_flows.cli import connection
-from cartloader_flows.cli.connection import own_port, use_own_server
+from cartloader_flows.cli.connection import own_address, use_own_server
 
 NOWHERE = "http://127.0.0.1:1/api"
 MAJOR, MINOR = map(int, prefect.__version__.split(".")[:2])
@@ -93,17 +93,17 @@ def serving(port: int, *before: str, application: str = "prefect.server.api.serv
 
 
 def test_only_a_process_that_is_a_prefect_server_counts(pid_file: Path) -> None:
-    assert own_port() is None
+    assert own_address() is None
     with serving(4321) as number:
         pid_file.write_text(f"{number}")
-        assert own_port() == 4321
-    assert own_port() is None, "it has ended"
+        assert own_address() == "http://127.0.0.1:4321"
+    assert own_address() is None, "it has ended"
     with serving(4321, application="prefect worker") as number:  # the number was given anew
         pid_file.write_text(f"{number}")
-        assert own_port() is None
+        assert own_address() is None
     for nothing in ("", "none", "0", "-1"):
         pid_file.write_text(nothing)
-        assert own_port() is None
+        assert own_address() is None
 
 
 def test_a_server_of_another_user_does_not_count(pid_file: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_server_of_another_user_does_not_count(pid_file: Path) -> None:
     with serving(4321, "setpriv", "--reuid=65534", "--clear-groups") as number:
         assert eventually(lambda: Path(f"/proc/{number}").stat().st_uid == 65534)
         pid_file.write_text(f"{number}")
-        assert own_port() is None
+        assert own_address() is None
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for(

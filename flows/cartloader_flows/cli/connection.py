@@ -19,8 +19,9 @@ QUIET_SETTINGS = {
 }
 _PATIENCE = 5
 """Seconds that a server has to answer: it may be busy, and a temporary one takes three times as long to start."""
-_SERVER = "prefect.server.api.server:create_app"
-"""What the command line of a process names that is a server of Prefect."""
+_SERVERS = {"cartloader_flows.prefect_server", "prefect.server.api.server:create_app"}
+"""What the command line of a process names that is a server of Prefect: by `cartloader server start`, or by Prefect's
+own ``prefect server start --background``."""
 
 
 def configure(*, debug: bool) -> None:
@@ -34,35 +35,36 @@ def use_own_server() -> None:
     from prefect.context import refresh_global_settings_context  # noqa: PLC0415  (2 s, which only a flow should pay)
     from prefect.settings import PREFECT_API_URL  # noqa: PLC0415
 
-    if PREFECT_API_URL.value() or (port := own_port()) is None:
+    if PREFECT_API_URL.value() or (server := own_address()) is None:
         return
-    if trouble := _trouble(port):
-        print(f"Prefect server  {address(port)}  not used: {trouble}", file=sys.stderr)
+    if trouble := _trouble(server):
+        print(f"Prefect server  {server}  not used: {trouble}", file=sys.stderr)
         return
-    print(f"Prefect server  {address(port)}", file=sys.stderr)
+    print(f"Prefect server  {server}", file=sys.stderr)
     # For the processes that this one starts as well; the user's profile stays as it is.
-    os.environ["PREFECT_API_URL"] = f"{address(port)}/api"
+    os.environ["PREFECT_API_URL"] = f"{server}/api"
     refresh_global_settings_context()
 
 
-def own_port() -> int | None:
-    """The port of the Prefect server that this user has in the background here; None where there is none.
+def own_address() -> str | None:
+    """The address of the Prefect server that this user has in the background here; None where there is none.
 
     The process says it itself, by its command line: a note could be out of date. Nothing tells it without /proc.
     """
     if (number := in_background()) is None:
         return None
-    process = Path("/proc", f"{number}")
     try:
-        words = os.fsdecode((process / "cmdline").read_bytes()).split("\0")
-        is_own = process.stat().st_uid == os.geteuid() and _SERVER in words
-        return int(words[words.index("--port") + 1]) if is_own else None
-    except (OSError, ValueError):
+        words = _words(number)
+        if Path(f"/proc/{number}").stat().st_uid != os.geteuid() or not _SERVERS.intersection(words):
+            return None
+        said = {name: words[words.index(name) + 1] for name in ("--host", "--port") if name in words}
+        return address(int(said["--port"]), said.get("--host", "127.0.0.1"))
+    except (OSError, ValueError, LookupError):
         return None
 
 
 def in_background() -> int | None:
-    """The process that Prefect has noted as its server in the background, while it lives.
+    """The process that is noted as the server in the background, while it lives.
 
     The note outlives a restart of the machine; then its number may be another program's.
     """
@@ -73,46 +75,57 @@ def in_background() -> int | None:
     return number if is_alive(number) else None
 
 
-def pid_file() -> Path:
-    """Where Prefect notes the process of its server in the background."""
+def home() -> Path:
+    """Where Prefect keeps its database, and where the log of the server is."""
     from prefect.settings import PREFECT_HOME  # noqa: PLC0415  (a second, which --help need not wait)
 
-    return Path(PREFECT_HOME.value(), "server.pid")
+    return Path(PREFECT_HOME.value())
+
+
+def pid_file() -> Path:
+    """Where the process of the server in the background is noted, by Prefect's own command as well."""
+    return home() / "server.pid"
 
 
 def is_alive(number: int) -> bool:
     """Whether a process is a server of Prefect; one that has ended has no command line, as a zombie or not at all."""
     try:
         os.kill(number, 0)
-        return b"prefect" in Path(f"/proc/{number}/cmdline").read_bytes()
+        return bool(_SERVERS.intersection(_words(number)))
     except ProcessLookupError:
         return False
     except OSError:  # another user's, or a system without /proc
         return True
 
 
-def answers(port: int) -> bool:
-    """Whether a healthy Prefect server is there."""
+def _words(number: int) -> list[str]:
+    """The command line of a process."""
+    return os.fsdecode(Path(f"/proc/{number}/cmdline").read_bytes()).split("\0")
+
+
+def answers(server: str) -> bool:
+    """Whether a healthy Prefect server is at this address."""
     try:
-        answer = _ask(port, "health")
+        answer = _ask(server, "health")
         return bool(answer.status_code == httpx.codes.OK and answer.json() is True)
     except (httpx.HTTPError, ValueError):
         return False
 
 
-def address(port: int) -> str:
-    """Of a server on this machine."""
-    return f"http://127.0.0.1:{port}"
+def address(port: int, host: str = "127.0.0.1") -> str:
+    """Where a server on this machine is reached that listens there; one that listens everywhere does so here."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (it is only looked for)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _trouble(port: int) -> str | None:
+def _trouble(server: str) -> str | None:
     """Why a server here cannot be used; as Prefect has it, it may be newer than its clients, within a major version."""
     from prefect import __version__  # noqa: PLC0415  (see use_own_server)
 
-    if not answers(port):
+    if not answers(server):
         return "it does not answer"
     try:
-        version = f"{_ask(port, 'admin/version').json()}"
+        version = f"{_ask(server, 'admin/version').json()}"
         (major, minor), (our_major, our_minor) = _release(version), _release(__version__)
     except (httpx.HTTPError, ValueError):
         return "it does not tell its version"
@@ -126,5 +139,5 @@ def _release(version: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _ask(port: int, path: str) -> httpx.Response:
-    return httpx.get(f"{address(port)}/api/{path}", timeout=_PATIENCE, trust_env=False)
+def _ask(server: str, path: str) -> httpx.Response:
+    return httpx.get(f"{server}/api/{path}", timeout=_PATIENCE, trust_env=False)

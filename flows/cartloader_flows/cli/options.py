@@ -134,7 +134,7 @@ class ServerCommand(Options):
     """What is done with the Prefect server of this machine."""
 
     do: Literal["start", "status", "stop"] = Field(**_positional("{start,status,stop}"))
-    """start it in the background and wait until it answers; tell whether it does; stop it."""
+    """start it and wait until it answers; tell whether it does, its process and its log; stop it."""
     port: int | None = Field(None, ge=1, le=65535)
     """Port of the server and its UI, on 127.0.0.1; unless given, that of the server that runs, or 4200."""
 

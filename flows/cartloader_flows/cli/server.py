@@ -1,109 +1,189 @@
-"""`cartloader server`: a Prefect server that stays, on this machine; thin over `prefect server`."""
+"""`cartloader server`: a Prefect server that stays, on this machine, in a process and a session of its own."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from cartloader_flows.cli.connection import (
     PREFECT_SETTINGS,
     address,
     answers,
+    home,
     in_background,
     is_alive,
-    own_port,
+    own_address,
     pid_file,
 )
 from cartloader_flows.cli.options import ServerCommand
 from cartloader_flows.cli.parser import parsed
+from cartloader_flows.cli.summary import duration
 from cartloader_image.errors import ToolError, UsageError
 
 _PORT = 4200
 """Of a server that does not run yet, unless another one is chosen."""
-_STARTING, _STOPPING = 120, 20
-"""Seconds that a server has; a new database takes half a minute on a slow machine."""
+_SILENCE, _STOPPING = 90, 20
+"""Seconds that a starting server may do nothing, as its database can be locked; and that one has to end."""
+_TOLD_EVERY = 10.0
+"""Seconds between two lines about a server that takes long to start."""
+_TICK = 0.2
+"""Seconds between two looks."""
+_SERVER_SETTINGS = {
+    "NO_COLOR": "1",
+    # A log of weeks needs dates.
+    "PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT": "%Y-%m-%d %H:%M:%S",
+}
 
 
 def server(argv: Sequence[str]) -> int:
     """Start, look for, or stop a Prefect server on this machine, with its UI."""
     usage = "cartloader server {start,status,stop} [--port N]"
     command = parsed(ServerCommand, argv, usage, f"{server.__doc__}")
-    return {"start": _start, "status": _status, "stop": _stop}[command.do](command.port or own_port() or _PORT)
+    return {"start": _start, "status": _status, "stop": _stop}[command.do](command)
 
 
-def _start(port: int) -> int:
-    began = time.monotonic()
-    if not answers(port):
-        _refuse_to_start(port)
-        # The page of the UI would ask port 4200 otherwise.
-        own = {"PREFECT_SERVER_UI_API_URL": f"{address(port)}/api"}
-        finished = _prefect(["start", "--background", "--port", f"{port}"], own)
-        while not answers(port):
-            if finished.returncode or not in_background() or time.monotonic() > began + _STARTING:
-                raise ToolError(
-                    f"the Prefect server does not answer at {address(port)}; `prefect server start --port {port}` "
-                    "shows why"
-                )
-            time.sleep(0.2)
+def _address(command: ServerCommand) -> str:
+    return address(command.port) if command.port else own_address() or address(_PORT)
+
+
+def _start(command: ServerCommand) -> int:
+    began, at = time.monotonic(), _address(command)
+    if not answers(at):
+        from filelock import FileLock  # noqa: PLC0415  (--help need not wait for it)
+
+        home().mkdir(parents=True, exist_ok=True)
+        with FileLock(home() / "server.lock"):  # of two starts at once, the second one finds the server of the first
+            number = _starting(at) or _begin(at)
+        _wait_for(number, at)
     print(
-        f"Prefect server  {address(port)}  ready after {time.monotonic() - began:.0f} s\n"
-        f"  use it          export PREFECT_API_URL={address(port)}/api\n"
+        f"Prefect server  {at}  ready after {duration(time.monotonic() - began)}\n"
+        f"  use it          export PREFECT_API_URL={at}/api\n"
         f"  stop it         cartloader server stop"
     )
     return 0
 
 
-def _refuse_to_start(port: int) -> None:
+def _starting(at: str) -> int | None:
+    """The process of the server that another one has started just now; None where there is none.
+
+    Raises:
+        UsageError: it is at another address, or another program has the port.
+    """
     if number := in_background():
-        raise UsageError(
-            f"--port {port}: a Prefect server runs already (process {number}), but does not answer there; there can be "
-            "one for each PREFECT_HOME, and cartloader server stop ends it"
+        if own_address() != at:
+            raise UsageError(
+                f"{at}: a Prefect server runs already (process {number}), but not there; there can be one for each "
+                "PREFECT_HOME, and cartloader server stop ends it"
+            )
+        return number
+    port = int(at.rpartition(":")[2])
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise UsageError(f"--port {port}: another program has this port; choose another one")
+    return None
+
+
+def _begin(at: str) -> int:
+    """Start the server; its process."""
+    # The page of the UI would ask port 4200 otherwise.
+    own = _SERVER_SETTINGS | {"PREFECT_SERVER_UI_API_URL": f"{at}/api"}
+    argv = ["--host", "127.0.0.1", "--port", at.rpartition(":")[2]]
+    with _log().open("ab") as log:
+        started = subprocess.Popen(  # noqa: S603  (a list of arguments: no shell reads them)
+            [sys.executable, "-m", "cartloader_flows.prefect_server", _log(), *argv],
+            env=PREFECT_SETTINGS | own | os.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
-    if _is_taken(port):
-        raise UsageError(f"--port {port}: another program has this port; choose another one")
-    pid_file().unlink(missing_ok=True)  # of a server that has ended by itself
+    pid_file().write_text(f"{started.pid}", encoding="ascii")
+    return started.pid
 
 
-def _status(port: int) -> int:
-    if not answers(port):
-        print(f"no Prefect server answers at {address(port)}; cartloader server start starts one", file=sys.stderr)
-        return 1
-    print(f"Prefect server  {address(port)}  answers")
-    return 0
+def _wait_for(number: int, at: str) -> None:
+    """Wait until the server answers, as long as it lives and does something.
+
+    Raises:
+        ToolError: it has ended, or does nothing.
+    """
+    began = latest = told = time.monotonic()
+    done = _work(number)
+    while not answers(at):
+        if not is_alive(number):
+            raise ToolError(f"the Prefect server has ended by itself ({_last_words()}); its log is {_log()}")
+        now = time.monotonic()
+        if (more := _work(number)) != done:
+            done, latest = more, now
+        elif now > latest + _SILENCE:
+            raise ToolError(
+                f"the Prefect server (process {number}) has done nothing for {_SILENCE} s; its log is {_log()}, and "
+                "cartloader server stop ends it"
+            )
+        if now > told + _TOLD_EVERY:
+            told = now
+            print(f"Prefect server  {at}  still starting after {now - began:.0f} s", file=sys.stderr)
+        time.sleep(_TICK)
 
 
-def _stop(_port: int) -> int:
+def _work(number: int) -> tuple[str, ...]:
+    """What a process has done so far, in no unit: its processor time, where the system tells, and its log's length."""
+    done = [f"{_log().stat().st_size}"]
+    with suppress(OSError):  # it has just ended, or a system without /proc
+        # Behind the name, which may have blanks: fields 3 and following; 14 and 15 are its time.
+        done += Path(f"/proc/{number}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+    return tuple(done)
+
+
+def _status(command: ServerCommand) -> int:
+    at, number = _address(command), in_background()
+    own = number is not None and own_address() == at
+    process = f"\n  process         {number}, for {_age()}\n  log             {_log()}" if own else ""
+    if answers(at):
+        print(f"Prefect server  {at}  answers{process}")
+        return 0
+    if own:
+        print(f"Prefect server  {at}  does not answer{process}", file=sys.stderr)
+    else:
+        print(f"no Prefect server answers at {at}; cartloader server start starts one", file=sys.stderr)
+    return 1
+
+
+def _stop(_command: ServerCommand) -> int:
     number = in_background()
     if number is None:
         print("no Prefect server runs in the background")
         return 0
-    finished = _prefect(["stop"], {})
-    if finished.returncode:
-        raise ToolError(f"prefect server stop failed ({' '.join((finished.stdout + finished.stderr).split())})")
-    until = time.monotonic() + _STOPPING
-    while is_alive(number):
-        if time.monotonic() > until:
-            raise ToolError(f"the Prefect server (process {number}) does not end within {_STOPPING} s; kill it")
-        time.sleep(0.1)
-    print("stopped")
-    return 0
+    for last_word, seconds in ((signal.SIGTERM, _STOPPING), (signal.SIGKILL, _STOPPING)):
+        with suppress(ProcessLookupError):
+            os.kill(number, last_word)
+        until = time.monotonic() + seconds
+        while is_alive(number) and time.monotonic() < until:
+            time.sleep(_TICK)
+        if not is_alive(number):
+            pid_file().unlink(missing_ok=True)
+            print("stopped" if last_word is signal.SIGTERM else f"killed: it did not end within {_STOPPING} s")
+            return 0
+    raise ToolError(f"the Prefect server (process {number}) does not end, not even killed")
 
 
-def _prefect(argv: list[str], own: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603  (a list of arguments: no shell reads them)
-        [sys.executable, "-m", "prefect", "--no-prompt", "server", *argv],
-        env=PREFECT_SETTINGS | own | os.environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _log() -> Path:
+    return home() / "server.log"
 
 
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _last_words() -> str:
+    """The last line of the log."""
+    lines = _log().read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "without a word")
+
+
+def _age() -> str:
+    """For how long the server in the background has been there, by its note."""
+    return duration(max(0.0, time.time() - pid_file().stat().st_mtime))

@@ -1,0 +1,132 @@
+"""`cartloader server`: one server, in a session of its own, that lives on whatever it has to say."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_HOME, temporary_settings
+from support.processes import eventually, free_port, process, with_environment
+
+from cartloader_flows.cli import server
+from cartloader_image.errors import ToolError
+
+CARTLOADER = Path(sys.executable).with_name("cartloader")
+SERVER = "cartloader_flows.prefect_server"
+
+
+class Home:
+    """A home of Prefect, the port of its server, and the command in this home."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        self.environment = inherited | {"PREFECT_HOME": f"{folder}"}
+        self.log = folder / "server.log"
+
+    def command(self, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [CARTLOADER, "server", *argv],
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def start(self, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.command("start", "--port", f"{self.port}", **environment)
+
+    def servers(self) -> list[int]:
+        return [
+            number
+            for number in with_environment("PREFECT_HOME", f"{self.folder}")
+            if SERVER in Path(f"/proc/{number}/cmdline").read_text()
+        ]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.command("stop")
+    assert not home.servers()
+
+
+@pytest.mark.slow
+def test_it_outlives_its_shell_and_a_locked_database(home: Home) -> None:
+    start = f"{CARTLOADER} server start --port {home.port}"
+    with subprocess.Popen(
+        ["bash", "-c", f"{start} & {start}; wait; echo both; exec sleep 600"],
+        env=home.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    ) as shell:  # fmt: skip
+        assert shell.stdout
+        said = "".join(iter(shell.stdout.readline, "both\n"))
+        assert said.count("  ready after ") == 2, said
+        os.killpg(shell.pid, signal.SIGINT)
+        os.killpg(shell.pid, signal.SIGKILL)
+    (number,) = home.servers()
+    with closing(sqlite3.connect(home.folder / "prefect.db", timeout=60, isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        time.sleep(90)
+        database.execute("ROLLBACK")
+    assert "ERROR" in home.log.read_text()
+    for _ in range(2):
+        assert httpx.get(f"http://127.0.0.1:{home.port}/api/admin/version", timeout=60).status_code == 200
+        time.sleep(5)
+    status = home.command("status")
+    assert (status.returncode, home.servers()) == (0, [number])
+    words = (
+        rf"Prefect server  http://127.0.0.1:{home.port}  answers\n  process +{number}, for [0-9:]+\n  log +{home.log}\n"
+    )
+    assert re.fullmatch(words, status.stdout), status.stdout
+    assert home.command("stop").stdout == "stopped\n"
+    assert not home.servers()
+    assert home.command("stop").stdout == "no Prefect server runs in the background\n"
+
+
+@pytest.mark.slow
+def test_one_that_ends_while_it_starts_is_not_waited_for(home: Home) -> None:
+    nowhere = f"sqlite+aiosqlite:///{home.folder}/none/prefect.db"
+    run = home.start(PREFECT_SERVER_DATABASE_CONNECTION_URL=nowhere)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith("the Prefect server has ended by itself (")
+    assert run.stderr.endswith(f"; its log is {home.log}\n")
+
+
+def test_one_that_does_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_SILENCE", 0.5)
+    (tmp_path / "server.log").touch()
+    with temporary_settings({PREFECT_HOME: tmp_path}), process("/bin/sh", "-c", "sleep 300; :", "sh", SERVER) as idle:
+        assert eventually(lambda: SERVER in Path(f"/proc/{idle.pid}/cmdline").read_text())
+        with pytest.raises(ToolError, match=rf"\(process {idle.pid}\) has done nothing for 0.5 s"):
+            server._wait_for(idle.pid, f"http://127.0.0.1:{free_port()}")
+
+
+def test_the_log_is_put_aside_and_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    script = f"""
+import pathlib, subprocess
+from cartloader_flows import prefect_server
+log = pathlib.Path({str(log)!r})
+prefect_server.write_to(log)
+prefect_server._LARGEST = 10
+for word in ("first words", "second words", "third"):
+    subprocess.run(["echo", word], check=True)
+    prefect_server.keep_small(log)
+log.unlink()
+prefect_server.keep_small(log)
+print("last")
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert log.read_text() == "last\n"
+    assert log.with_name("server.log.1").read_text() == "second words\n"
