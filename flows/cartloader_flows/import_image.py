@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from prefect import flow, get_run_logger
-from prefect.client.schemas.objects import State
-from prefect.states import Failed
 
 from cartloader_flows.deployed import refuse_relative_paths
 from cartloader_image.params import ImportOptions
@@ -16,13 +14,20 @@ from cartloader_image.recipe.outputs import check_files
 from cartloader_image.recipe.run import gather
 from cartloader_image.results import ImageResult, RunError, RunResult
 from cartloader_image.values import FilePath
-from cartloader_tasks import import_and_record, record_run, run_progress, update_catalog
+from cartloader_tasks import (
+    called,
+    ending_in_a_sentence,
+    import_and_record,
+    record_run,
+    run_progress,
+    stopping_together,
+    update_catalog,
+)
 
 
 @flow(name="import-image", flow_run_name="{img_id}", persist_result=False)
-def import_image(
-    in_img: FilePath | None, img_id: str, out_dir: FilePath, options: ImportOptions
-) -> RunResult | State[RunError]:
+@ending_in_a_sentence
+def import_image(in_img: FilePath | None, img_id: str, out_dir: FilePath, options: ImportOptions) -> RunResult:
     """Import one image: its GeoTIFF, its tiles and its place in the catalog, as the options ask.
 
     Args:
@@ -34,22 +39,23 @@ def import_image(
     refuse_relative_paths(options, in_img=in_img, out_dir=out_dir)
     job = single_job(in_img, img_id, out_dir, options)
     check_files([job])
-    with run_progress(1):
+    with run_progress(1), stopping_together():
         return gathered([job], [partial(import_and_record, job)])
 
 
 def gathered(
     jobs: list[ImageJob], attempts: Iterable[Callable[[], ImageResult]], notes: tuple[str, ...] = ()
-) -> RunResult | State[RunError]:
+) -> RunResult:
     """Wait for every image, update the catalogs, and leave a record of it.
 
-    A part that failed fails the run: its message says which, the run's log and its table also why.
+    Raises:
+        RunError: a part failed or was stopped; its message says which, the run's log and its table also why.
     """
     try:
-        result = gather(jobs, attempts, update_catalog, notes)
+        result = gather(jobs, attempts, partial(called, update_catalog), notes)
     except RunError as failure:
         get_run_logger().error(failure.table())
         record_run(failure.result, failure.failures)
-        return Failed(message=str(failure), data=failure)
+        raise
     record_run(result, {})
     return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from prefect import flow, get_run_logger
-from prefect.client.schemas.objects import State
 from pydantic import Field, ValidationError
 
 from cartloader_flows.deployed import refuse_relative_paths, working_directory
@@ -15,13 +14,14 @@ from cartloader_image.errors import UsageError
 from cartloader_image.params import SharedOptions
 from cartloader_image.recipe.job import explain
 from cartloader_image.recipe.mapping import mapped_jobs
-from cartloader_image.results import RunError, RunResult
+from cartloader_image.results import RunResult
 from cartloader_image.run_params import FanOutOptions
 from cartloader_image.values import DaskAddress, FilePath
-from cartloader_tasks import check_found, run_progress, stopping_together
+from cartloader_tasks import check_found, ending_in_a_sentence, run_progress, stopping_together
 
 
 @flow(name="import-images", flow_run_name="{in_json.name}", persist_result=False)
+@ending_in_a_sentence
 def import_images(
     in_json: FilePath,
     out_dir: FilePath,
@@ -30,7 +30,7 @@ def import_images(
     n_jobs: Annotated[int, Field(ge=1)] = 1,
     task_runner: Literal["threads", "dask"] = "threads",
     dask_address: DaskAddress | None = None,
-) -> RunResult | State[RunError]:
+) -> RunResult:
     """Import the images of a mapping; those that fail do not stop the others, and the catalog is updated once.
 
     Args:

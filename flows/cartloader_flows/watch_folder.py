@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import Field
@@ -15,10 +15,11 @@ from cartloader_image.params import SharedOptions
 from cartloader_image.recipe.mapping import mapped_jobs, settled_images
 from cartloader_image.results import RunError, RunResult
 from cartloader_image.values import DaskAddress, FilePath
-from cartloader_tasks import Remembered, check_found
+from cartloader_tasks import Remembered, check_found, ending_in_a_sentence
 
 
 @flow(name="import-new", flow_run_name="{in_json.name}", persist_result=False)
+@ending_in_a_sentence
 def watch_folder(
     in_json: FilePath,
     out_dir: FilePath,
@@ -27,7 +28,7 @@ def watch_folder(
     n_jobs: Annotated[int, Field(ge=1)] = 1,
     task_runner: Literal["threads", "dask"] = "threads",
     dask_address: DaskAddress | None = None,
-) -> RunResult | State[RunResult] | State[RunError]:
+) -> RunResult | State[RunResult]:
     """Import the images of a mapping that have come, or changed, since the last time.
 
     Images that are not there yet are waited for; one that cannot be looked at fails, and the others are imported. What
@@ -58,7 +59,6 @@ def watch_folder(
     try:
         return import_images(in_json, out_dir, options, new, n_jobs, task_runner, dask_address)
     except RunError as failure:
-        get_run_logger().error(failure.table())
         # Where a catalog failed, all of its images are to be tried again.
         new = [] if failure.failures.keys() - set(new) else [name for name in new if name not in failure.failures]
         raise

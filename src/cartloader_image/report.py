@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 from typing import Protocol
 
@@ -83,28 +84,47 @@ class Quiet:
 quiet: Report = Quiet()
 
 
+_waits: ContextVar[list[float] | None] = ContextVar("waits", default=None)
+
+
 @contextmanager
-def waiting(report: Report, what: str = "") -> Iterator[Callable[[], None]]:
+def counting_waits() -> Iterator[list[float]]:
+    """Collect how long each wait took, in seconds, that began and ended in this context."""
+    found = list[float]()
+    token = _waits.set(found)
+    try:
+        yield found
+    finally:
+        _waits.reset(token)
+
+
+@contextmanager
+def waiting(report: Report, what: str = "", tell: Callable[[str], None] | None = None) -> Iterator[Callable[[], None]]:
     """Wait for others; gives what to call again and again meanwhile, which lets a stopped run end.
 
-    The wait is shown from the first such call to the end of the context. One that is longer than a moment gets a note
-    that says for ``what``.
+    The wait is shown from the first such call to the end of the context. One that is longer than a moment is told of,
+    by a note unless otherwise said: for ``what``, and in the end for how long.
     """
     start: float | None = None
-    noted = not what
+    tell, told = tell or report.note, not what
 
     def wait() -> None:
-        nonlocal start, noted
+        nonlocal start, told
         report.check()
         if start is None:
             start = time.monotonic()
             report.progress(Stage.WAITING, 0, 1)
-        if not noted and time.monotonic() > start + _NOTICED:
-            report.note(f"waits for {what}")
-            noted = True
+        if not told and time.monotonic() > start + _NOTICED:
+            tell(f"waits for {what}")
+            told = True
 
     try:
         yield wait
     finally:
         if start is not None:
+            took = time.monotonic() - start
             report.progress(Stage.WAITING, 1, 1)
+            if (waits := _waits.get()) is not None:
+                waits.append(took)
+            if what and told:
+                report.detail(f"has waited {took:.1f} s for {what}")

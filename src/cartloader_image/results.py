@@ -153,7 +153,9 @@ class ImageResult(Result):
     tiles: TilesResult | None = None
     overlay: OverlayResult | None = None
     seconds: dict[str, float] = {}
-    """Wall time by action."""
+    """Wall time by action, without what it waited for others."""
+    waited: float = 0
+    """Seconds of waiting, for a slot of a limit or for other runs at work on the same files."""
     asked: tuple[str, ...] = ()
     """Notes about what was asked for, such as an option without effect."""
     ahead: tuple[UpdateCatalogParams, ...] = ()

@@ -2,6 +2,7 @@
 
 from cartloader_tasks.actions import import_and_record, import_job, import_job_elsewhere, update_catalog
 from cartloader_tasks.artifacts import record_run, run_progress
+from cartloader_tasks.outcomes import called, ending_in_a_sentence
 from cartloader_tasks.remembered import Remembered
 from cartloader_tasks.reports import Watcher, run_report, stopping_together, watched_by
 from cartloader_tasks.sharing import check_found, check_seen, size_of
@@ -9,8 +10,10 @@ from cartloader_tasks.sharing import check_found, check_seen, size_of
 __all__ = [
     "Remembered",
     "Watcher",
+    "called",
     "check_found",
     "check_seen",
+    "ending_in_a_sentence",
     "import_and_record",
     "import_job",
     "import_job_elsewhere",

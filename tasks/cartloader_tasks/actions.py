@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, TypedDict
-from uuid import UUID
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 from prefect.transactions import CommitMode, transaction
 
 from cartloader_image.action_params import (
@@ -27,9 +25,10 @@ from cartloader_image.report import Report
 from cartloader_image.results import CatalogResult, ImageResult, Output, OverlayResult, RasterResult, TilesResult
 from cartloader_tasks.artifacts import record_image
 from cartloader_tasks.caching import ByContent, with_digests
-from cartloader_tasks.limits import heavy
+from cartloader_tasks.limits import one_slot, take_slot
+from cartloader_tasks.outcomes import ending_in_a_sentence
 from cartloader_tasks.records import ResultSerializer
-from cartloader_tasks.reports import run_report, stopping_with
+from cartloader_tasks.reports import run_report, stopping_together
 from cartloader_tasks.sharing import check_found, check_shared
 from cartloader_tasks.tools import run_as_task
 
@@ -51,38 +50,43 @@ CACHED = _Caching(
 
 
 @task(task_run_name="ome2png {params.out.img_id}", **CACHED)
+@ending_in_a_sentence
 def ome2png(params: Ome2PngParams) -> RasterResult:
     """One plane of a TIFF or OME-TIFF → placed GeoTIFF, and PNG where it is asked for."""
     report = run_report(params.out.img_id)
-    with heavy(report):
-        return with_digests(actions.ome2png(params, report))
+    take_slot(report)
+    return with_digests(actions.ome2png(params, report))
 
 
 @task(task_run_name="georeference {params.out.img_id}", **CACHED)
+@ending_in_a_sentence
 def georeference(params: GeoreferenceParams) -> RasterResult:
     """A plain picture → placed GeoTIFF."""
     report = run_report(params.out.img_id)
-    with heavy(report):
-        return with_digests(actions.georeference(params, report))
+    take_slot(report)
+    return with_digests(actions.georeference(params, report))
 
 
 @task(task_run_name="png2pmtiles {params.out.img_id}", **CACHED)
+@ending_in_a_sentence
 def png2pmtiles(params: Png2PmtilesParams) -> TilesResult:
     """A placed GeoTIFF → PMTiles archive and asset JSON."""
     report = run_report(params.out.img_id)
-    with heavy(report):
-        return with_digests(actions.png2pmtiles(params, report, run_as_task))
+    take_slot(report)
+    return with_digests(actions.png2pmtiles(params, report, run_as_task))
 
 
 @task(task_run_name="check_points {params.out.img_id}", **CACHED)
+@ending_in_a_sentence
 def check_points(params: CheckPointsParams) -> OverlayResult:
     """A finished archive and points → whether it lies under them."""
     report = run_report(params.out.img_id)
-    with heavy(report):
-        return with_digests(actions.check_points(params, report))
+    take_slot(report)
+    return with_digests(actions.check_points(params, report))
 
 
 @task(task_run_name="update_catalog {params.catalog_yaml.name}", cache_policy=NO_CACHE, persist_result=False)
+@ending_in_a_sentence
 def update_catalog(params: UpdateCatalogParams) -> CatalogResult:
     """Finished archives → catalog."""
     return actions.update_catalog(params, run_report(params.catalog_yaml.name))
@@ -119,12 +123,14 @@ class ByTasks:
 def import_and_record(job: ImageJob) -> ImageResult:
     """All actions of one image as task runs, and the page about it."""
     check_found(job.in_img if job.options.reads_the_image else None)
-    image = import_one(job, run_report(job.out.img_id), ByTasks(job.options.restart))
+    with one_slot():
+        image = import_one(job, run_report(job.out.img_id), ByTasks(job.options.restart))
     record_image(image)
     return image
 
 
 @task(task_run_name="{job.out.img_id}", cache_policy=NO_CACHE, persist_result=False)
+@ending_in_a_sentence
 def import_job(job: ImageJob) -> ImageResult:
     """All actions of one image, as tasks called inside this one.
 
@@ -134,6 +140,7 @@ def import_job(job: ImageJob) -> ImageResult:
 
 
 @task(task_run_name="{job.out.img_id}", cache_policy=NO_CACHE, persist_result=False)
+@ending_in_a_sentence
 def import_job_elsewhere(job: ImageJob, size: int | None) -> ImageResult:
     """All actions of one image, on another machine than the flow's; ``size`` is the input's in bytes, as seen there.
 
@@ -141,5 +148,5 @@ def import_job_elsewhere(job: ImageJob, size: int | None) -> ImageResult:
         InputError: this machine does not see the files of the flow's machine.
     """
     check_shared(job, size)
-    with stopping_with(UUID(flow_run.id)):
+    with stopping_together():
         return import_and_record(job)

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from prefect import get_run_logger
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.context import FlowRunContext, TaskRunContext
 
@@ -26,6 +25,7 @@ from cartloader_image.report import Stage
 from cartloader_image.results import CatalogResult, ImageResult, RasterResult, RunResult
 from cartloader_image.tiles.reader import reading
 from cartloader_image.window import Window
+from cartloader_tasks.asking import ask
 
 _PREVIEW = 640
 """Pixels a side."""
@@ -59,10 +59,7 @@ def record_run(result: RunResult, failures: dict[str, Exception]) -> None:
 
 
 def _create(kind: str, key: str, description: str, data: str | float) -> UUID:
-    """An artifact of the run that works here.
-
-    Prefect's own functions leave a connection open each time.
-    """
+    """An artifact of the run that works here."""
     task, flow = TaskRunContext.get(), FlowRunContext.get()
     flow_run_id = task.task_run.flow_run_id if task else flow.flow_run.id if flow and flow.flow_run else None
     asked = ArtifactCreate(
@@ -73,8 +70,7 @@ def _create(kind: str, key: str, description: str, data: str | float) -> UUID:
         flow_run_id=flow_run_id,
         task_run_id=task.task_run.id if task else None,
     )
-    with get_client(sync_client=True) as client:
-        return client.create_artifact(asked).id
+    return ask(lambda client: client.create_artifact(asked)).id
 
 
 def _slug(name: str) -> str:
@@ -91,6 +87,7 @@ def _row(image: ImageResult) -> dict[str, object]:
         "MB": round(image.tiles.size / 1e6, 3) if image.tiles else None,
         "lies": image.overlay.lies if image.overlay else None,
         "seconds": round(sum(image.seconds.values()), 2),
+        "waited": round(image.waited, 2),
         "why": None,
     }
 
@@ -148,6 +145,8 @@ def _facts(image: ImageResult) -> dict[str, object]:
     for stage, seconds in image.seconds.items():
         output = {"png2pmtiles": image.tiles, "check_points": image.overlay}.get(stage, image.raster)
         facts[stage] = "as made before" if output and output.cached else f"{seconds:.2f} s"
+    if image.waited:
+        facts["waited"] = f"{image.waited:.2f} s"
     if image.tiles:
         for use in image.tiles.tools:
             facts[f"{use.tool} ({use.stage})"] = f"{use.seconds:.1f} s, {use.memory / 1e6:,.0f} MB"
@@ -210,8 +209,7 @@ class RunProgress:
         self._tell(100.0)
 
     def _tell(self, percent: float) -> None:
-        with get_client(sync_client=True) as client:
-            client.update_artifact(self._artifact, ArtifactUpdate(data=percent))
+        ask(lambda client: client.update_artifact(self._artifact, ArtifactUpdate(data=percent)))
 
 
 _progress: ContextVar[RunProgress | None] = ContextVar("progress", default=None)

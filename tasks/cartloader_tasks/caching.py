@@ -31,6 +31,7 @@ from cartloader_image.report import Report, quiet, waiting
 from cartloader_image.results import Output
 from cartloader_image.version import ALGORITHM, __version__
 from cartloader_tasks.digests import DigestMemory
+from cartloader_tasks.limits import give_back_slot
 from cartloader_tasks.records import Records
 from cartloader_tasks.reports import is_stopping, watcher_report
 
@@ -141,6 +142,9 @@ class FileLocks(LockManager):
         with waiting(self._reports.pop(key, quiet), "another run that makes the same files") as wait:
 
             def stops() -> bool:
+                if not timeout:  # it is only asked whether the lock is free, such as by whoever holds it
+                    return False
+                give_back_slot()
                 wait()
                 return is_stopping()
 

@@ -7,22 +7,22 @@ a context variable instead, which Prefect's thread runner hands on to its thread
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from logging import Logger, LoggerAdapter
 from uuid import UUID
 
 from httpx import HTTPError
-from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
 from cartloader_image.errors import StoppedError
 from cartloader_image.report import Report, Stage, quiet
 from cartloader_tasks.artifacts import image_progress
+from cartloader_tasks.asking import ask
 
 Watcher = Callable[[str], Report]
 """Gives the report of an image by its id."""
@@ -37,7 +37,7 @@ _stop: ContextVar[Callable[[], bool]] = ContextVar("stop", default=bool)
 """Whether the work is to stop."""
 
 _ASKED_EVERY = 2.0
-"""Seconds between two questions to the server."""
+"""Seconds between two questions to the server whether a run is cancelled."""
 
 
 @contextmanager
@@ -52,57 +52,37 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
 
 @contextmanager
 def stopping_together() -> Iterator[None]:
-    """Let whatever ends this context, such as a cancelled run, end the tasks that were submitted in it.
+    """Let whatever ends this context, and a flow run that is cancelled, end the tasks of this context.
 
-    A signal reaches the main thread alone; the tasks in other threads stop when they check next.
+    A signal reaches the main thread alone; the tasks in other threads stop when they check next. That its flow run is
+    cancelled nobody tells a process, unless a worker has started it: so the server is asked.
     """
-    stop = threading.Event()
+    stop, over = threading.Event(), threading.Event()
     token = _stop.set(stop.is_set)
+    if flow_run.id:
+        # The settings by which the server is found are those of the context.
+        watching = (_stop_with, UUID(flow_run.id), stop, over)
+        threading.Thread(target=copy_context().run, args=watching, name="cancelling", daemon=True).start()
     try:
         yield
     except BaseException:
         stop.set()
         raise
     finally:
+        over.set()
         _stop.reset(token)
 
 
-@contextmanager
-def stopping_with(flow_run: UUID) -> Iterator[None]:
-    """Let the end of a flow run, known from its server, end the tasks of this context: its process is elsewhere."""
-    token = _stop.set(_HasEnded(flow_run))
-    try:
-        yield
-    finally:
-        _stop.reset(token)
-
-
-class _HasEnded:
-    """Whether a flow run is no longer at work, asked of the server now and then."""
-
-    def __init__(self, flow_run: UUID) -> None:
-        self._flow_run = flow_run
-        self._ended = False
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def __call__(self) -> bool:
-        # While one thread asks, the others go on by the last answer.
-        if not self._ended and time.monotonic() >= self._next and self._lock.acquire(blocking=False):
-            try:
-                self._ended = self._ask()
-                self._next = time.monotonic() + _ASKED_EVERY
-            finally:
-                self._lock.release()
-        return self._ended
-
-    def _ask(self) -> bool:
+def _stop_with(run: UUID, stop: threading.Event, over: threading.Event) -> None:
+    """Wait until a flow run is no longer at work."""
+    while not over.wait(_ASKED_EVERY):
         try:
-            with get_client(sync_client=True) as client:
-                state = client.read_flow_run(self._flow_run).state
+            state = ask(lambda client: client.read_flow_run(run)).state
         except (HTTPError, PrefectException):  # a server that cannot be reached stops nobody
-            return False
-        return state is not None and not state.is_running()
+            continue
+        if state and not state.is_running() and not over.is_set():
+            stop.set()
+            return
 
 
 def is_stopping() -> bool:

@@ -12,6 +12,7 @@ from prefect.runtime import task_run
 from cartloader_image.errors import ToolError
 from cartloader_image.report import Report
 from cartloader_image.system.tools import RETRIES, Finished, ToolCall, run
+from cartloader_tasks.outcomes import called, ending_in_a_sentence
 from cartloader_tasks.reports import run_report
 
 
@@ -30,6 +31,7 @@ def _is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bo
     cache_policy=NO_CACHE,
     persist_result=False,
 )
+@ending_in_a_sentence
 def tool_call(call: ToolCall) -> Finished:
     """One call of gdal_translate, gdaladdo, gdalinfo or pmtiles."""
     report, attempt = run_report(call.img_id), task_run.get_run_count()
@@ -43,4 +45,4 @@ def tool_call(call: ToolCall) -> Finished:
 
 def run_as_task(call: ToolCall, _report: Report) -> Finished:
     """A call as a task run, which finds its report by itself (see `cartloader_tasks.reports`)."""
-    return tool_call(call)
+    return called(tool_call, call)

@@ -10,6 +10,8 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.sorting import FlowRunSort
 from support.archives import read_archive
 from support.processes import eventually, process, with_environment
 from support.rasters import write_raster
@@ -40,8 +42,11 @@ class Batch:
         with get_client(sync_client=True) as client:
             found = client.read_deployment_by_name(deployment)
             started = client.create_flow_run_from_deployment(found.id, parameters=self.asked).id
-        assert eventually(lambda: len(living(f"sleep {self.mark}")) >= 1 and len(calls_of(self.tool)) >= 4, 60)
+        self.wait_until_its_tools_hang()
         return started
+
+    def wait_until_its_tools_hang(self) -> None:
+        assert eventually(lambda: len(living(f"sleep {self.mark}")) >= 1 and len(calls_of(self.tool)) >= 4, 60)
 
     def seconds_until_ended(self, started: UUID) -> float:
         """How long it takes until no process of the run is left; 30 are too many."""
@@ -87,6 +92,35 @@ def test_a_run_cancelled_by_the_api(worker: dict[str, str], tmp_path: Path) -> N
     assert {name: state for name, state in became.items() if name in "abc"} == dict.fromkeys("abc", "Completed")
     assert sorted(path.stem for path in batch.out.glob("*.pmtiles")) == ["a", "b", "c"]
     batch.has_no_half_file()
+
+
+def test_a_run_of_the_command_line_cancelled_by_the_api(server: str, tmp_path: Path) -> None:
+    batch = Batch(tmp_path)
+    argv = ["import_image", "--png2pmtiles", "--update-catalog", "--in-json", batch.asked["in_json"], "--n-jobs", "2"]
+    argv += ["--gdal_translate", batch.tool, "--out-dir", batch.out]
+    environment = os.environ | {"PREFECT_API_URL": server}
+    with subprocess.Popen(
+        [PREFECT.with_name("cartloader"), *argv],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as command:  # fmt: skip
+        batch.wait_until_its_tools_hang()
+        with get_client(sync_client=True) as client:
+            (found,) = client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)
+        subprocess.run([PREFECT, "flow-run", "cancel", f"{found.id}"], env=environment, check=True, capture_output=True)
+        begin = time.monotonic()
+        _, said = command.communicate(timeout=30)
+    assert time.monotonic() - begin < 5
+    assert (command.returncode, said.splitlines()[-1]) == (130, "interrupted")
+    assert not living(f"sleep {batch.mark}")
+    batch.has_no_half_file()
+    assert state_of(found.id) == "Cancelled"
+    became = states(found)
+    assert became["a"] == "Completed"
+    assert {became[name] for name in ("b", "c", "png2pmtiles b", "png2pmtiles c") if name in became} == {"Cancelled"}
+    with get_client(sync_client=True) as client:
+        logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[found.id])))
+    assert logs
+    assert not [log.message for log in logs if "Traceback" in log.message]
 
 
 def test_a_worker_that_is_stopped_leaves_nothing_at_work(worker: dict[str, str], tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from cartloader_flows.cli.summary import duration
 from cartloader_image.errors import StoppedError
 from cartloader_image.report import Stage
 
+_LONG = 1.0
+"""Seconds of a wait that is worth a line."""
+
 
 class Display(Protocol):
     """Shows what happens to the images of a run; called from any thread."""
@@ -93,6 +96,7 @@ class Lines:
         self._stream = stream
         self._latest: dict[str, float] = {}
         self._ended: set[tuple[str, Stage]] = set()
+        self._waits: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def describe(self, img_id: str, _text: str, /) -> None:
@@ -105,11 +109,24 @@ class Lines:
         with self._lock:
             now = time.monotonic()
             start = self._latest.setdefault(img_id, now)
-            if done < total or stage is Stage.WAITING or key in self._ended:
+            if stage is Stage.WAITING:
+                self._wait(img_id, now, over=done == total)
+                return
+            if done < total or key in self._ended:
                 return
             self._ended.add(key)
             self._latest[img_id] = now
         self._write(f"{img_id}  {stage}  {duration(now - start)}")
+
+    def _wait(self, img_id: str, now: float, *, over: bool) -> None:
+        """Write how long a wait was, but for a moment; it does not count for the stage that it comes before."""
+        if not over:
+            self._waits[img_id] = now
+            return
+        took = now - self._waits.pop(img_id, now)
+        self._latest[img_id] += took
+        if took >= _LONG:
+            self._write(f"{img_id}  {Stage.WAITING}  {duration(took)}")
 
     def note(self, img_id: str, text: str) -> None:
         """Write it."""

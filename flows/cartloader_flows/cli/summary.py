@@ -59,7 +59,8 @@ def image_lines(image: ImageResult, source: str, width: int | None = None) -> li
     else:
         stages = ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in image.seconds.items())
         by_stage = f" ({stages})" if len(image.seconds) > 1 else ""
-        details.append(f"done in {duration(sum(image.seconds.values()))}{by_stage}")
+        wait = f", after {duration(image.waited)} of waiting" if image.waited >= 0.05 else ""
+        details.append(f"done in {duration(sum(image.seconds.values()))}{by_stage}{wait}")
     return [f"{image.img_id}  {source}{description}", *notes, *(f"  {line}" for line in details)]
 
 

@@ -12,7 +12,7 @@ from cartloader_image.errors import sentence
 from cartloader_image.recipe.job import ImageJob
 from cartloader_image.recipe.plan import planned
 from cartloader_image.recipe.steps import AnyStep
-from cartloader_image.report import Report, quiet
+from cartloader_image.report import Report, counting_waits, quiet
 from cartloader_image.results import (
     CatalogResult,
     ImageResult,
@@ -42,7 +42,7 @@ def import_one(job: ImageJob, report: Report = quiet, perform: Perform = directl
     Raises:
         CartloaderError: as the actions do, or because the disk cannot hold what they would write.
     """
-    results, seconds = dict[type, Any](), dict[str, float]()
+    results, seconds, waited = dict[type, Any](), dict[str, float](), 0.0
     for note in job.notes:
         report.note(note)
     with planned(job) as plan:
@@ -51,15 +51,18 @@ def import_one(job: ImageJob, report: Report = quiet, perform: Perform = directl
             if step.together:
                 continue
             start = time.perf_counter()
-            result = perform(step, report)
+            with counting_waits() as waits:
+                result = perform(step, report)
             results[type(result)] = result
-            seconds[step.name] = round(time.perf_counter() - start, 3)
+            seconds[step.name] = round(time.perf_counter() - start - sum(waits), 3)
+            waited += sum(waits)
     return ImageResult(
         img_id=job.out.img_id,
         raster=results.get(RasterResult),
         tiles=results.get(TilesResult),
         overlay=results.get(OverlayResult),
         seconds=seconds,
+        waited=round(waited, 3),
         asked=job.notes,
         ahead=tuple(step.params for step in plan.steps if step.together),
     )
