@@ -17,7 +17,7 @@ from cartloader_image.recipe.mapping import mapped_jobs
 from cartloader_image.results import RunResult
 from cartloader_image.run_params import FanOutOptions
 from cartloader_image.values import DaskAddress, FilePath
-from cartloader_tasks import check_found, ending_in_a_sentence, run_progress, stopping_together
+from cartloader_tasks import check_found, ending_in_a_sentence, name_run, run_progress, stopping_together
 
 
 @flow(name="import-images", flow_run_name="{in_json.name}", persist_result=False)
@@ -55,5 +55,6 @@ def import_images(
     jobs, notes = mapped_jobs(in_json, out_dir, options, img_ids, working_directory())
     for note in notes:
         get_run_logger().warning(note)
-    with run_progress(len(jobs)), runner(spread) as submit, stopping_together():
-        return gathered(jobs, [submit(job) for job in jobs], notes)
+    name_run(f"{in_json.name} → {out_dir.name}, {len(jobs)} image{'s' * (len(jobs) > 1)}")
+    with run_progress(len(jobs), out_dir), runner(spread) as submit, stopping_together():
+        return gathered(jobs, [submit(job) for job in jobs], out_dir, notes)

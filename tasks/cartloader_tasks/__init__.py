@@ -2,6 +2,7 @@
 
 from cartloader_tasks.actions import import_and_record, import_job, import_job_elsewhere, update_catalog
 from cartloader_tasks.artifacts import record_run, run_progress
+from cartloader_tasks.naming import name_run
 from cartloader_tasks.outcomes import called, ending_in_a_sentence
 from cartloader_tasks.remembered import Remembered
 from cartloader_tasks.reports import Watcher, run_report, stopping_together, watched_by
@@ -17,6 +18,7 @@ __all__ = [
     "import_and_record",
     "import_job",
     "import_job_elsewhere",
+    "name_run",
     "record_run",
     "run_progress",
     "run_report",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from uuid import UUID
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from prefect import get_run_logger
@@ -19,10 +22,11 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.context import FlowRunContext, TaskRunContext
 
 from cartloader_image.drawing import data_uri, draw_caption
-from cartloader_image.errors import sentence
+from cartloader_image.errors import StoppedError, sentence
 from cartloader_image.rasters.geotiff import open_geotiff
 from cartloader_image.report import Stage
 from cartloader_image.results import CatalogResult, ImageResult, RasterResult, RunResult
+from cartloader_image.tiles.place import place_of
 from cartloader_image.tiles.reader import reading
 from cartloader_image.window import Window
 from cartloader_tasks.asking import ask
@@ -39,22 +43,25 @@ _EVERY = 1.0
 def record_image(image: ImageResult) -> None:
     """Leave a page about a finished image: how it looks on the map, its facts, its thresholds and its asset.
 
-    A page that cannot be made is no reason to fail: the image is done.
+    One that is as it was made before has its page already. A page that cannot be made is no reason to fail: the image
+    is done.
     """
+    if image.cached or not image.outputs:
+        return
     try:
-        _create("markdown", f"image-{_slug(image.img_id)}", f"Image {image.img_id}", _page(image))
+        key = _key(f"image {image.img_id}", image.outputs[0].files[0].parent)
+        _create("markdown", key, f"Image {image.img_id}", _page(image))
     except Exception:  # noqa: BLE001
         get_run_logger().exception("the page about %s could not be made", image.img_id)
 
 
-def record_run(result: RunResult, failures: dict[str, Exception]) -> None:
-    """Leave the table of the images, and what changed in the catalogs."""
-    rows = [_row(image) for image in result.images]
-    rows += [{"image": name, "state": "failed", "why": sentence(error, name)} for name, error in failures.items()]
-    _create("table", "images", "What became of each image", json.dumps(rows))
+def record_run(result: RunResult, failures: dict[str, Exception], out_dir: Path) -> None:
+    """Leave the table of the images, those that failed first, and what changed in the catalogs."""
+    rows = [_failed(name, error) for name, error in failures.items()] + [_row(image) for image in result.images]
+    _create("table", _key("images", out_dir), f"What became of each image of {out_dir}", json.dumps(rows))
     for catalog in result.catalogs:
         entered = [image for image in result.images if catalog.path in {ahead.catalog_yaml for ahead in image.ahead}]
-        key = f"catalog-{_slug(catalog.path.stem)}"
+        key = _key(f"catalog {catalog.path.stem}", catalog.path.parent)
         _create("markdown", key, f"Changes of {catalog.path}", _catalog(catalog, entered))
 
 
@@ -73,22 +80,32 @@ def _create(kind: str, key: str, description: str, data: str | float) -> UUID:
     return ask(lambda client: client.create_artifact(asked)).id
 
 
-def _slug(name: str) -> str:
-    """A name as Prefect wants the key of an artifact."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+def _key(name: str, folder: Path) -> str:
+    """The key of an artifact about files of a directory: two directories of one name have keys of their own."""
+    folder = folder.absolute()
+    words = f"{name} {folder.name} {xxhash.xxh3_64_hexdigest(os.fsencode(folder))[:4]}"
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+
+
+def _failed(name: str, error: Exception) -> dict[str, object]:
+    return {
+        "image": name,
+        "state": "stopped" if isinstance(error, StoppedError) else "failed",
+        "why": sentence(error, name),
+    }
 
 
 def _row(image: ImageResult) -> dict[str, object]:
     return {
         "image": image.img_id,
         "state": "as made before" if image.cached else "done",
+        "why": "; ".join(image.notes),
         "tiles": image.tiles.tiles if image.tiles else None,
         "zooms": f"{image.tiles.min_zoom}–{image.tiles.max_zoom}" if image.tiles else None,
         "MB": round(image.tiles.size / 1e6, 3) if image.tiles else None,
         "lies": image.overlay.lies if image.overlay else None,
         "seconds": round(sum(image.seconds.values()), 2),
         "waited": round(image.waited, 2),
-        "why": None,
     }
 
 
@@ -130,11 +147,12 @@ def _facts(image: ImageResult) -> dict[str, object]:
     if tiles := image.tiles:
         with reading(tiles.path) as archive:
             metadata = archive.read_metadata()
+            bounds = place_of(archive, list(archive.zooms())).bounds
         origin = metadata["cartloader"]
         facts |= {
             "size": "{:,} × {:,} pixels".format(*origin["image_size"]),
             "µm per pixel": " × ".join(f"{size:.6g}" for size in origin["um_per_pixel"]),
-            "bounds (degrees)": metadata["bounds"],
+            "bounds (µm)": bounds.rounded,
             "zooms": f"{tiles.min_zoom}–{tiles.max_zoom}",
             "tiles": f"{tiles.tiles:,}",
             "bytes": f"{tiles.size:,}",
@@ -187,12 +205,12 @@ def _histogram(raster: RasterResult) -> Image.Image:
 class RunProgress:
     """How far a run is: the mean of its images, published now and then from whichever thread knows."""
 
-    def __init__(self, images: int) -> None:
+    def __init__(self, images: int, out_dir: Path) -> None:
         self._done = dict[str, float]()
         self._images = max(images, 1)
         self._lock = threading.Lock()
         self._published = time.monotonic()
-        self._artifact = _create("progress", "progress", "How far the run is", 0.0)
+        self._artifact = _create("progress", _key("progress", out_dir), "How far the run is", 0.0)
 
     def image(self, img_id: str, share: float) -> None:
         """An image is done to a share from 0 to 1."""
@@ -216,9 +234,9 @@ _progress: ContextVar[RunProgress | None] = ContextVar("progress", default=None)
 
 
 @contextmanager
-def run_progress(images: int) -> Iterator[None]:
+def run_progress(images: int, out_dir: Path) -> Iterator[None]:
     """Show the progress of a run of so many images for the time of the context."""
-    progress = RunProgress(images)
+    progress = RunProgress(images, out_dir)
     token = _progress.set(progress)
     try:
         yield

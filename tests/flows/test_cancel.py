@@ -115,8 +115,8 @@ def test_a_run_of_the_command_line_cancelled_by_the_api(server: str, tmp_path: P
     batch.has_no_half_file()
     assert state_of(found.id) == "Cancelled"
     became = states(found)
-    assert became["a"] == "Completed"
-    assert {became[name] for name in ("b", "c", "png2pmtiles b", "png2pmtiles c") if name in became} == {"Cancelled"}
+    assert set(became.values()) == {"Completed", "Cancelled"}, "no task is red"
+    assert [became[name] for name in "abc"].count("Cancelled") == 2
     with get_client(sync_client=True) as client:
         logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[found.id])))
     assert logs

@@ -132,7 +132,10 @@ def test_an_import_finds_the_server(house: House) -> None:
     argv = ["--png2pmtiles", "--page", "0", "--in-img", f"{house.data}/sample.ome.tif", "--img-id", "found"]
     run = house.cartloader("import_image", *argv, "--out-dir", f"{house.data}/found")
     assert (run.returncode, run.stderr.splitlines()[0]) == (0, f"Prefect server  {house.address}")
-    assert house.ask("flow_runs/filter", flow_runs={"name": {"any_": ["found"]}})[0]["state"]["type"] == "COMPLETED"
+    assert (
+        house.ask("flow_runs/filter", flow_runs={"name": {"any_": ["found → found"]}})[0]["state"]["type"]
+        == "COMPLETED"
+    )
 
 
 def test_deployments_are_as_the_docs_say(house: House) -> None:
@@ -168,14 +171,14 @@ def shoot(page: Page, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def run(house: House) -> dict[str, Any]:
-    ended = {"state": {"type": {"any_": ["COMPLETED"]}}, "name": {"any_": ["images.yaml"]}}
+    ended = {"state": {"type": {"any_": ["COMPLETED"]}}, "name": {"any_": ["images.yaml → map, 2 images"]}}
     (found,) = house.ask("flow_runs/filter", flow_runs=ended)
     return dict(found)
 
 
 def test_the_run_and_its_tasks_are_in_the_ui(page: Page, run: dict[str, Any]) -> None:
     page.goto(f"runs/flow-run/{run['id']}")
-    expect(page.get_by_text("images.yaml").first).to_be_visible(timeout=20000)
+    expect(page.get_by_text("images.yaml → map, 2 images").first).to_be_visible(timeout=20000)
     expect(page.get_by_text("Completed").first).to_be_visible()
     expect(page.get_by_text("7 Task runs")).to_be_visible()
     page.wait_for_load_state("networkidle")
@@ -187,12 +190,12 @@ def test_the_run_and_its_tasks_are_in_the_ui(page: Page, run: dict[str, Any]) ->
     shoot(page, "tasks")
     page.get_by_role("tab", name="Artifacts").click()
     for name in ("images", "image-dapi", "image-membrane", "catalog-catalog", "progress"):
-        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+        expect(page.get_by_text(re.compile(f"^{name}-map-[0-9a-f]{{4}}$")).first).to_be_visible()
     shoot(page, "artifacts")
 
 
 def test_the_page_of_an_image_shows_it(page: Page, house: House, run: dict[str, Any]) -> None:
-    chosen = {"flow_run_id": {"any_": [run["id"]]}, "key": {"any_": ["image-dapi"]}}
+    chosen = {"flow_run_id": {"any_": [run["id"]]}, "key": {"like_": "image-dapi-map-%"}}
     (artifact,) = house.ask("artifacts/filter", artifacts=chosen)
     page.goto(f"artifacts/artifact/{artifact['id']}")
     picture = page.get_by_alt_text("dapi as the map shows it")

@@ -53,6 +53,7 @@ def postgres(folder: Path, port: int) -> Iterator[Path]:
 def test_the_server_of_the_compose_file_on_postgresql(slide: Path, tmp_path: Path) -> None:
     port, database = free_port(), free_port()
     text = (DEPLOYMENTS / "compose.yaml").read_text()
+    text = re.sub(r"\$\{CARTLOADER_AUTH\b.*?\}", "we:know", text)
     text = re.sub(r"\$\{POSTGRES_PASSWORD\b.*?\}", "secret", text).replace("@database:5432", f"@127.0.0.1:{database}")
     text = text.replace("0.0.0.0", "127.0.0.1").replace("4200", f"{port}").replace("//server:", "//127.0.0.1:")
     services = yaml.safe_load(text)["services"]
@@ -68,7 +69,9 @@ def test_the_server_of_the_compose_file_on_postgresql(slide: Path, tmp_path: Pat
 
     with postgres(tmp_path, database) as programs, process(*services["server"]["command"], env=environment("server")):
         assert eventually(answers, 90)
-        settings = httpx.get(f"http://127.0.0.1:{port}/api/admin/settings").json()
+        asked = f"http://127.0.0.1:{port}/api/admin/settings"
+        assert httpx.get(asked).status_code == 401
+        settings = httpx.get(asked, auth=("we", "know")).json()
         assert settings["server"]["analytics_enabled"] is False
         for _ in range(2):  # as at a second start
             subprocess.run(
@@ -85,4 +88,4 @@ def test_the_server_of_the_compose_file_on_postgresql(slide: Path, tmp_path: Pat
         found = subprocess.run(
             [*query, "SELECT name, state_name FROM flow_run"], check=True, capture_output=True, text=True
         )
-        assert found.stdout.strip() == "a|Completed"
+        assert found.stdout.strip() == "a → map|Completed"

@@ -16,12 +16,14 @@ from pathlib import Path
 import httpx
 import pytest
 from prefect.settings import PREFECT_HOME, temporary_settings
+from support.pages import DOCS
 from support.processes import eventually, free_port, process, with_environment
 
 from cartloader_flows.cli import server
-from cartloader_image.errors import ToolError
+from cartloader_image.errors import ToolError, UsageError
 
 CARTLOADER = Path(sys.executable).with_name("cartloader")
+OPERATING = (DOCS / "operating.md").read_text(encoding="utf-8")
 SERVER = "cartloader_flows.prefect_server"
 
 
@@ -43,8 +45,8 @@ class Home:
             check=False,
         )
 
-    def start(self, **environment: str) -> subprocess.CompletedProcess[str]:
-        return self.command("start", "--port", f"{self.port}", **environment)
+    def start(self, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.command("start", "--port", f"{self.port}", *argv, **environment)
 
     def servers(self) -> list[int]:
         return [
@@ -103,6 +105,61 @@ def test_one_that_ends_while_it_starts_is_not_waited_for(home: Home) -> None:
     assert run.stderr.endswith(f"; its log is {home.log}\n")
 
 
+@pytest.mark.slow
+def test_one_that_asks_who_one_is_answers_who_knows_it(home: Home, slide: Path) -> None:
+    secret = home.folder / "secret"
+    secret.write_text("we:know\n")
+    secret.chmod(0o600)
+    started = home.start("--host", "0.0.0.0", "--auth-file", f"{secret}")
+    assert started.returncode == 0, started.stderr
+    assert f"""/api PREFECT_API_AUTH_STRING="$(cat {secret})"\n""" in started.stdout
+    address = f"http://127.0.0.1:{home.port}"
+    assert httpx.get(f"{address}/api/admin/version").status_code == 401
+    (number,) = home.servers()
+    assert b"know" not in Path(f"/proc/{number}/cmdline").read_bytes()
+    argv = ["import_image", "--png2pmtiles", "--in-img", slide, "--img-id", "a", "--out-dir", home.folder / "map"]
+    for known, code, words in (
+        ({"PREFECT_API_AUTH_STRING": "we:know"}, 0, f"Prefect server  {address}\n"),
+        ({"PREFECT_API_URL": f"{address}/api"}, 1, "the Prefect server asks who you are: set PREFECT_API_AUTH_STRING"),
+    ):
+        environment = home.environment | known
+        run = subprocess.run([CARTLOADER, *argv], env=environment, capture_output=True, text=True, check=False)
+        assert run.returncode == code, run.stderr
+        assert run.stderr.startswith(words)
+    assert home.command("stop").stdout == "stopped\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "words"),
+    [
+        (
+            None,
+            0,
+            "--host 0.0.0.0: whoever reaches a Prefect server can run programs as its workers do; give --auth-file",
+        ),
+        ("we:know\n", 0o644, ": others can read it; chmod 600, and choose another password"),
+        ("we know\n", 0o600, ": one line NAME:PASSWORD is needed"),
+        ("we:know\nmore\n", 0o600, ": one line NAME:PASSWORD is needed"),
+        ("", 0o600, ": one line NAME:PASSWORD is needed"),
+    ],
+)
+def test_others_reach_only_one_that_asks_who_they_are(text: str | None, mode: int, words: str, tmp_path: Path) -> None:
+    argv = ["start", "--host", "0.0.0.0"]
+    if text is not None:
+        (tmp_path / "secret").write_text(text)
+        (tmp_path / "secret").chmod(mode)
+        argv += ["--auth-file", f"{tmp_path}/secret"]
+    with pytest.raises(UsageError, match=re.escape(words)):
+        server.server(argv)
+
+
+@pytest.mark.parametrize(
+    ("host", "here"), [("127.0.0.1", True), ("::1", True), ("0.0.0.0", False), ("10.0.0.5", False)]
+)
+def test_what_only_this_machine_reaches(host: str, here: bool) -> None:
+    assert server._is_here(host) == here
+
+
 def test_one_that_does_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_SILENCE", 0.5)
     (tmp_path / "server.log").touch()
@@ -130,3 +187,33 @@ print("last")
     subprocess.run([sys.executable, "-c", script], check=True)
     assert log.read_text() == "last\n"
     assert log.with_name("server.log.1").read_text() == "second words\n"
+
+
+def commands(start: str) -> str:
+    """The block of `docs/operating.md` that begins so."""
+    (block,) = (one for one in re.findall(r"```bash\n(.*?)```", OPERATING, re.DOTALL) if one.startswith(start))
+    return str(block)
+
+
+def test_the_server_understands_what_the_docs_tell_it_to_keep() -> None:
+    ask = (
+        "from prefect.settings import get_current_settings; server = get_current_settings().server; "
+        "vacuum = server.services.db_vacuum; "
+        "print(sorted(vacuum.enabled_vacuum_types), vacuum.retention_period.days, server.events.retention_period.days)"
+    )
+    script = f'{commands("export PREFECT_SERVER_SERVICES_DB_VACUUM")}exec {sys.executable} -c "{ask}"'
+    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "['events', 'flow_runs', 'orphans'] 30 7\n"
+
+
+def test_the_backup_of_the_docs_has_what_is_in_the_log_of_the_database(tmp_path: Path) -> None:
+    home = tmp_path / ".prefect"
+    home.mkdir()
+    with closing(sqlite3.connect(home / "prefect.db", isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE flow_run (name TEXT)")
+        database.execute("INSERT INTO flow_run VALUES ('a')")
+        script = commands("python3 -c").replace("/data/", f"{tmp_path}/").replace("python3", sys.executable)
+        subprocess.run(["bash", "-euc", script], env=os.environ | {"HOME": f"{tmp_path}"}, check=True)
+    with closing(sqlite3.connect(tmp_path / "prefect-backup.db")) as backup:
+        assert backup.execute("SELECT name FROM flow_run").fetchall() == [("a",)]

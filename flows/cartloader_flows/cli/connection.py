@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from base64 import b64encode
 from pathlib import Path
 
 import httpx
@@ -124,6 +125,8 @@ def _trouble(server: str) -> str | None:
 
     if not answers(server):
         return "it does not answer"
+    if asks_who_one_is(server):
+        return "it asks who you are: PREFECT_API_AUTH_STRING must be what its --auth-file has"
     try:
         version = f"{_ask(server, 'admin/version').json()}"
         (major, minor), (our_major, our_minor) = _release(version), _release(__version__)
@@ -133,11 +136,27 @@ def _trouble(server: str) -> str | None:
     return None if suits else f"it is of Prefect {version}, and this is {__version__}"
 
 
+def asks_who_one_is(server: str, *, as_stranger: bool = False) -> bool:
+    """Whether a server does not let us in, or does not let in who brings no password."""
+    try:
+        return _ask(server, "admin/version", as_stranger=as_stranger).status_code == httpx.codes.UNAUTHORIZED
+    except httpx.HTTPError:
+        return False
+
+
 def _release(version: str) -> tuple[int, int]:
     """Major and minor version."""
     major, minor = version.split(".")[:2]
     return int(major), int(minor)
 
 
-def _ask(server: str, path: str) -> httpx.Response:
-    return httpx.get(f"{server}/api/{path}", timeout=_PATIENCE, trust_env=False)
+def _ask(server: str, path: str, *, as_stranger: bool = False) -> httpx.Response:
+    from prefect.settings import PREFECT_API_AUTH_STRING  # noqa: PLC0415  (see use_own_server)
+
+    known = None if as_stranger else PREFECT_API_AUTH_STRING.value()
+    return httpx.get(
+        f"{server}/api/{path}",
+        headers={"Authorization": f"Basic {b64encode(known.encode()).decode()}"} if known else None,
+        timeout=_PATIENCE,
+        trust_env=False,
+    )

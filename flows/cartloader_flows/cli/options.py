@@ -136,7 +136,13 @@ class ServerCommand(Options):
     do: Literal["start", "status", "stop"] = Field(**_positional("{start,status,stop}"))
     """start it and wait until it answers; tell whether it does, its process and its log; stop it."""
     port: int | None = Field(None, ge=1, le=65535)
-    """Port of the server and its UI, on 127.0.0.1; unless given, that of the server that runs, or 4200."""
+    """Port of the server and its UI; unless given, that of the server that runs, or 4200."""
+    host: str = Field("127.0.0.1", min_length=1)
+    """Address of this machine that a server listens on when it is started, such as 0.0.0.0 for all of them. One that
+    other machines reach must ask who they are: --auth-file."""
+    auth_file: FilePath | None = None
+    """File of one line, NAME:PASSWORD, that nobody else can read: the server, when it is started, answers those who
+    know it."""
 
 
 class SampleCommand(Options):

@@ -67,7 +67,7 @@ def run_flow(command: ImportCommand, options: SharedOptions, report: Callable[[s
     configure(debug=command.debug)
     if command.task_runner != "dask":  # the cluster's machines could not reach it by the address that it has here
         use_own_server()
-    from httpx import HTTPError  # noqa: PLC0415  (Prefect takes 2 s, which only a flow should pay)
+    from httpx import HTTPError, HTTPStatusError, codes  # noqa: PLC0415  (Prefect takes 2 s, which only a flow should pay)
     from prefect.exceptions import PrefectException  # noqa: PLC0415
 
     from cartloader_flows.import_image import import_image  # noqa: PLC0415
@@ -89,6 +89,10 @@ def run_flow(command: ImportCommand, options: SharedOptions, report: Callable[[s
                 result = import_image(command.in_img, command.img_id[0], command.out_dir, options)
     except (RuntimeError, HTTPError, PrefectException) as error:
         # What the images raise arrives as a RunError; this is Prefect's own trouble.
+        if isinstance(error, HTTPStatusError) and error.response.status_code == codes.UNAUTHORIZED:
+            raise ToolError(
+                "the Prefect server asks who you are: set PREFECT_API_AUTH_STRING to the NAME:PASSWORD that it has"
+            ) from error
         raise ToolError(
             f"Prefect cannot run this ({error}); is the server there that PREFECT_API_URL names? "
             "`cartloader server start` starts one, --direct goes without"

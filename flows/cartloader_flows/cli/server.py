@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,6 +19,7 @@ from cartloader_flows.cli.connection import (
     PREFECT_SETTINGS,
     address,
     answers,
+    asks_who_one_is,
     home,
     in_background,
     is_alive,
@@ -44,30 +48,72 @@ _SERVER_SETTINGS = {
 
 def server(argv: Sequence[str]) -> int:
     """Start, look for, or stop a Prefect server on this machine, with its UI."""
-    usage = "cartloader server {start,status,stop} [--port N]"
+    usage = "cartloader server {start,status,stop} [--port N] [--host ADDRESS] [--auth-file FILE]"
     command = parsed(ServerCommand, argv, usage, f"{server.__doc__}")
     return {"start": _start, "status": _status, "stop": _stop}[command.do](command)
 
 
 def _address(command: ServerCommand) -> str:
-    return address(command.port) if command.port else own_address() or address(_PORT)
+    return address(command.port, command.host) if command.port else own_address() or address(_PORT, command.host)
 
 
 def _start(command: ServerCommand) -> int:
-    began, at = time.monotonic(), _address(command)
+    began, at, auth = time.monotonic(), _address(command), _auth(command)
     if not answers(at):
         from filelock import FileLock  # noqa: PLC0415  (--help need not wait for it)
 
         home().mkdir(parents=True, exist_ok=True)
         with FileLock(home() / "server.lock"):  # of two starts at once, the second one finds the server of the first
-            number = _starting(at) or _begin(at)
+            number = _starting(at) or _begin(at, command.host, auth)
         _wait_for(number, at)
+    if command.auth_file and not asks_who_one_is(at, as_stranger=True):
+        raise UsageError(f"--auth-file: a Prefect server runs at {at} that asks nobody who they are; stop it first")
+    password = f' PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(command.auth_file))})"' if command.auth_file else ""
     print(
         f"Prefect server  {at}  ready after {duration(time.monotonic() - began)}\n"
-        f"  use it          export PREFECT_API_URL={at}/api\n"
+        f"  use it          export PREFECT_API_URL={at}/api{password}\n"
         f"  stop it         cartloader server stop"
     )
     return 0
+
+
+def _auth(command: ServerCommand) -> dict[str, str]:
+    """What makes a server ask who one is, which other machines may reach only so.
+
+    Raises:
+        UsageError: they could reach one that does not, or the file of the password is none.
+    """
+    from prefect.settings import PREFECT_SERVER_API_AUTH_STRING  # noqa: PLC0415  (a second, which --help need not wait)
+
+    if command.auth_file is None:
+        if not (_is_here(command.host) or PREFECT_SERVER_API_AUTH_STRING.value()):
+            raise UsageError(
+                f"--host {command.host}: whoever reaches a Prefect server can run programs as its workers do; give "
+                "--auth-file with a file of NAME:PASSWORD, or listen on 127.0.0.1 alone"
+            )
+        return {}
+    from cartloader_image.budget import USUAL  # noqa: PLC0415  (see above)
+    from cartloader_image.placing.bounds import text_of  # noqa: PLC0415
+
+    text = text_of(command.auth_file, "--auth-file", USUAL).strip()
+    if not re.fullmatch(r"[!-9;-~]+:[!-~]+", text):
+        raise UsageError(f"--auth-file {command.auth_file}: one line NAME:PASSWORD is needed, in ASCII without blanks")
+    if command.auth_file.stat().st_mode & 0o077:
+        raise UsageError(f"--auth-file {command.auth_file}: others can read it; chmod 600, and choose another password")
+    return {"PREFECT_SERVER_API_AUTH_STRING": text}
+
+
+def _is_here(host: str) -> bool:
+    """Whether only this machine reaches what listens on a host.
+
+    Raises:
+        UsageError: there is no such host.
+    """
+    try:
+        found = {str(one[4][0]) for one in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise UsageError(f"--host {host}: is no address of this machine ({error.strerror})") from None
+    return all(ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in found)
 
 
 def _starting(at: str) -> int | None:
@@ -90,15 +136,15 @@ def _starting(at: str) -> int | None:
     return None
 
 
-def _begin(at: str) -> int:
+def _begin(at: str, host: str, auth: dict[str, str]) -> int:
     """Start the server; its process."""
     # The page of the UI would ask port 4200 otherwise.
     own = _SERVER_SETTINGS | {"PREFECT_SERVER_UI_API_URL": f"{at}/api"}
-    argv = ["--host", "127.0.0.1", "--port", at.rpartition(":")[2]]
+    argv = ["--host", host, "--port", at.rpartition(":")[2]]
     with _log().open("ab") as log:
         started = subprocess.Popen(  # noqa: S603  (a list of arguments: no shell reads them)
             [sys.executable, "-m", "cartloader_flows.prefect_server", _log(), *argv],
-            env=PREFECT_SETTINGS | own | os.environ,
+            env=PREFECT_SETTINGS | own | os.environ | auth,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
