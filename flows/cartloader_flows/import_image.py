@@ -23,6 +23,7 @@ from cartloader_tasks import (
     record_run,
     run_progress,
     stopping_together,
+    tell_of_failures,
     update_catalog,
 )
 
@@ -59,6 +60,7 @@ def gathered(
     except RunError as failure:
         get_run_logger().error(failure.table())
         record_run(failure.result, failure.failures, out_dir)
+        tell_of_failures(failure.failures)
         raise
     record_run(result, {}, out_dir)
     return result

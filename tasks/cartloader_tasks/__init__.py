@@ -2,6 +2,7 @@
 
 from cartloader_tasks.actions import import_and_record, import_job, import_job_elsewhere, update_catalog
 from cartloader_tasks.artifacts import record_run, run_progress
+from cartloader_tasks.events import tell_of_failures
 from cartloader_tasks.naming import name_run
 from cartloader_tasks.outcomes import called, ending_in_a_sentence
 from cartloader_tasks.remembered import Remembered
@@ -24,6 +25,7 @@ __all__ = [
     "run_report",
     "size_of",
     "stopping_together",
+    "tell_of_failures",
     "update_catalog",
     "watched_by",
 ]

@@ -25,6 +25,7 @@ from cartloader_image.report import Report
 from cartloader_image.results import CatalogResult, ImageResult, Output, OverlayResult, RasterResult, TilesResult
 from cartloader_tasks.artifacts import record_image
 from cartloader_tasks.caching import ByContent, with_digests
+from cartloader_tasks.events import tell_of_image
 from cartloader_tasks.limits import one_slot, take_slot
 from cartloader_tasks.outcomes import ending_in_a_sentence
 from cartloader_tasks.records import ResultSerializer
@@ -126,6 +127,7 @@ def import_and_record(job: ImageJob) -> ImageResult:
     with one_slot():
         image = import_one(job, run_report(job.out.img_id), ByTasks(job.options.restart))
     record_image(image)
+    tell_of_image(image)
     return image
 
 

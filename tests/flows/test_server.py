@@ -17,43 +17,13 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_HOME, temporary_settings
 from support.pages import DOCS
-from support.processes import eventually, free_port, process, with_environment
+from support.processes import eventually, free_port, process
+from support.servers import CARTLOADER, SERVER, Home
 
 from cartloader_flows.cli import server
 from cartloader_image.errors import ToolError, UsageError
 
-CARTLOADER = Path(sys.executable).with_name("cartloader")
 OPERATING = (DOCS / "operating.md").read_text(encoding="utf-8")
-SERVER = "cartloader_flows.prefect_server"
-
-
-class Home:
-    """A home of Prefect, the port of its server, and the command in this home."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        self.environment = inherited | {"PREFECT_HOME": f"{folder}"}
-        self.log = folder / "server.log"
-
-    def command(self, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [CARTLOADER, "server", *argv],
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def start(self, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return self.command("start", "--port", f"{self.port}", *argv, **environment)
-
-    def servers(self) -> list[int]:
-        return [
-            number
-            for number in with_environment("PREFECT_HOME", f"{self.folder}")
-            if SERVER in Path(f"/proc/{number}/cmdline").read_text()
-        ]
 
 
 @pytest.fixture

@@ -138,8 +138,8 @@ def _starting(at: str) -> int | None:
 
 def _begin(at: str, host: str, auth: dict[str, str]) -> int:
     """Start the server; its process."""
-    # The page of the UI would ask port 4200 otherwise.
-    own = _SERVER_SETTINGS | {"PREFECT_SERVER_UI_API_URL": f"{at}/api"}
+    # The page of the UI would ask port 4200 otherwise, and messages would have no link to it.
+    own = _SERVER_SETTINGS | {"PREFECT_SERVER_UI_API_URL": f"{at}/api", "PREFECT_UI_URL": at}
     argv = ["--host", host, "--port", at.rpartition(":")[2]]
     with _log().open("ab") as log:
         started = subprocess.Popen(  # noqa: S603  (a list of arguments: no shell reads them)
