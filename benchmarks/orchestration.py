@@ -13,12 +13,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 
 from cartloader_flows.cli.runs import run_directly
 from cartloader_flows.import_images import import_images
@@ -26,6 +29,7 @@ from cartloader_image.params import ImportOptions
 from cartloader_image.recipe.mapping import mapped_jobs
 from cartloader_image.report import quiet
 from cartloader_tasks import actions
+from cartloader_tasks.limits import HEAVY
 
 OPTIONS = ImportOptions(png2pmtiles=True, update_catalog=True)
 
@@ -64,6 +68,8 @@ def main(argv: Sequence[str]) -> int:
     _step("and the cache: digests, locks, results", given, flow)
     actions.record_image = page
     _step("and a page about each image", given, flow)
+    with _limited(given.n_jobs):
+        _step("and a slot of a limit that lets all work", given, flow)
     _step("all of it again, nothing to do", given, flow, keep=True)
     _one_image(given.work, given.runs)
     return 0
@@ -80,6 +86,17 @@ def _inputs(work: Path, images: int, size: int) -> Path:
     mapping = folder / "images.yaml"
     mapping.write_text("".join(f"i{number}: {number}.ome.tif\n" for number in range(images)))
     return mapping
+
+
+@contextmanager
+def _limited(slots: int) -> Iterator[None]:
+    """A limit for the time of the context, as the docs have an operator set it."""
+    with get_client(sync_client=True) as client:
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=HEAVY, limit=slots))
+        try:
+            yield
+        finally:
+            client.delete_global_concurrency_limit_by_name(HEAVY)
 
 
 def _step(name: str, given: argparse.Namespace, work: Callable[[], object], *, keep: bool = False) -> None:

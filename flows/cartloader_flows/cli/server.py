@@ -93,7 +93,7 @@ def _auth(command: ServerCommand) -> dict[str, str]:
             )
         return {}
     from cartloader_image.budget import USUAL  # noqa: PLC0415  (see above)
-    from cartloader_image.placing.bounds import text_of  # noqa: PLC0415
+    from cartloader_image.system.texts import text_of  # noqa: PLC0415
 
     text = text_of(command.auth_file, "--auth-file", USUAL).strip()
     if not re.fullmatch(r"[!-9;-~]+:[!-~]+", text):
