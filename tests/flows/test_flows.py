@@ -97,7 +97,7 @@ def test_one_image(slide: Path, tmp_path: Path) -> None:
     with get_client(sync_client=True) as client:
         run = latest_run(client)
         assert run.state
-        assert (run.name, run.state.name) == ("dapi", "Completed")
+        assert (run.name, run.state.name) == ("dapi → map", "Completed")
         expected = ["ome2png dapi", "png2pmtiles dapi", "update_catalog catalog.yaml"]
         assert eventually(lambda: task_names(client, run) == expected)
         assert logged(client, run, "80 × 60 uint16")
