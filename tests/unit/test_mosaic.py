@@ -27,6 +27,7 @@ from cartloader_image.images.mosaic import PlacedParts
 from cartloader_image.intensity import find_thresholds
 from cartloader_image.layout import Layout, Pixels
 from cartloader_image.params import ImportOptions, PixelOptions, SharedOptions
+from cartloader_image.placing.doubts import doubts
 from cartloader_image.placing.placement import place
 from cartloader_image.recipe.mapping import mapped_jobs, settled_images
 from cartloader_image.system.parallel import in_order
@@ -205,14 +206,14 @@ def fields(folder: Path, positions: dict[int, tuple[float, float]], suffix: str 
     return folder / f"S1_F{min(positions):05}.{suffix}"
 
 
-PLACES = st.integers(-300, 300).map(lambda number: number / 7)
-"""Pixels, none half-way between two."""
+PLACES = st.integers(-60, 60).map(lambda number: number * 5 + number % 7 / 7)
+"""Pixels, none half-way between two, and none on another when rounded."""
 AXES = st.sampled_from(["right,up", "right,down", "left,up", "left,down"])
 
 
 @settings(max_examples=20)
 @given(
-    st.lists(st.tuples(PLACES, PLACES), min_size=1, max_size=5),
+    st.lists(st.tuples(PLACES, PLACES), min_size=1, max_size=5, unique=True),
     AXES,
     st.sampled_from(["upper-left", "upper-right", "lower-left", "lower-right"]),
 )
@@ -309,6 +310,10 @@ def refused(tmp_path: Path, table: str, words: str, **options: Any) -> None:
         (f"{TABLE}1,0\n", r"line 2 has no number and position of a field"),
         (f"{TABLE}1,nan,0\n", r"line 2 has no number and position of a field"),
         (f"{TABLE}2,0,0\n", r"S1_F00001\.TIF: positions\.csv has no position of field 1"),
+        (f"{TABLE}1,0,0\n2,1e308,-1e308\n", r"line 3 has no number and position of a field"),
+        (f"{TABLE}1,0,0\n2,1e20,0\n", r"line 3 has no number and position of a field"),
+        ("FOV,x_global_px,y_global_px\n'1',1,0,0\n", r"line 2 has more cells than there are names of columns"),
+        (f"{TABLE}1,0,0\n2,0,0.4\n", r"positions\.csv: has fields 1 and 2 at one place; keep the line of the one"),
         (f"{TABLE}1,0,0\n2,1e9,1e9\n", r"positions\.csv: has .* pixels in a plane, more than the"),
     ],
 )
@@ -323,11 +328,15 @@ def test_what_is_no_set_of_fields(tmp_path: Path) -> None:
     refused(tmp_path, table, "--z-stack: does not go with --fov-positions", z_stack="*.TIF", z_project="max", page=None)
     refused(tmp_path, table, "--level: does not go with --fov-positions", level=1)
     tifffile.imwrite(tmp_path / "S1_F00002.TIF", noise((2, 20, 31), np.uint16), photometric="minisblack")
-    refused(tmp_path, table, r"F00002\.TIF: is 31 × 20 uint16, and S1_F00001\.TIF beside it is 30 × 20 uint16; fields")
+    refused(
+        tmp_path,
+        table,
+        r"F00002\.TIF: is 31 × 20 uint16, .*, and S1_F00001\.TIF beside it is 30 × 20 uint16, .*; fields",
+    )
     tifffile.imwrite(tmp_path / "S1_F00002.TIF", noise((2, 20, 30), np.uint8), photometric="minisblack")
-    refused(tmp_path, table, r"F00002\.TIF: is 30 × 20 uint8, and")
-    (tmp_path / "S2_F002.tif").touch()
-    refused(tmp_path, table, r"S2_F002\.tif: is a picture of field 2, as S1_F00002\.TIF is; keep those of one run")
+    refused(tmp_path, table, r"F00002\.TIF: is 30 × 20 uint8, .*, and")
+    (tmp_path / "S1_F002.tif").touch()
+    refused(tmp_path, table, r"S1_F002\.tif: is a picture of field 2, as S1_F00002\.TIF is; keep those of one run")
     (tmp_path / "S1_F00001.TIF").rename(tmp_path / "S1.TIF")
     with pytest.raises(UsageError, match=r"S1\.TIF: .* its number at the end of its name, such as CellComposite_F001"):
         read_image(tmp_path / "S1.TIF", fov_positions=tmp_path / "positions.csv", page=0, **CORNERS)
@@ -366,6 +375,11 @@ def upright(fov: int, x: float, y: float) -> tuple[str, str]:
             "does not tell whether its y_local_px .* --fov-axes right,down if from above, or right,up if from below",
         ),
         (["1,2,2,100,x"], "a line of it lacks a number of fov"),
+        (["'1',1,2,2,100,200"], "a line of it has more cells than there are names of columns"),
+        (
+            [*upright(1, 90, 0), *upright(2, 120, 0)],
+            r"has its fields 90 and 20 pixels away from where .*positions\.csv has",
+        ),
     ],
 )
 def test_transcripts_that_tell_nothing(tmp_path: Path, rows: list[str], words: str) -> None:
@@ -374,6 +388,74 @@ def test_transcripts_that_tell_nothing(tmp_path: Path, rows: list[str], words: s
     refused(tmp_path, (tmp_path / "positions.csv").read_text(), words, **tables)
     (tmp_path / "tx.csv").write_text("fov,x,y\n")
     refused(tmp_path, (tmp_path / "positions.csv").read_text(), "it has no x_local_px", **tables)
+
+
+def test_tables_in_any_case_with_blank_lines_and_those_of_windows(tmp_path: Path) -> None:
+    image = fields(tmp_path, {1: (0, 0), 2: (30, 0)})
+    for path in (tmp_path / "positions.csv", transcripts(tmp_path, *upright(1, 40, 0), *upright(2, 70, 0))):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().upper().replace(b",", b" ,").replace(b"\n", b"\r\n\r\n"))
+    options = {"fov_positions": tmp_path / "positions.csv", "fov_transcripts": tmp_path / "tx.csv", "page": 0}
+    params = params_for(image, **options)
+    placement = with_source(image, lambda source: place(source, params), **options)
+    assert placement.affine[:6] == pytest.approx((0.12, 0, 4.8, 0, -0.12, 2.4))
+
+
+@pytest.mark.parametrize(
+    ("axes", "rows", "told"),
+    [("left,up", upright, "right,up"), ("right,down", upright, "right,up"), ("right,up", upright, "")],
+)
+def test_axes_that_transcripts_speak_against_are_noted(tmp_path: Path, axes: str, rows: Any, told: str) -> None:
+    image = fields(tmp_path, {1: (0, 0), 2: (30, 0)})
+    table = transcripts(tmp_path, *rows(1, 0, 0), *rows(2, 30, 0))
+    options = {"fov_positions": tmp_path / "positions.csv", "fov_transcripts": table, "fov_axes": axes, "page": 0}
+    notes = with_source(image, lambda source: source.notes, **options)
+    assert notes == ((f"--fov-axes {axes} is not what tx.csv has ({told}); is it right?",) if told else ())
+
+
+def test_pixels_of_another_size_than_positions_have_are_noted(tmp_path: Path) -> None:
+    image = fields(tmp_path, {1: (0, 0), 2: (30, 0)})
+    options = {"fov_positions": tmp_path / "positions.csv", "page": 0, **CORNERS}
+
+    def doubted(size: str) -> list[str]:
+        params = params_for(image, pixel_size=size, **options)
+        return with_source(image, lambda source: list(doubts(source, place(source, params), params)), **options)
+
+    (note,) = doubted("0.18")
+    assert note == (
+        "its pixels are 0.18 × 0.18 µm where it is put, and 0.12 × 0.12 µm by the positions of its fields; is it the "
+        "right place?"
+    )
+    assert not doubted("0.1203")
+    table = (tmp_path / "positions.csv").read_text()
+    (tmp_path / "positions.csv").write_text(table.replace("0.0036", "3.6"))
+    params = params_for(image, **options)
+    with pytest.raises(InputError, match="120 µm per pixel apart; give one size with --pixel-size"):
+        with_source(image, lambda source: place(source, params), **options)
+
+
+def test_pictures_of_other_kinds_beside_it_are_left_out(tmp_path: Path) -> None:
+    """Of another slide, or drawn in another way; not those that were taken after an interruption."""
+    image = fields(tmp_path, {1: (0, 0), 2: (30, 0), 3: (60, 0)})
+    (tmp_path / "S1_F00003.TIF").rename(tmp_path / "S2_F00003.TIF")
+    (tmp_path / "S1_F00002.TIF").rename(tmp_path / "20260101_000000_S1_F00002.TIF")
+    options = {"fov_positions": tmp_path / "positions.csv", "page": 0, **CORNERS}
+    assert with_source(image, lambda source: source.notes, **options) == (
+        "field 3 of positions.csv has no picture beside it",
+    )
+
+
+def test_stains_are_in_one_order(tmp_path: Path) -> None:
+    """The page that was chosen would be another stain in some of the fields."""
+    fields(tmp_path, {1: (0, 0), 2: (30, 0)}, description='{"ChannelOrder": "BG"}')
+    table = (tmp_path / "positions.csv").read_text()
+    pixels = noise((2, 20, 30), np.uint16)
+    other = {"photometric": "minisblack", "description": '{"ChannelOrder": "GB"}'}
+    tifffile.imwrite(tmp_path / "S1_F00002.TIF", pixels, **other)
+    refused(tmp_path, table, r"F00002\.TIF: its pages are the stains GB, and those of S1_F00001\.TIF beside it are BG;")
+    tifffile.imwrite(tmp_path / "S1_F00002.TIF", pixels[[0, 1, 0]], **other)
+    refused(
+        tmp_path, table, r"F00002\.TIF: is 30 × 20 uint16, plane 0 of 3 \(page=0\), and S1_F00001\.TIF beside it is"
+    )
 
 
 def test_positions_may_run_against_the_transcripts(tmp_path: Path) -> None:

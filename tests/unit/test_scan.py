@@ -239,6 +239,15 @@ def test_fields_of_view_without_their_tables_are_no_layer(tmp_path: Path) -> Non
     )
 
 
+def test_fields_of_two_slides_in_a_folder_are_no_layer(tmp_path: Path) -> None:
+    """The tables speak of one of them."""
+    spotted.cosmx(tmp_path)
+    (tmp_path / "CellComposite" / "CellComposite_F006.jpg").rename(tmp_path / "CellComposite" / "S2_F006.jpg")
+    assert {layer.lacking for layer in scanned(tmp_path).values()} == {
+        "CellComposite has pictures of several runs, S2_F006.jpg and CellComposite_F001.jpg; keep those of one in it"
+    }
+
+
 def test_fields_that_may_be_stored_upside_down_are_no_layer(tmp_path: Path) -> None:
     points = spotted.cosmx(tmp_path / "run", below=True)
     found = scanned(tmp_path / "run")

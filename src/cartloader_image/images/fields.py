@@ -35,6 +35,11 @@ _SLOPE, _OFF = 0.01, 2.0
 local positions are rounded to whole pixels."""
 _BEYOND = 1.1
 """How far transcripts may reach, in a picture's own size: a bit beyond its edge; in smaller copies they reach far."""
+_AWAY = 1.5
+"""How far positions may be from the corners of fields that transcripts have there, in a picture's own size: some
+exports have them 80 pixels off."""
+_FAR = 1e12
+"""Pixels beyond which a position is none."""
 _FEW = 10
 
 Point = tuple[float, float]
@@ -93,6 +98,7 @@ def mosaic_of(pictures: Mapping[int, Path], size: tuple[int, int], own: int, par
     steps = (np.array(list(there.values())) * frame.along + frame.offset) * frame.axes  # as columns and rows count
     first = steps.min(axis=0)
     corners = np.rint(steps - first).astype(int).tolist()
+    _check_apart(dict(zip(there, map(tuple, corners), strict=True)), table)
     height, width = max(row for _, row in corners) + size[0], max(column for column, _ in corners) + size[1]
     params.budget.check(table, Cost.PIXELS, height * width)
     fields = tuple(
@@ -101,6 +107,16 @@ def mosaic_of(pictures: Mapping[int, Path], size: tuple[int, int], own: int, par
     )
     slide = Affine.scale(*map(float, frame.axes)) @ Affine.translation(*map(float, first))
     return Mosaic(fields, height, width, slide, (*_left_out(positions, pictures, table), *frame.notes))
+
+
+def _check_apart(corners: Mapping[int, Point], table: Path) -> None:
+    """Refuse a field that another one covers wholly: one of the two is not where it was taken."""
+    fields = dict[Point, int]()
+    for fov, corner in corners.items():
+        if (other := fields.setdefault(corner, fov)) != fov:
+            raise InputError(
+                f"{table}: has fields {other} and {fov} at one place; keep the line of the one that counts"
+            )
 
 
 def _left_out(positions: Mapping[int, Point], pictures: Mapping[int, Path], table: Path) -> Iterable[str]:
@@ -147,15 +163,18 @@ def read_positions(table: Path, params: RasterParams) -> dict[int, Point]:
     for row in rows:
         if not any(map(str.strip, row)):
             continue
+        if any(map(str.strip, row[len(columns) :])):
+            raise InputError(f"{table}: line {rows.line_num} has more cells than there are names of columns; add those")
         try:
             fov, x, y = (number(row[place]) for place in places)
         except (IndexError, ValueError):
             fov = x = y = math.nan
-        if not math.isfinite(x + y) or fov != fov // 1:
+        x, y = x * scale, y * scale
+        if not abs(fov) + abs(x) + abs(y) < _FAR or fov != fov // 1:
             raise InputError(f"{table}: line {rows.line_num} has no number and position of a field")
         if int(fov) in found:
             raise InputError(f"{table}: has field {int(fov)} twice; keep the lines of one slide")
-        found[int(fov)] = (x * scale, y * scale)
+        found[int(fov)] = (x, y)
     return found
 
 
@@ -211,10 +230,19 @@ def _by_transcripts(
     offsets = begin - along * named
     if len(set(taken.values())) > 1 or np.ptp(offsets, axis=0).max() > _OFF:
         raise InputError(f"{file}: does not have its fields where {table} has them; give the tables of one run")
-    against = [name for name, sign in zip("xy", along, strict=True) if sign < 0]
-    note = f"{' and '.join(against)} of {table and table.name} run against {file.name}, which is taken to be right"
     x, y = offsets.mean(axis=0)
-    return _Frame(next(iter(taken.values())), (x, y), (along[0], along[1]), (note,) if against else ())
+    if (along > 0).all() and (abs(x) > size[1] * _AWAY or abs(y) > size[0] * _AWAY):
+        raise InputError(
+            f"{file}: has its fields {x:,.0f} and {y:,.0f} pixels away from where {table} has them; give the tables of "
+            "one run, or place them by their positions alone with --fov-axes and --fov-corner"
+        )
+    against = [name for name, sign in zip("xy", along, strict=True) if sign < 0]
+    notes = [f"{' and '.join(against)} of {table and table.name} run against {file.name}, which is taken to be right"]
+    (local, _), *_ = told.values()
+    if axes and (axes[0] != local.a or (local.a != local.e and axes[1] != local.e)):
+        told_axes = _words(local.a, local.e)
+        notes.append(f"--fov-axes {params.fov_axes} is not what {file.name} has ({told_axes}); is it right?")
+    return _Frame(next(iter(taken.values())), (x, y), (along[0], along[1]), tuple(notes[not against :]))
 
 
 def _spread(some: Iterable[int], positions: Mapping[int, Point]) -> list[bool]:
@@ -231,12 +259,17 @@ def _upright(file: Path, local: Affine) -> Point:
     from below, or the slide's y is: the table does not tell.
     """
     if local.a * local.e > 0:
-        across, along, back = ("right", "up", "down") if local.a > 0 else ("left", "down", "up")
         raise UsageError(
             f"{file}: does not tell whether its y_local_px counts rows from above, or from below as in the first "
-            f"public runs; give --fov-axes {across},{back} if from above, or {across},{along} if from below"
+            f"public runs; give --fov-axes {_words(local.a, local.e)} if from above, or {_words(local.a, -local.e)} if "
+            "from below"
         )
     return local.a, local.e
+
+
+def _words(x: float, y: float) -> str:
+    """The value of ``--fov-axes`` for which way x and y of the slide run with columns and rows."""
+    return f"{'right' if x > 0 else 'left'},{'down' if y > 0 else 'up'}"
 
 
 def _seen(file: Path, positions: Mapping[int, Point], params: RasterParams) -> dict[int, tuple[Affine, Point]]:
@@ -245,15 +278,18 @@ def _seen(file: Path, positions: Mapping[int, Point], params: RasterParams) -> d
     The table is looked through until there are fields enough.
     """
     rows, found, places = dict[int, Points](), dict[int, Points](), list[int]()
+    width = 0
     for piece in pieces_of(file, "--fov-transcripts", params.budget):
-        lines = csv.reader(io.StringIO(piece))
+        lines = list(filter(None, csv.reader(io.StringIO(piece))))
         if not places:
-            columns = [name.strip().lower() for name in next(lines, [])]
+            columns = [name.strip().lower() for name in lines.pop(0)] if lines else []
             if lacking := [name for name in _TX if name not in columns]:
                 raise InputError(
                     f"{file}: --fov-transcripts takes a table with {', '.join(_TX)}; it has no {lacking[0]}"
                 )
-            places = [columns.index(name) for name in _TX]
+            places, width = [columns.index(name) for name in _TX], len(columns)
+        if any(len(line) > width for line in lines):
+            raise InputError(f"{file}: a line of it has more cells than there are names of columns; add those")
         try:
             table = np.array([[number(line[place]) for place in places] for line in lines]).reshape(-1, len(_TX))
         except (IndexError, ValueError):

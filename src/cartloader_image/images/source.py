@@ -25,7 +25,7 @@ from cartloader_image.images.ome import OmeImage
 from cartloader_image.images.photometric import scheme_of
 from cartloader_image.images.plane import Plane, Projected
 from cartloader_image.images.shrunk import Shrunk
-from cartloader_image.images.stack import stack_of
+from cartloader_image.images.stack import channel_order, stack_of
 from cartloader_image.images.tiff import PlaneRef, Series, Tiff, open_tiff
 from cartloader_image.images.tiff_plane import open_plane
 from cartloader_image.options import option
@@ -64,6 +64,8 @@ class Source:
     """Level-0 pixel → map, and the CRS as WKT if there is one."""
     detectable: tuple[tuple[float, float], str] | None = None
     """µm per pixel that are only believed when asked to, and where they stand."""
+    stains: str = ""
+    """The letters of its file's pages, where it has such."""
     notes: tuple[str, ...] = ()
     """What was guessed or mended to read the file, in sentences that name no path."""
     found: Callable[[], tuple[str, ...]] = tuple
@@ -163,11 +165,16 @@ def _mosaic(params: RasterParams) -> Iterator[Source]:
 
 def _check_alike(path: Path, part: Source, other: Path, example: Source) -> None:
     """Refuse a field whose pixels are of another kind than those of the others."""
-    kinds = [(describe(one.plane), one.plane.tint, one.stretch, one.plane.concurrent) for one in (part, example)]
+    kinds = [(one.description, one.plane.tint, one.stretch, one.plane.concurrent) for one in (part, example)]
     if kinds[0] != kinds[1]:
         raise InputError(
-            f"{path}: is {describe(part.plane)}, and {other.name} beside it is {describe(example.plane)}; fields of "
-            "view of one image have one size and type"
+            f"{path}: is {part.description}, and {other.name} beside it is {example.description}; fields of view of "
+            "one image have one size and type"
+        )
+    if part.stains != example.stains:
+        raise InputError(
+            f"{path}: its pages are the stains {part.stains or '?'}, and those of {other.name} beside it are "
+            f"{example.stains or '?'}; fields of view of one image have their stains in one order"
         )
 
 
@@ -229,6 +236,7 @@ def tiff_source(tiff: Tiff, params: RasterParams) -> Source:
         notes=tuple(dict.fromkeys([*tiff.notes, *scheme.notes])),
         found=tiff.damage.notes,
         paints=any(plane.paints for plane in planes),
+        stains=channel_order(tiff.first.description),
     )
 
 

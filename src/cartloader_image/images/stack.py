@@ -11,6 +11,15 @@ from cartloader_image.options import Options
 
 FIELD = re.compile(r"_F(\d+)(\.[A-Za-z]+)$", re.IGNORECASE)
 """How the name of a field's picture ends, such as ``CellComposite_F001.jpg``."""
+_STARTED = re.compile(r"^\d{8}_\d{6}_")
+"""When it was taken, before that: a run that was interrupted has two such times."""
+_ORDER = re.compile(r'"ChannelOrder":\s*"([^"]*)"')
+
+
+def channel_order(description: str) -> str:
+    """A letter for each page of a field's stains, as CosMx describes them; none where it is no such description."""
+    found = _ORDER.search(description)
+    return found[1] if found else ""
 
 
 def further_images(image: Path, options: Options) -> list[Path]:
@@ -41,17 +50,21 @@ def stack_of(image: Path, pattern: str | None) -> list[Path]:
 
 
 def fields_of(image: Path) -> dict[int, list[Path]]:
-    """The pictures of fields of view by their numbers, in the folder of one and with its suffix.
+    """The pictures of fields of view by their numbers, in the folder of one and of its kind.
 
     Raises:
         InputError: their folder cannot be read; one that is missing has no files.
     """
-    own, found = FIELD.search(image.name), dict[int, list[Path]]()
-    for path in _beside(image, "--fov-positions") if own else ():
-        match = FIELD.search(path.name)
-        if own and match and match[2].lower() == own[2].lower() and not path.name.startswith("."):
+    found = dict[int, list[Path]]()
+    for path in _beside(image, "--fov-positions") if field_kind(image) else ():
+        if (match := FIELD.search(path.name)) and field_kind(path) == field_kind(image):
             found.setdefault(int(match[1]), []).append(path)
     return dict(sorted(found.items()))
+
+
+def field_kind(path: Path) -> str:
+    """What the names of a slide's fields have in common, beside the time: nothing where it is no picture of a field."""
+    return _STARTED.sub("", FIELD.sub(r"_F\2", path.name)).lower() if FIELD.search(path.name) else ""
 
 
 def _beside(image: Path, name: str) -> list[Path]:

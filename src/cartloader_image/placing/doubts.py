@@ -21,8 +21,10 @@ from cartloader_image.images.source import Source
 from cartloader_image.placing.bounds import bounds_from_pixel_tsv
 from cartloader_image.placing.extent import Extent
 from cartloader_image.placing.placement import Placement
+from cartloader_image.placing.scale import sizes_of_fields
 from cartloader_image.points.columns import KNOWN
 from cartloader_image.system.reading import open_file
+from cartloader_image.system.texts import text_of
 from cartloader_image.values import PixelSize, number
 
 _ASTRAY = 0.05
@@ -52,17 +54,26 @@ def doubts(source: Source, placement: Placement, params: RasterParams) -> Iterat
 
 def _of_size(source: Source, placement: Placement, params: RasterParams) -> Iterator[str]:
     """Pixels of another size than the metadata say, unless the size is what was asked for."""
-    if not source.pixel_size or isinstance(params.pixel_size, PixelSize):
+    said = _said(source, params)
+    if not said:
         return
     plane, (height, width) = source.plane, source.full_size
     shares = plane.width / width, plane.height / height
     found = [size * share for size, share in zip(placement.pixel_size, shares, strict=True)]
-    if any(abs(size / said - 1) > _ASTRAY for size, said in zip(found, source.pixel_size, strict=True)):
-        x, y = source.pixel_size
+    if any(abs(size / own - 1) > _ASTRAY for size, own in zip(found, said, strict=True)):
+        (x, y), whose = said, "the positions of its fields" if params.fov_positions else "its metadata"
         yield (
-            f"its pixels are {found[0]:.6g} × {found[1]:.6g} µm where it is put, and {x:.6g} × {y:.6g} µm by its "
-            "metadata; is it the right place?"
+            f"its pixels are {found[0]:.6g} × {found[1]:.6g} µm where it is put, and {x:.6g} × {y:.6g} µm by {whose}; "
+            "is it the right place?"
         )
+
+
+def _said(source: Source, params: RasterParams) -> tuple[float, float] | None:
+    """µm per pixel by the metadata, or by the positions of fields, which are turned into µm by what is asked for."""
+    if not params.fov_positions:
+        return None if isinstance(params.pixel_size, PixelSize) else source.pixel_size
+    sizes = sizes_of_fields(text_of(params.fov_positions, "--fov-positions", params.budget))
+    return (sizes[0], sizes[-1]) if sizes else None
 
 
 def _of_stains(source: Source, placement: Placement, params: RasterParams) -> Iterator[str]:

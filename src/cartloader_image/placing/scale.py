@@ -28,6 +28,8 @@ _SPOT = 65.0
 """µm of the spot whose diameter is ``spot_diameter_fullres`` (Space Ranger's page on its spatial outputs)."""
 _ALIKE = 1e-3
 """Share of a pixel size below which two of them are the same."""
+_FIELDS = 0.05, 1.0
+"""µm per pixel that fields of view may have: of instruments so far, 0.12 and 0.18."""
 _NANOMETRES = re.compile(r"^\W*ImPixel_nm\W+([0-9.eE+-]+)", re.MULTILINE)
 """A line of ``RunSummary/*_ExptConfig.txt`` of a CosMx run, such as ``ImPixel_nm: 120.280945``."""
 _TAKEN = "scalefactors_json.json, experiment.xenium, or *_ExptConfig.txt or *_fov_positions_file.csv of CosMx"
@@ -64,8 +66,8 @@ def asked_pixel_size(source: Source, params: RasterParams) -> PixelSize | None:
             )
     elif found := _NANOMETRES.search(text):
         micrometres = _positive(file, {"ImPixel_nm": found[1]}, "ImPixel_nm") / 1000
-    elif sizes := _of_fields(text):
-        if max(sizes) / min(sizes) - 1 > _ALIKE:
+    elif sizes := sizes_of_fields(text):
+        if max(sizes) / min(sizes) - 1 > _ALIKE or not _FIELDS[0] < sizes[0] < _FIELDS[1]:
             raise InputError(
                 f"{file}: its fields of view are {' and '.join(f'{size:.6g}' for size in sizes)} µm per pixel "
                 "apart; give one size with --pixel-size"
@@ -85,11 +87,13 @@ def _object(text: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _of_fields(text: str) -> list[float]:
+def sizes_of_fields(text: str) -> list[float]:
     """µm per pixel in x and y by how far fields of view are apart, in a table that has it in mm and in pixels."""
     sizes = []
     with suppress(KeyError, TypeError, ValueError, csv.Error):
-        rows = list(csv.DictReader(io.StringIO(text)))
+        header, _, lines = text.partition("\n")
+        names = [name.strip().lower() for name in next(csv.reader([header]))]
+        rows = list(csv.DictReader(io.StringIO(lines), names))
         for axis in "xy":
             places = [(number(row[f"{axis}_global_px"]), number(row[f"{axis}_global_mm"])) for row in rows]
             (pixels, mm), (other_pixels, other_mm) = min(places), max(places)

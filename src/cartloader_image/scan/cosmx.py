@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cartloader_image.budget import USUAL
 from cartloader_image.errors import CartloaderError
-from cartloader_image.images.stack import FIELD
+from cartloader_image.images.stack import FIELD, channel_order, field_kind
 from cartloader_image.images.tiff import open_tiff
 from cartloader_image.scan.layers import Layer, Run, colours, pictures_in, stained
 from cartloader_image.system.texts import text_of
@@ -30,6 +30,9 @@ def recognise(folder: Path) -> Run | None:
     if not any(fields.values()):
         return None
     options, lacking = _placing(folder)
+    for name, paths in fields.items():
+        if len({field_kind(path) for path in paths}) > 1:
+            lacking = lacking or f"{name} has pictures of several runs, {_named(paths)}; keep those of one in it"
     because = "" if lacking else "the positions of its fields place them, and transcripts tell how these are meant"
     layers = [Layer(_COMPOSITE, paths[0], options, because, lacking) for paths in [fields[_COMPOSITE]] if paths]
     for path in fields[_STAINS][:1]:
@@ -40,6 +43,11 @@ def recognise(folder: Path) -> Run | None:
             for name, chosen in stains
         ]
     return Run("a CosMx export", folder, tuple(layers))
+
+
+def _named(paths: list[Path]) -> str:
+    """A picture of each kind."""
+    return " and ".join({field_kind(path): path.name for path in reversed(paths)}.values())
 
 
 def _placing(folder: Path) -> tuple[dict[str, str | Path], str]:
@@ -68,9 +76,9 @@ def _stains(path: Path) -> Iterator[tuple[str, dict[str, str | Path]]]:
     with suppress(CartloaderError), open_tiff(path) as tiff:  # its import tells best what is wrong with it
         count, description = len(tiff.series[0].planes), tiff.first.description
     targets, letters = (re.findall(rf'"{key}":\s*"([^"]*)"', description) for key in ("BiologicalTarget", "ChannelId"))
-    order = re.search(r'"ChannelOrder":\s*"([^"]*)"', description)
+    order = channel_order(description)
     named = dict(zip(letters, targets, strict=True)) if len(letters) == len(targets) else {}
-    names = [named.get(letter) or letter for letter in order[1]] if order and len(order[1]) == count else []
+    names = [named.get(letter) or letter for letter in order] if len(order) == count else []
     for page in range(count):
         name = names[page] if names else f"{_STAINS}-{page}" if count > 1 else _STAINS
         yield name, {"page": f"{page}"} if count > 1 else {}
