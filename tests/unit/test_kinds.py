@@ -88,7 +88,7 @@ def archived(mode: str) -> bytes:
         ("a.ndpis", "[NanoZoomer Digital Pathology Image Set]\n", "is a Hamamatsu file set"),
         ("a.tif", '{"error": "not found"}', "is JSON text"),
         ("a.csv", "x,y,gene\n1,2,Gapdh\n", "is text; give the image itself"),
-        ("a.tif", b"", "is empty; --in-img takes a TIFF, PNG or JPEG file"),
+        ("a.tif", b"", "is empty; a TIFF, PNG or JPEG file is needed"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_kind_is_refused_by_what_it_is(
@@ -152,7 +152,7 @@ def test_an_address_is_no_file(name: str, folder: str) -> None:
 @pytest.mark.parametrize("name", ["a\0b.tif", "\ud800.tif", "a\udfff/b.tif"])
 def test_what_is_no_path_is_said(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    with pytest.raises(InputError, match=r"cannot be the path of a file; --in-img takes") as caught:
+    with pytest.raises(InputError, match=r"cannot be the path of a file; a TIFF") as caught:
         is_tiff(path)
     assert str(caught.value).isascii()
     params = GeoreferenceParams(in_img=path, out=OutputPrefix(out_dir=tmp_path, img_id="a"))
@@ -170,7 +170,7 @@ def test_what_cannot_be_opened_is_said_in_the_systems_words(tmp_path: Path) -> N
         (tmp_path / ("x" * 300), "File name too long"),
         (tmp_path / "file" / "a.tif", "Not a directory"),
     ):
-        with pytest.raises(InputError, match=rf"cannot be read \({words}\); --in-img takes a TIFF"):
+        with pytest.raises(InputError, match=rf"cannot be read \({words}\); a TIFF"):
             is_tiff(path)
         assert companions(path) == []
 

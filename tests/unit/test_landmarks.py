@@ -180,6 +180,7 @@ def test_the_key_points_of_xenium_explorer() -> None:
         ("col,row,x,y\n1,2,3", "point 1 is '1,2,3', which is not four numbers"),
         ("col,row,x,y\n1,2,3,4\n1,2,three,4", "point 2 is '1,2,three,4'"),
         ("col,row,x,y\n1,2,3,inf", "takes finite numbers"),
+        ("col,row,x,y\n1,2,3,-1e308", r"takes finite numbers, none beyond 1e\+12"),
     ],
 )
 def test_what_are_no_landmarks(text: str, what: str) -> None:

@@ -87,6 +87,19 @@ def test_a_renamed_file_of_a_set_keeps_its_size_and_loses_its_names(tmp_path: Pa
             read_image(path, channel=channel)
 
 
+def test_a_block_beyond_the_sizes_leaves_the_pixel_size(tmp_path: Path) -> None:
+    """Which channel it is cannot be told; where others are within them, it is left out."""
+    path = written(tmp_path / "m.tif", TWO + block(2, "m.tif"), 1)
+    assert shows(path, 1)
+    assert bounds_of(path) == (0, 0, 4, 3)
+    assert "speaks of planes beyond its own sizes; its pages are taken as they come" in notes_of(path)
+    with pytest.raises(UsageError, match="--channel PanCK is no channel"):
+        read_image(path, channel="PanCK")
+    path = written(tmp_path / "n.tif", TWO + block(1, "n.tif") + block(2, "n.tif", ifd=1), 1, 0)
+    assert shows(path, 1)
+    assert "planes beyond its own sizes, which are left out" in notes_of(path)
+
+
 def test_pages_of_a_renamed_file_are_listed_as_pages(tmp_path: Path) -> None:
     inner = TWO + "".join(block(n, f"m_{n}.tif") + block(n, f"m_{n}.tif", ifd=1) for n in range(2))
     path = written(tmp_path / "other.tif", inner, 0, 1, SizeZ=2)

@@ -187,6 +187,23 @@ def test_planes_in_files_of_their_own_are_one_stack(tmp_path: Path) -> None:
         assert off_by(tmp_path / "map" / f"{name}.pmtiles", points, spotted.UM["merscope"]) < (1, 0.1)
 
 
+@pytest.mark.parametrize(
+    ("other", "pattern"),
+    [
+        ("mosaic_DAPI_z1_z0.tif", "mosaic_DAPI_z[0-9].tif"),
+        ("mosaic_DAPI_z3_crop.tif", "mosaic_DAPI_z[0-9].tif"),
+        ("mosaic_DAPI_z3.tiff", None),
+    ],
+)
+def test_a_stack_is_of_one_stain(tmp_path: Path, other: str, pattern: str | None) -> None:
+    """Not of another whose name begins alike; where no pattern tells them apart, there is none."""
+    spotted.merscope(tmp_path)
+    images = tmp_path / "region_0" / "images"
+    shutil.copy(images / "mosaic_PolyT_z0.tif", images / other)
+    found = {name: layer.path.name for name, layer in scanned(tmp_path).items() if name.endswith("-max")}
+    assert found == ({"DAPI-max": pattern} if pattern else {}) | {"PolyT-max": "mosaic_PolyT_z*.tif"}
+
+
 def test_regions_have_ids_of_their_own(tmp_path: Path) -> None:
     spotted.merscope(tmp_path)
     shutil.copytree(tmp_path / "region_0", tmp_path / "region_1")

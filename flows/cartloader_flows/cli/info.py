@@ -90,7 +90,8 @@ def _image_lines(found: Inspection, width: int | None) -> Iterator[str]:
     yield f"{visible(found.path.name)}  {found.kind}, {size(found.bytes)}{several}"
     for index, one in enumerate(found.series[:_SHOWN]):
         yield from _rows(_series_rows(one, f"series {index}" if several else "image"), width)
-        yield f"{'':<18}{visible(one.import_image.command)}"
+        if not one.import_image.refused:
+            yield f"{'':<18}{visible(one.import_image.command)}"
     if not door.there():
         yield from _rows([("kernels", f"{door.state()}; the import takes about twice as long")], width)
     if len(found.series) > _SHOWN:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from cartloader_image.errors import InputError
 from cartloader_image.system.reading import open_file, read_file, special
 
-_TAKEN = "--in-img takes a TIFF, PNG or JPEG file"
+_TAKEN = "a TIFF, PNG or JPEG file is needed"
 _CONVERT = "convert it to OME-TIFF, with bioformats2raw and raw2ometiff or with QuPath"
 _UNPACK = "unpack it, and give the image that is inside"
 _EXPORT = "save it as PNG or TIFF, and give that"

@@ -23,6 +23,8 @@ _RENAMED = (
 _BY_NAME = "its FileName says which plane it holds, as its UUIDs contradict one another"
 _TOO_FEW = "its OME-XML speaks of more pages than it has; which channel each is cannot be told"
 
+_BEYOND = "its OME-XML speaks of planes beyond its own sizes"
+
 
 class PageShape(NamedTuple):
     """What a page of the file is."""
@@ -179,7 +181,11 @@ def attribute(
             if most < 0:
                 raise ValueError("its OME-XML says too often where planes are; if it is right, add --max-input-cost 2")
             claims.setdefault(page, []).append(_Claim(image, plane, named, doubtful))
+    beyond = any(finder.is_beyond(image, block) for image, block in here)
+    if beyond and not claims:
+        return finder.pages_as_planes(), (f"{_BEYOND}; its pages are taken as they come",)
     settled, guesses = _settled(claims)
+    guesses += [f"{_BEYOND}, which are left out"] if beyond else []
     pages_of: list[dict[int, int]] = [{} for _ in shares]
     for page, (image, plane) in sorted(settled.items(), reverse=True):
         pages_of[image][plane] = page
@@ -250,15 +256,20 @@ class _Finder:
 
     def run(self, image: int, block: Block) -> Iterable[tuple[int, int]]:
         """Planes and pages of a block, as far as there are such."""
-        share, lengths, firsts = self.shares[image], self.lengths(image), self._firsts(image, block)
-        if any(first >= lengths[axis] for first, axis in zip(firsts, share.axes, strict=True)):
+        if self.is_beyond(image, block):
             return ()
+        share, firsts = self.shares[image], self._firsts(image, block)
         start = sum(first * stride for first, stride in zip(firsts, self._strides(image), strict=True))
         count, step = self._count(image, block), 1
         if wide := self._wide(image, block):
             count, step = wide, self._strides(image)[share.axes.index("C")]
         stop = min(start + count * step, self._total(image))
         return zip(range(start, stop, step), range(block.page or 0, self.pages), strict=False)
+
+    def is_beyond(self, image: int, block: Block) -> bool:
+        """Whether a block begins with a plane that its image does not have."""
+        lengths, firsts = self.lengths(image), self._firsts(image, block)
+        return any(first >= lengths[axis] for first, axis in zip(firsts, self.shares[image].axes, strict=True))
 
     def lacks_pages(self, image: int, block: Block) -> bool:
         """Whether a block speaks of pages beyond the last one."""

@@ -91,6 +91,14 @@ def decoder_of(page: TiffPage) -> Decoder | None:
     return decode
 
 
+def begins_as_jpeg(page: TiffPage) -> bool:
+    """Whether the first strip or tile that a page holds is a JPEG by itself, without the tables of old-style JPEG."""
+    file = page.parent.filehandle
+    with file.lock:
+        file.seek(next(filter(None, page.dataoffsets), 0))
+        return bool(file.read(2) == b"\xff\xd8")
+
+
 def _check_extent(tiff: Tiff, offset: int, size: int) -> None:
     if offset < 0 or size < 0:
         raise InputError(f"{tiff.path}: is damaged; it lists pixels at byte {offset:,}, {size:,} bytes long")

@@ -13,9 +13,9 @@ from cartloader_image.errors import InputError, reading
 from cartloader_image.images.beside import mask_file
 from cartloader_image.images.gdal_samples import GdalSamples
 from cartloader_image.images.nodata import NONE, declared_beside, has_no_data, nodata_value
-from cartloader_image.images.photometric import scheme_of
+from cartloader_image.images.photometric import OLD_JPEG, scheme_of
 from cartloader_image.images.plane import hidden
-from cartloader_image.images.samples import Samples, SegmentSamples, StoredSamples, decoder_of
+from cartloader_image.images.samples import Samples, SegmentSamples, StoredSamples, begins_as_jpeg, decoder_of
 from cartloader_image.images.tiff import PlaneRef, Tiff, open_tiff
 from cartloader_image.layout import Layout, Pixels, full
 from cartloader_image.params import PixelOptions
@@ -136,6 +136,11 @@ def _samples(tiff: Tiff, ref: PlaneRef, page: TiffPage, options: PixelOptions, f
     stored = page.is_final and page.dataoffsets[0] > 0
     if ref.offset and not stored:
         raise InputError(f"{tiff.path}: holds many planes behind one compressed page, which cannot be read")
+    if page.compression == OLD_JPEG and not begins_as_jpeg(page):
+        raise InputError(
+            f"{tiff.path}: is compressed by old-style JPEG, whose tables lie outside its strips or tiles; open it "
+            "elsewhere, such as with Pillow, and save it anew"
+        )
     if fill is None:
         return GdalSamples(tiff, page, options)
     if stored:

@@ -30,6 +30,8 @@ _SLIM = 0.01
 """Width of points to their length, up to which they are a line: errors across it would be a hundred times as large."""
 _ASTRAY = 3.0
 """Of the worst residual to the RMS, beyond which a point is probably a mistake."""
+_FAR = 1e12
+"""Beyond this, nothing has a place."""
 _MARGIN = 1.0
 """Pixels beyond the picture at which a point may have been set."""
 
@@ -95,8 +97,8 @@ def read_landmarks(text: str, file: Path) -> Landmarks:
             raise InputError(
                 f"{file}: point {line + 1} is {shortened(','.join(row))!r}, which is not four numbers"
             ) from None
-    if not np.isfinite(points).all():
-        raise InputError(f"{file}: --georef-landmarks takes finite numbers")
+    if not (np.abs(points) < _FAR).all():
+        raise InputError(f"{file}: --georef-landmarks takes finite numbers, none beyond {_FAR:g}")
     return Landmarks(file, points[:, :2], points[:, 2:], wanted is _XENIUM)
 
 

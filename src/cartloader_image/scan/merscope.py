@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 
 from cartloader_image.scan.layers import Layer, Run, colours, stained
@@ -37,12 +39,23 @@ def recognise(folder: Path) -> Run | None:
     whole = [
         Layer(
             made_id(f"{stain}-max"),
-            images / f"mosaic_{stain}_z*.tif",
+            images / pattern,
             stained(shade) | {"z_project": "max"} | options,
             lacking=lacking
             or "it is the maximum over the z planes, each of which has an entry; take it instead of them",
         )
         for stain, shade in shades.items()
-        if sum(stain == other for other, _, _ in mosaics) > 1
+        if (pattern := _pattern([path for other, _, path in mosaics if other == stain]))
     ]
     return Run("a MERSCOPE region", folder, (*layers, *whole))
+
+
+def _pattern(planes: list[Path]) -> str:
+    """What the names of some planes of a stain fit and none beside them, as of a stain ``DAPI_z1``; else nothing."""
+    start = escape(planes[0].name[: planes[0].name.lower().rindex("_z") + 2])
+    names = [path.name for path in planes[0].parent.iterdir()]
+    for digits in ("*", "[0-9]"):
+        pattern = f"{start}{digits}{planes[0].suffix}"
+        if {name for name in names if fnmatchcase(name, pattern)} == {path.name for path in planes} and planes[1:]:
+            return pattern
+    return ""
