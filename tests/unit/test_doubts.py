@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.maps import write_ome
 from support.rasters import noise, params_for
 
@@ -120,3 +121,18 @@ def test_pixels_of_ficture_that_lie_elsewhere(stain: Path) -> None:
 def test_other_frames_are_left_alone(stain: Path) -> None:
     pixels(stain.parent / "a.pixel.sorted.tsv.gz", 6690, 6772)
     assert notes(stain, srs="EPSG:25832", georef_bounds="400000,5000000,400020,5000010") == []
+
+
+@pytest.mark.parametrize("folder", [".", "..", "../.."])
+def test_a_field_of_view_by_itself(tmp_path: Path, folder: str) -> None:
+    """Which its positions would place, where they were asked for its size alone."""
+    image = tmp_path / "CellStatsDir" / "CellComposite" / "CellComposite_F002.png"
+    image.parent.mkdir(parents=True)
+    Image.fromarray(noise((10, 20, 3))).save(image)
+    table = image.parent / folder / "S0_fov_positions_file.csv"
+    table.write_text("fov,x_global_px,y_global_px,x_global_mm,y_global_mm\n1,0,0,0,0\n2,100,0,0.012,0\n")
+    note = "it is one field of view, and lies at 0,0; S0_fov_positions_file.csv says where, and goes to --fov-positions"
+    assert notes(image, pixel_size=str(table)) == notes(image, pixel_size="0.12") == [note]
+    assert notes(image, pixel_size="0.12", georef_offset_x=12) == notes(image, georef_bounds="0,0,2.4,1.2") == []
+    table.unlink()
+    assert notes(image, pixel_size="0.12") == []

@@ -18,6 +18,7 @@ from cartloader_image.crs import WEB_MERCATOR
 from cartloader_image.errors import CartloaderError
 from cartloader_image.images.beside import experiment_file
 from cartloader_image.images.source import Source
+from cartloader_image.images.stack import field_kind
 from cartloader_image.placing.bounds import bounds_from_pixel_tsv
 from cartloader_image.placing.extent import Extent
 from cartloader_image.placing.placement import Placement
@@ -31,6 +32,7 @@ _ASTRAY = 0.05
 """Share by which pixels may be larger or smaller than the metadata say."""
 _TRANSCRIPTS = {known.file: (known.x, known.y) for known in KNOWN if known.file}
 """Tables of transcripts, and their columns in µm."""
+_POSITIONS = "*fov_positions_file.csv*"
 _PLACES, _BYTES = 64, 4096
 """How many places of a table are looked at, evenly over it, and how much is read at each."""
 _MARGIN = 0.1
@@ -43,6 +45,7 @@ def doubts(source: Source, placement: Placement, params: RasterParams) -> Iterat
         return
     yield from _of_size(source, placement, params)
     yield from _of_stains(source, placement, params)
+    yield from _of_field(placement, params)
     corners = [(x, y) for x in (0, source.plane.width) for y in (0, source.plane.height)]
     xs, ys = zip(*(placement.affine @ corner for corner in corners), strict=True)
     box = Extent(min(xs), min(ys), max(xs), max(ys))
@@ -89,6 +92,17 @@ def _of_stains(source: Source, placement: Placement, params: RasterParams) -> It
                 "(experiment.xenium); a stain made after the run has its place there by an alignment file, "
                 "--xenium-alignment"
             )
+
+
+def _of_field(placement: Placement, params: RasterParams) -> Iterator[str]:
+    """A field of view by itself in the corner, where a table beside it says its place."""
+    moved = placement.bounds.ulx or placement.bounds.uly
+    if params.names_a_source or moved or not field_kind(params.in_img):
+        return
+    folder = params.in_img.absolute().parent
+    tables = [table for there in (folder, *folder.parents[:2]) for table in sorted(there.glob(_POSITIONS))]
+    if tables:
+        yield f"it is one field of view, and lies at 0,0; {tables[0].name} says where, and goes to --fov-positions"
 
 
 def _data(picture: Path, params: RasterParams) -> Iterator[tuple[str, Extent]]:
