@@ -204,6 +204,25 @@ def test_a_stack_is_of_one_stain(tmp_path: Path, other: str, pattern: str | None
     assert found == ({"DAPI-max": pattern} if pattern else {}) | {"PolyT-max": "mosaic_PolyT_z*.tif"}
 
 
+@pytest.mark.parametrize("runs", [1, 2])
+def test_a_stain_beside_the_folder_of_a_run(tmp_path: Path, runs: int) -> None:
+    """As published data sets have it: its alignment places it, and without one it is no layer."""
+    for number in range(runs):
+        spotted.xenium(tmp_path / f"run{number}")
+    for name in ("he_image", "if_image"):
+        write_ome(tmp_path / f"{name}.ome.tif", noise((60, 90, 3)), 0.274)
+    (tmp_path / "he_imagealignment.csv").write_text("1.3,0,5\n0,1.3,7\n0,0,1")
+    found, start = scanned(tmp_path), f"{tmp_path.name}-" if runs > 1 else ""
+    assert options(found[f"{start}he_image"]) == {"xenium_alignment": "he_imagealignment.csv"}
+    assert "0.2125 µm" in found[f"{start}he_image"].because
+    assert found[f"{start}if_image"].lacking.startswith(
+        "no alignment file is named as it is: there are he_imagealignment"
+    )
+    spotted.merscope(tmp_path / "other")
+    (tmp_path / "other" / "he_image.ome.tif").symlink_to(tmp_path / "he_image.ome.tif")
+    assert "nothing says where in it it belongs" in scanned(tmp_path / "other")["he_image"].lacking
+
+
 def test_regions_have_ids_of_their_own(tmp_path: Path) -> None:
     spotted.merscope(tmp_path)
     shutil.copytree(tmp_path / "region_0", tmp_path / "region_1")

@@ -16,6 +16,7 @@ from cartloader_image.recipe.opened import opened
 from cartloader_image.recipe.plan import raster_params
 from cartloader_image.scan import cosmx, merscope, space_ranger, xenium
 from cartloader_image.scan.layers import Layer, Run, layers_of, named_apart, pictures_in
+from cartloader_image.scan.xenium import made_after
 
 _VENDORS: tuple[Callable[[Path], Run | None], ...] = (
     xenium.recognise,
@@ -41,6 +42,7 @@ def scan(folder: Path) -> list[Run]:
         runs = _recognised(folder)
         if not runs:
             runs = [run for inner in sorted(folder.iterdir()) if inner.is_dir() for run in _recognised(inner)]
+            runs = _with_those_beside(folder, runs)
         if not runs and (pictures := pictures_in(folder)):
             layers = [layer for path in pictures for layer in layers_of(path, {}, "its own metadata")]
             runs = [Run("a folder of pictures", folder, tuple(layers))]
@@ -63,6 +65,22 @@ def scan(folder: Path) -> list[Run]:
 
 def _recognised(folder: Path) -> list[Run]:
     return [run for recognise in _VENDORS if (run := recognise(folder))]
+
+
+def _with_those_beside(folder: Path, runs: list[Run]) -> list[Run]:
+    """Runs with the pictures beside their folders, as published data sets of Xenium have stains made after the run."""
+    known = {layer.path for run in runs for layer in run.layers}
+    pictures = [path for path in pictures_in(folder) if path not in known]
+    if not runs or not pictures:
+        return runs
+    if any((run.folder / "experiment.xenium").is_file() for run in runs):
+        layers = made_after(folder, pictures)
+    else:
+        lacking = "it lies beside the folder of a run, and nothing says where in it it belongs"
+        layers = [replace(layer, lacking=lacking) for path in pictures for layer in layers_of(path, {}, "")]
+    if len(runs) == 1:
+        return [replace(runs[0], layers=(*runs[0].layers, *layers))]
+    return [*runs, Run("pictures beside them", folder, tuple(layers))]
 
 
 def _tried(layer: Layer) -> Layer:

@@ -30,11 +30,14 @@ def recognise(folder: Path) -> Run | None:
     rest = pictures_in(folder)
     whole = [path for path in rest if path.name.startswith("morphology")]
     layers = [*_stains(focus), *(layer for path in whole for layer in layers_of(path, {}, _OWN))]
-    tables = sorted(path for path in folder.glob("*alignment*.csv") if "keypoint" not in path.name.lower())
     others = [path for path in rest if path not in whole]
-    for path in others:
-        layers += _made_after(path, tables, others)
-    return Run("a Xenium run", folder, tuple(layers))
+    return Run("a Xenium run", folder, (*layers, *made_after(folder, others)))
+
+
+def made_after(folder: Path, pictures: list[Path]) -> list[Layer]:
+    """Pictures of another microscope in a folder, each with the alignment file there that has its name."""
+    tables = sorted(path for path in folder.glob("*alignment*.csv") if "keypoint" not in path.name.lower())
+    return [layer for path in pictures for layer in _made_after(path, tables, pictures)]
 
 
 def _stains(files: list[Path]) -> list[Layer]:
