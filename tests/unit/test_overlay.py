@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,10 @@ def test_what_an_archive_was_made_with_is_counted_in(tmp_path: Path) -> None:
     found = looked_at(georef_affine=tmp_path / "m.csv")
     assert found.turned
     assert (found.turn, found.options) == (check.Turn(0, False, True), "")
+    assert "a matrix places it, which has to be turned itself, as --flip-horizontal would" in found.advice
+    of_fields = replace(found, made=replace(found.made, of_fields=True))  # each turned in its place, not all together
+    assert of_fields.finding.startswith("it would lie better turned")
+    assert "by --fov-axes: try another value" in of_fields.advice
 
 
 def test_a_place_beyond_the_reach_is_not_sure(tmp_path: Path) -> None:

@@ -86,13 +86,16 @@ class Overlay:
             return f"it lies right, to {max(map(abs, self.shift)):.1f} µm"
         x, y = (round(one, 1) + 0.0 for one in self.shift)  # no -0.0
         move = f"moved, by {x:+.1f} µm in x and {y:+.1f} µm in y" if self.moved else ""
-        return f"it would lie right {', and '.join(filter(None, ('turned' * self.turned, move)))}"
+        better = "better" if self.turned and self.made.of_fields else "right"  # fields cannot be turned as a whole
+        return f"it would lie {better} {', and '.join(filter(None, ('turned' * self.turned, move)))}"
 
     @property
     def advice(self) -> str:
         """What to do about it, in words; nothing where it lies right, or where that is not sure."""
         if self.lies != "wrong":
             return ""
+        if self.turned and self.made.of_fields:
+            return "its fields of view are turned in their places, by --fov-axes: try another value"
         if self.turned and self.made.by_matrix:
             turn = self.turn.options or "no turn"
             return f"a matrix places it, which has to be turned itself, as {turn} would turn the picture"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from cartloader_image.archive import Archive
 from cartloader_image.placing.orientation import Orientation
 
-_MATRICES = {"affine", "archive", "xenium alignment", "landmarks", "fields of view"}
+_FIELDS = "fields of view"
+_MATRICES = {"affine", "archive", "xenium alignment", "landmarks", _FIELDS}
 """What places a picture whatever its orientation: the origins of such a placing."""
 
 
@@ -46,6 +47,8 @@ class Made:
     frame: str = "image"
     offset: tuple[float, float] = (0.0, 0.0)
     by_matrix: bool = False
+    of_fields: bool = False
+    """Whether it is a mosaic of fields of view, each of which may be turned in its place."""
 
     @classmethod
     def read(cls, archive: Archive) -> Made:
@@ -60,7 +63,8 @@ class Made:
         laid = Orientation(transpose, (b if transpose else a) < 0, (d if transpose else e) < 0)
         asked, frame = Orientation.of(words.get("rotate", 0), **flips), words.get("frame", "image")
         made = cls(laid, asked, frame, tuple(said.get("offset", (0.0, 0.0))))
-        return replace(made, by_matrix=made.axes.transpose or said.get("placing", {}).get("origin") in _MATRICES)
+        origin = said.get("placing", {}).get("origin")
+        return replace(made, by_matrix=made.axes.transpose or origin in _MATRICES, of_fields=origin == _FIELDS)
 
     @property
     def axes(self) -> Orientation:
