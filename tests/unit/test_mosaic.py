@@ -433,6 +433,15 @@ def test_pixels_of_another_size_than_positions_have_are_noted(tmp_path: Path) ->
         with_source(image, lambda source: place(source, params), **options)
 
 
+@pytest.mark.parametrize(("step", "share"), [(23, 0), (22, 27), (-22, 27), (4, 87)])
+def test_fields_that_share_much_are_noted(tmp_path: Path, step: int, share: int) -> None:
+    """As where pictures were enlarged, or positions in mm are taken by pixels that are too large."""
+    image = fields(tmp_path, {1: (0, 0), 2: (0, 40), 3: (step, 40)})
+    options = {"fov_positions": tmp_path / "positions.csv", "page": 0, **CORNERS}
+    note = f"fields 2 and 3 share {share}%; are pictures and pixels of the right size?"
+    assert with_source(image, lambda source: source.notes, **options) == ((note,) if share else ())
+
+
 def test_pictures_of_other_kinds_beside_it_are_left_out(tmp_path: Path) -> None:
     """Of another slide, or drawn in another way; not those that were taken after an interruption."""
     image = fields(tmp_path, {1: (0, 0), 2: (30, 0), 3: (60, 0)})

@@ -38,6 +38,8 @@ _BEYOND = 1.1
 _AWAY = 1.5
 """How far positions may be from the corners of fields that transcripts have there, in a picture's own size: some
 exports have them 80 pixels off."""
+_SHARED = 0.25
+"""Share of two fields that overlap, above which something is probably wrong."""
 _FAR = 1e12
 """Pixels beyond which a position is none."""
 _FEW = 10
@@ -98,15 +100,17 @@ def mosaic_of(pictures: Mapping[int, Path], size: tuple[int, int], own: int, par
     steps = (np.array(list(there.values())) * frame.along + frame.offset) * frame.axes  # as columns and rows count
     first = steps.min(axis=0)
     corners = np.rint(steps - first).astype(int).tolist()
-    _check_apart(dict(zip(there, map(tuple, corners), strict=True)), table)
+    by_field = dict(zip(there, map(tuple, corners), strict=True))
+    _check_apart(by_field, table)
     height, width = max(row for _, row in corners) + size[0], max(column for column, _ in corners) + size[1]
     params.budget.check(table, Cost.PIXELS, height * width)
     fields = tuple(
         (pictures[fov], Window(row, row + size[0], column, column + size[1]))
         for fov, (column, row) in zip(there, corners, strict=True)
     )
+    notes = (*_left_out(positions, pictures, table), *frame.notes, *_crowded(by_field, size))
     slide = Affine.scale(*map(float, frame.axes)) @ Affine.translation(*map(float, first))
-    return Mosaic(fields, height, width, slide, (*_left_out(positions, pictures, table), *frame.notes))
+    return Mosaic(fields, height, width, slide, notes)
 
 
 def _check_apart(corners: Mapping[int, Point], table: Path) -> None:
@@ -117,6 +121,21 @@ def _check_apart(corners: Mapping[int, Point], table: Path) -> None:
             raise InputError(
                 f"{table}: has fields {other} and {fov} at one place; keep the line of the one that counts"
             )
+
+
+def _crowded(corners: Mapping[int, Point], size: tuple[int, int]) -> Iterable[str]:
+    """A note on the first two fields that share much: microscopes let neighbours share a rim at most."""
+    cells = dict[Point, list[int]]()
+    for fov, place in corners.items():
+        column, row = place[0] // size[1], place[1] // size[0]
+        for other in (one for x in (-1, 0, 1) for y in (-1, 0, 1) for one in cells.get((column + x, row + y), ())):
+            across, up = (
+                max(1 - abs(a - b) / length, 0) for a, b, length in zip(place, corners[other], size[::-1], strict=True)
+            )
+            if across * up > _SHARED:
+                yield f"fields {other} and {fov} share {across * up:.0%}; are pictures and pixels of the right size?"
+                return
+        cells.setdefault((column, row), []).append(fov)
 
 
 def _left_out(positions: Mapping[int, Point], pictures: Mapping[int, Path], table: Path) -> Iterable[str]:
