@@ -306,6 +306,7 @@ def refused(tmp_path: Path, table: str, words: str, **options: Any) -> None:
     [
         ("", "FOV, x_global_px and y_global_px, or with x_global_mm and y_global_mm, or X_mm and Y_mm; found nothing"),
         ("x_global_px,y_global_px\n1,2", "found x_global_px, y_global_px"),
+        ("fov,x_global_px,y_global_px,X_global_px\n1,2,3,4", "found fov, x_global_px, y_global_px, x_global_px"),
         (f"{TABLE}1,0,0\n1,9,9\n", r"positions\.csv: has field 1 twice; keep the lines of one slide"),
         (f"{TABLE}1,0\n", r"line 2 has no number and position of a field"),
         (f"{TABLE}1,nan,0\n", r"line 2 has no number and position of a field"),

@@ -165,7 +165,7 @@ def read_positions(table: Path, params: RasterParams) -> dict[int, Point]:
     rows = csv.reader(io.StringIO(text_of(table, "--fov-positions", params.budget)))
     columns = [name.strip().lower() for name in next(rows, [])]
     names = next((pair for pair in (_PIXELS, *_MM) if set(pair) < set(columns)), None)
-    if "fov" not in columns or names is None:
+    if names is None or {columns.count(name) for name in ("fov", *names)} != {1}:
         raise InputError(
             f"{table}: --fov-positions takes a table with the columns FOV, x_global_px and y_global_px, or with "
             f"x_global_mm and y_global_mm, or X_mm and Y_mm; found {shortened(', '.join(columns)) or 'nothing'}"

@@ -154,7 +154,7 @@ def _mosaic(params: RasterParams) -> Iterator[Source]:
         yield Source(
             plane=plane,
             full_size=(plane.height, plane.width),
-            description=f"{describe(plane)}{which}, of {len(parts):,} fields of view",
+            description=f"{describe(plane)}{which}, of {len(parts):,} field{'s' * (len(parts) > 1)} of view",
             stretch=first.stretch,
             slide=mosaic.slide,
             notes=tuple(notes),
