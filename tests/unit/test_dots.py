@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cartloader_image.errors import InputError
-from cartloader_image.points.table import Part
+from cartloader_image.points.table import Part, Table
 from cartloader_image.tiles.grid import HALF_MAP, resolution
+from cartloader_image.viewer import loading
 from cartloader_image.viewer.dots import COLOURS, REST, TILE, Choice, Dots
 
 places = st.floats(-2e7, 2e7, width=32) | st.floats(-500, 500, width=32)
@@ -119,3 +123,22 @@ def test_where_dots_cover_each_other_an_area_looks_as_mixed_as_it_is() -> None:
     seen = whole[whole[..., 3] > 0][:, :3]
     assert (seen == COLOURS[1]).all(axis=1).mean() == pytest.approx(0.2, abs=0.01)
     assert np.isin(seen, COLOURS[:2]).all()
+
+
+def test_who_ends_it_does_not_wait_for_what_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def parts(_: Table) -> Iterator[Part]:
+        ended.wait()
+        yield Part(np.zeros((1, 2)))
+
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    monkeypatch.setattr(Table, "parts", parts)
+    monkeypatch.setattr(loading, "_PATIENCE", 0.01)
+    points = loading.Loading(Table(tmp_path / "a.csv"))
+    points.start()
+    points.stop()
+    assert points.known() == {"read": 0}
+    ended.set()
+    points.join()
+    assert points.known() == {"read": 0}, "it was stopped"

@@ -64,7 +64,9 @@ def test_four_hundred_cases(tmp_path: Path) -> None:
     assert (sure & ~(right & close)).sum() <= count / 200
 
 
-def test_what_it_says_leads_to_a_picture_that_lies_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_it_says_leads_to_a_picture_that_lies_right(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A stain of 4 × 3 mm, looked at coarsely first; the options that are given mend its import."""
     chance = np.random.default_rng(1)
     shown = np.zeros((1500, 2000))
@@ -91,6 +93,17 @@ def test_what_it_says_leads_to_a_picture_that_lies_right(tmp_path: Path, capsys:
     out = capsys.readouterr().out
     assert "it lies right, to" in out
     assert "100% of the box" in out
+    # Where the pieces that are looked at closely do not agree with what was found coarsely, it is not sure.
+    with cl.open_archive(tmp_path / "a.pmtiles") as archive:
+        closer = [
+            check._closer(archive, places.astype(np.float32), check.TURNS[0], (x, 0.0), "fluorescence", 4.0)
+            for x in (0, 6, 9, 12)
+        ]
+    assert closer[2:] == [None, None]
+    np.testing.assert_allclose(closer[0], closer[1], atol=0.1)
+    monkeypatch.setattr(check, "_closer", lambda *_: None)
+    assert main(look) == 0
+    assert "not sure" in capsys.readouterr().out
 
 
 def test_a_picture_of_another_program_is_taken_as_it_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

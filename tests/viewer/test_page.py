@@ -239,6 +239,52 @@ def test_fine_screens_show_the_pixels_that_there_are(
     fine.page.close()
 
 
+@SLOW
+def test_zooming_out_leaves_no_tiles_of_the_finer_zoom(browser: Browser, tmp_path: Path) -> None:
+    tiles = {}
+    for zoom, colour in ((17, 255), (16, 160), (15, 80)):
+        side = 2 ** (zoom - 15)
+        picture = np.full((256 * side, 256 * side, 3), colour, np.uint8)
+        tiles |= cut(picture, zoom, 2**zoom // 2, 2**zoom // 2 - side, 256)
+    write_archive(tmp_path / "zooms.pmtiles", tiles, {}, min_zoom=15, max_zoom=17)
+    middle = np.array(corner(2**14 + 0.5, 2**14 - 0.5, 15))
+    with viewing(tmp_path / "zooms.pmtiles") as address:
+        for _ in range(3):
+            look = looking(browser, address)
+            for zoom, colour in ((16.6, 255), (15.1, 160), (14.3, 80)):
+                seen = look.at(*middle, zoom)[300:500, 500:700]
+                assert (seen.min(), seen.max()) == (colour, colour), zoom
+            look.page.close()
+        fine = looking(browser, address, device_scale_factor=2)
+        for zoom, hint in ((13.6, ""), (13.4, ""), (12.6, ""), (12.4, "Zoom in to see it: it has no coarser tiles.")):
+            seen = fine.at(*middle, zoom)[HEIGHT, WIDTH]
+            assert (fine.page.locator(".far").inner_text(), seen.max() > DARK.max()) == (hint, not hint), zoom
+        fine.page.close()
+
+
+@SLOW
+def test_an_address_that_is_no_good_is_taken_as_far_as_it_is(browser: Browser, look: Look) -> None:
+    other = looking(browser, look.address)
+    other.page.goto(f"{look.address}#x=600&y=400&z=16&swipe=0.5:%25:%25")
+    other.settled()
+    assert other.place() == (600, 400)
+    other.page.close()
+
+
+@SLOW
+def test_a_narrow_window_shows_the_whole_scale_bar(browser: Browser, look: Look) -> None:
+    narrow = looking(browser, look.address)
+    narrow.page.set_viewport_size({"width": 360, "height": 640})
+    narrow.page.goto(f"{look.address}#x=-1234567&y=-7654321&z=16.01")
+    narrow.settled()
+    for part in ("#scale", "#place"):
+        box = narrow.page.locator(part).bounding_box()
+        assert box
+        assert box["x"] > 0
+        assert box["x"] + box["width"] < 360
+    narrow.page.close()
+
+
 def names(look: Look) -> list[str]:
     return look.page.locator("#layers .name").all_inner_texts()
 

@@ -188,15 +188,18 @@ def compare(path: Path, points: Path, places: Points, kind: Kind | None = None) 
         other = max(float(surface.max()) for index, surface in enumerate(surfaces) if index != best)
         spread = float(np.std(surfaces))
         shift = ((column - reach) * step, (row - reach) * step)
-        if step > 1.01 * FINE:
-            shift = _closer(archive, places, TURNS[best], shift, kind, step)
+        closer = _closer(archive, places, TURNS[best], shift, kind, step) if step > 1.01 * FINE else shift
+        shift = closer or shift
         as_it_is = float(surfaces[0][reach, reach])
         scores = {"as_it_is": as_it_is, "best": value, "other_turn": other, "spread": spread}
         return Overlay(
             turn=Turn.of(made.turned(TURNS[best])),
             shift=(round(float(shift[0]), 2), round(float(shift[1]), 2)),
-            # At the rim the best place may lie beyond it.
-            sure=bool(value - other >= max(_LEAD, _SPREADS * spread) and max(map(abs, shift)) < REACH - _NEAR * step),
+            sure=bool(
+                value - other >= max(_LEAD, _SPREADS * spread)
+                and closer is not None
+                and max(map(abs, shift)) < REACH - _NEAR * step  # at the rim the best place may lie beyond it
+            ),
             overlap=round(data.share_on(box), 4),
             scores={name: round(score, 4) for name, score in scores.items()},
             kind=kind,
@@ -253,8 +256,11 @@ def _density(places: Points, corner: tuple[float, float], step: float, side: int
 
 def _closer(
     archive: Archive, places: Points, turn: Orientation, shift: tuple[float, float], kind: Kind, step: float
-) -> tuple[float, float]:
-    """The shift to a fraction of a fine pixel, by some pieces of the picture where points are many."""
+) -> tuple[float, float] | None:
+    """The shift to a fraction of a fine pixel, by some pieces of the picture where points are many.
+
+    None where it may lie beyond what is looked at: the pieces do not agree with what was found coarsely.
+    """
     box, reach, size = archive.bounds, math.ceil(2 * step / FINE), _PIECE * FINE
     wide, high = (box.height, box.width) if turn.transpose else (box.width, box.height)
     left, low, half = box.ulx + shift[0], box.lry + shift[1], size / 2
@@ -272,6 +278,8 @@ def _closer(
         picture = _shown(pixels, kind)
         total += agreement(density.sharpened(_AROUND), picture.sharpened(_AROUND), reach, TURNS[:1])[0]
     _, y, x = peak(total)
+    if not (0 < x < 2 * reach and 0 < y < 2 * reach):
+        return None
     return shift[0] + (x - reach) * FINE, shift[1] + (y - reach) * FINE
 
 

@@ -10,6 +10,9 @@ from cartloader_image.errors import CartloaderError, StoppedError
 from cartloader_image.points.table import Part, Table
 from cartloader_image.viewer.dots import COLOURS, FINEST, REST, Dots
 
+_PATIENCE = 2
+"""Seconds."""
+
 
 class Loading:
     """Points on their way to be `dots`, in a thread of their own.
@@ -21,7 +24,8 @@ class Loading:
     def __init__(self, table: Table) -> None:
         self.name, self.problem, self.dots = table.path.name, "", None
         self._table, self._share, self._stopped = table, 0.0, threading.Event()
-        self._thread = threading.Thread(target=self._read, name="points")
+        # A daemon: numpy sorts a hundred millions for many seconds, and Ctrl-C does not wait for that.
+        self._thread = threading.Thread(target=self._read, name="points", daemon=True)
 
     dots: Dots | None
     """Once they are there."""
@@ -33,9 +37,9 @@ class Loading:
         self._thread.start()
 
     def stop(self) -> None:
-        """Read no further, and wait until that is so."""
+        """Read no further, and wait until that is so, for as long as a part of a table takes."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(_PATIENCE)
 
     def join(self) -> None:
         """Wait until they are there, or have a problem."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from cartloader_image.tiles.decode import size_of_tiles
 from cartloader_image.tiles.place import place_of
 from cartloader_image.tiles.reader import reading
 from cartloader_image.tiles.unpack import BROTLI, COMPRESSIONS, ZSTD
-from cartloader_image.values import Bounds
+from cartloader_image.values import Bounds, made_id
 
 CATALOG = "catalog.yaml"
 POINTS = "points"
@@ -93,8 +92,7 @@ def listing(layers: Sequence[Layer], title: str, points: str | None = None) -> s
 
 def addresses(layers: Sequence[Layer]) -> dict[str, Layer]:
     """The address of each archive beside the page; whatever an id holds, it is a plain one."""
-    plain = [re.sub(r"[^A-Za-z0-9._-]+", "-", layer.id).strip(".-") or "image" for layer in layers]
-    names = (f"archives/{number}-{name}.pmtiles" for number, name in enumerate(plain))
+    names = (f"archives/{number}-{made_id(layer.id)}.pmtiles" for number, layer in enumerate(layers))
     return dict(zip(names, layers, strict=True))
 
 

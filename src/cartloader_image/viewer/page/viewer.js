@@ -209,8 +209,11 @@
       fadeDuration: 0, trackResize: true, center: control ? control.getCenter() : [0, 0], zoom: control ? control.getZoom() : 0,
     });
     map.on("error", () => {}); // told by the layer that it is of
-    const one = { map, box, keys: [], busy: true };
+    const one = { map, box, keys: [], busy: true, again: false };
     map.on("idle", () => {
+      // Tiles that came last lie below finer ones of the view before, until MapLibre looks at its tiles once more.
+      one.again = one.busy && !one.again;
+      if (one.again) return map.jumpTo({});
       one.busy = false;
       settle();
     });
@@ -219,6 +222,7 @@
 
   function wait(one) { // until the map has drawn what it is told now
     one.busy = true;
+    one.again = false;
     $("maps").setAttribute("aria-busy", "true");
     one.map.triggerRepaint();
   }
@@ -278,13 +282,14 @@
     wait(one);
   }
 
+  /** Of a tile, in pixels of the page. On fine screens it covers as much less, so that its pixels are those of the screen. */
+  const sideOf = (archive) => archive.size / (window.devicePixelRatio >= 1.5 ? 2 : 1);
+
   function styleOf(some) {
     const sources = {}, drawn = [];
     for (const layer of some) {
       const { key, archive, zooms, opacity } = layer, url = `archive://${key}/{z}/{x}/{y}/${asked(layer)}`;
-      // On fine screens a tile covers as much less, so that its pixels are those of the screen.
-      const tileSize = archive.size / (window.devicePixelRatio >= 1.5 ? 2 : 1);
-      sources[key] = { type: "raster", tiles: [url], tileSize, minzoom: zooms[0], maxzoom: zooms[1] };
+      sources[key] = { type: "raster", tiles: [url], tileSize: sideOf(archive), minzoom: zooms[0], maxzoom: zooms[1] };
       drawn.push({ id: key, type: "raster", source: key, paint: { "raster-opacity": opacity, "raster-fade-duration": 0 } });
     }
     return { version: 8, sources, layers: drawn };
@@ -338,7 +343,7 @@
       parts.push(drawn("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0 }));
       const corner = `${Math.round(x0)},${Math.round(y0)}`, line = taken.get(corner) || 0;
       taken.set(corner, line + 1);
-      parts.push(drawn("text", { x: x0 + 2, y: y0 - 6 - 16 * line }, id));
+      parts.push(drawn("text", { x: x0 + 2, y: y0 - 6 - 16 * line }, id.length > 60 ? `${id.slice(0, 59)}…` : id));
     }
     if (measure) {
       const ends = [...measure.points, ...(measure.live && measure.points.length === 1 ? [measure.live] : [])];
@@ -356,7 +361,7 @@
     readout(now);
     for (const { archive, item, zooms } of layers)
       if (archive) {
-        const low = zooms[0] - 0.5 - Math.log2(512 / archive.size);
+        const low = zooms[0] - 0.5 - Math.log2(512 / sideOf(archive));
         item.querySelector(".far").textContent = control.getZoom() < low ? "Zoom in to see it: it has no coarser tiles." : "";
       }
   }
@@ -736,6 +741,14 @@
   }
   remember.now = () => started && history.replaceState(null, "", address());
 
+  const decoded = (text) => {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return "";
+    }
+  };
+
   /** Take the view from the address; what it does not say, or says wrongly, stays as it is. */
   function recall() {
     const said = new URLSearchParams(location.hash.slice(1));
@@ -750,7 +763,7 @@
       if (BLENDS.includes(blend)) layer.blend = blend;
     }
     layers = [...order, ...layers.filter((one) => !order.includes(one))];
-    const [at, left, right] = (said.get("swipe") || "").split(":").map(decodeURIComponent);
+    const [at, left, right] = (said.get("swipe") || "").split(":").map(decoded);
     const able = (id) => byId(id) && byId(id).archive;
     swipe = at >= 0 && at <= 1 && able(left) && able(right) ? { at: +at, left, right } : null;
     for (const layer of layers.filter((one) => "points" in one)) {
