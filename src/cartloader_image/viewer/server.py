@@ -8,6 +8,7 @@ reads the archives under a name of its own that leads here (DNS rebinding).
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 import stat
@@ -48,6 +49,9 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_TILE = 1 << 20
+"""Bytes that are read at once at most."""
+
 
 def page_files() -> dict[str, Path]:
     """The files of the page by their names beside it: ours, and MapLibre GL as its package ships it.
@@ -86,7 +90,7 @@ def application(layers: Sequence[Layer], title: str, token: str, points: Loading
         name = request.path_params["name"]
         if name == "map.json":
             return Response(text, media_type="application/json")
-        return _file(files[name]) if name in files else _missing()
+        return _file(files[name], request) if name in files else _missing()
 
     async def endpoint(request: Request) -> Response:
         name, query = request.path_params["name"], request.query_params.get("groups", "")
@@ -131,7 +135,7 @@ def _choice(text: str) -> Choice | None:
     return Choice(shown, tuple(int(number[1:]) for number in numbers if number.startswith("-")), found[2] == "1")
 
 
-def _file(wanted: Path | Layer) -> Response:
+def _file(wanted: Path | Layer, request: Request) -> Response:
     """A file as it is, or the part of it that the header Range asks for."""
     path = wanted.path if isinstance(wanted, Layer) else wanted
     if isinstance(wanted, Layer) and not wanted.is_within:
@@ -142,7 +146,22 @@ def _file(wanted: Path | Layer) -> Response:
         return _missing()
     if not stat.S_ISREG(state.st_mode):
         return _missing()
-    return FileResponse(path, media_type=_TYPES.get(path.suffix.lower()), stat_result=state)
+    whole = FileResponse(path, media_type=_TYPES.get(path.suffix.lower()), stat_result=state)
+    span = re.fullmatch(r"bytes=([0-9]{1,18})-([0-9]{1,18})", request.headers.get("range", ""))
+    if not span or "if-range" in request.headers or request.method != "GET":
+        return whole
+    first, last = int(span[1]), min(int(span[2]), state.st_size - 1)
+    if not 0 <= last - first < _TILE:
+        return whole
+    # A tile at once: `FileResponse` goes to a thread and back four times for it, which takes twice as long in all.
+    try:
+        with path.open("rb", buffering=0) as file:
+            data = os.pread(file.fileno(), last - first + 1, first)
+    except OSError:
+        return _missing()
+    headers = {name: whole.headers[name] for name in ("accept-ranges", "etag", "last-modified")}
+    headers["content-range"] = f"bytes {first}-{last}/{state.st_size}"
+    return Response(data, 206, headers, whole.media_type)
 
 
 class _Guard:
