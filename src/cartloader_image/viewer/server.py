@@ -147,20 +147,27 @@ def _file(wanted: Path | Layer, request: Request) -> Response:
     if not stat.S_ISREG(state.st_mode):
         return _missing()
     whole = FileResponse(path, media_type=_TYPES.get(path.suffix.lower()), stat_result=state)
+    return _tile(path, request, whole, state.st_size) or whole
+
+
+def _tile(path: Path, request: Request, whole: FileResponse, size: int) -> Response | None:
+    """A small part of a file, read and sent at once, for which `FileResponse` goes to a thread and back four times.
+
+    None where that has to answer: to any other request.
+    """
     span = re.fullmatch(r"bytes=([0-9]{1,18})-([0-9]{1,18})", request.headers.get("range", ""))
     if not span or "if-range" in request.headers or request.method != "GET":
-        return whole
-    first, last = int(span[1]), min(int(span[2]), state.st_size - 1)
+        return None
+    first, last = int(span[1]), min(int(span[2]), size - 1)
     if not 0 <= last - first < _TILE:
-        return whole
-    # A tile at once: `FileResponse` goes to a thread and back four times for it, which takes twice as long in all.
+        return None
     try:
         with path.open("rb", buffering=0) as file:
             data = os.pread(file.fileno(), last - first + 1, first)
     except OSError:
         return _missing()
     headers = {name: whole.headers[name] for name in ("accept-ranges", "etag", "last-modified")}
-    headers["content-range"] = f"bytes {first}-{last}/{state.st_size}"
+    headers["content-range"] = f"bytes {first}-{last}/{size}"
     return Response(data, 206, headers, whole.media_type)
 
 
