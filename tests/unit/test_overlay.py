@@ -161,6 +161,24 @@ def test_a_place_beyond_the_reach_is_not_sure(tmp_path: Path) -> None:
         assert (found.sure, abs(found.shift[1] - far) < 2) == (sure, sure)
 
 
+def test_a_pattern_that_comes_again_and_again_is_not_sure(tmp_path: Path) -> None:
+    """Points of a part of it agree as well a period away."""
+    chance = np.random.default_rng(0)
+    motif = np.array([(0, 0), (12, 0), (24, 0), (36, 0), (0, 14), (0, 28), (30, 10)])
+    marks = np.concatenate([motif + np.array([x, y]) for x in range(20, 1160, 90) for y in range(20, 760, 90)])
+    picture = np.zeros((800, 1200))
+    picture[marks[:, 1], marks[:, 0]] = 255
+    Image.fromarray(picture.astype(np.uint8)).save(tmp_path / "a.png")
+    image = cl.import_image(tmp_path / "a.png", out_dir=tmp_path, img_id="a", pixel_size="1")
+    assert image.tiles is not None
+    places = marks[chance.integers(0, len(marks), 20_000)] + chance.normal(0.5, 3, (20_000, 2))
+    inside = (abs(places - (600, 400)) < (300, 200)).all(axis=1)
+    np.savetxt(tmp_path / "p.csv", places[inside], fmt="%.2f", delimiter=",", header="x,y", comments="")
+    found = check_overlay(image.tiles.path, tmp_path / "p.csv")
+    assert found.scores["best"] - found.scores["other_turn"] > 0.1
+    assert not found.sure
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cartloader_image.archive import Archive, open_archive
 from cartloader_image.errors import InputError
 from cartloader_image.overlay.laid import Made, Turn
-from cartloader_image.overlay.registration import TURNS, Known, agreement, blurred, peak
+from cartloader_image.overlay.registration import TURNS, Known, agreement, blurred, elsewhere, peak
 from cartloader_image.placing.extent import Extent
 from cartloader_image.placing.orientation import Orientation
 from cartloader_image.points.table import Points, read_points
@@ -41,8 +41,9 @@ _BRIGHT = 90
 """Of 255: a picture in colour whose median is brighter is one by transmitted light."""
 _LEAD, _SPREADS = 0.05, 1.2
 """By how much the best turn must agree better than the others, as it is and in spreads of all turns and shifts, to be
-sure. With points that belong to them that was so in 94 of 100 of 120 made pictures; with others, the lead was at most
-0.024, and 1.01 spreads."""
+sure; and as it is, than other places in that turn, of which there are many where a pattern comes again and again.
+With points that belong to them that was so in 94 of 100 of 120 made pictures; with others, the lead was at most 0.024,
+and 1.01 spreads."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Overlay:
     overlap: float
     """Share of the points' box that lies on the picture."""
     scores: dict[str, float]
-    """Agreement, -1 … 1, of the picture ``as_it_is``, of the ``best`` turn and shift, of the best ``other_turn``; and
-    the ``spread`` of that of all turns and shifts."""
+    """Agreement, -1 … 1, of the picture ``as_it_is``, of the ``best`` turn and shift, of the best ``other_turn``, and of
+    the best ``other_place`` in the best turn; and the ``spread`` of that of all turns and shifts."""
     kind: Kind
     turned: bool
     """Whether the turn is another one than the archive has."""
@@ -186,17 +187,21 @@ def compare(path: Path, points: Path, places: Points, kind: Kind | None = None) 
         surfaces = agreement(density.sharpened(_AROUND), picture.sharpened(_AROUND), reach, TURNS)
         value, row, column = peak(surfaces[best], (*roughly[best][1:], _NEAR))
         other = max(float(surface.max()) for index, surface in enumerate(surfaces) if index != best)
+        place = elsewhere(surfaces[best], (row, column), _AROUND)
         spread = float(np.std(surfaces))
         shift = ((column - reach) * step, (row - reach) * step)
         closer = _closer(archive, places, TURNS[best], shift, kind, step) if step > 1.01 * FINE else shift
         shift = closer or shift
         as_it_is = float(surfaces[0][reach, reach])
-        scores = {"as_it_is": as_it_is, "best": value, "other_turn": other, "spread": spread}
+        scores = {
+            "as_it_is": as_it_is, "best": value, "other_turn": other, "other_place": place, "spread": spread
+        }  # fmt: skip
         return Overlay(
             turn=Turn.of(made.turned(TURNS[best])),
             shift=(round(float(shift[0]), 2), round(float(shift[1]), 2)),
             sure=bool(
                 value - other >= max(_LEAD, _SPREADS * spread)
+                and value - place >= _LEAD
                 and closer is not None
                 and max(map(abs, shift)) < REACH - _NEAR * step  # at the rim the best place may lie beyond it
             ),

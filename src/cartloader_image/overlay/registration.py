@@ -120,3 +120,9 @@ def peak(surface: Values, near: tuple[float, float, float] | None = None) -> tup
         return at + (0.5 * (before - after) / bend if bend < 0 else 0)
 
     return float(surface[row, column]), between(surface[:, column], row), between(surface[row], column)
+
+
+def elsewhere(surface: Values, at: tuple[float, float], far: float) -> float:
+    """The greatest value that lies further from a row and a column than that along an axis; -1 where none does."""
+    rows, columns = np.indices(surface.shape)
+    return float(surface[(abs(rows - at[0]) > far) | (abs(columns - at[1]) > far)].max(initial=-1))
