@@ -58,8 +58,8 @@ class Overlay:
     overlap: float
     """Share of the points' box that lies on the picture."""
     scores: dict[str, float]
-    """Agreement, -1 … 1, of the picture ``as_it_is``, of the ``best`` turn and shift, of the best ``other_turn``, and of
-    the best ``other_place`` in the best turn; and the ``spread`` of that of all turns and shifts."""
+    """Agreement, -1 … 1, of the picture ``as_it_is``, of the ``best`` turn and shift, of the best ``other_turn``,
+    of the best ``other_place`` in the best turn; and the ``spread`` of that of all turns and shifts."""
     kind: Kind
     turned: bool
     """Whether the turn is another one than the archive has."""
