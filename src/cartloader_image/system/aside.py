@@ -54,8 +54,9 @@ def aside(work: Callable[[Callable[[T], None], threading.Lock], None]) -> Iterat
             with suppress(RuntimeError):  # it has said something
                 ready.release()
 
+    begin = copy_context().run  # here, as no signal may come between the next line and the start of the thread
     try:
-        start_new_thread(copy_context().run, (do,))
+        start_new_thread(begin, (do,))
         ready.acquire()
         if not said:
             raise failed[0]
