@@ -173,7 +173,7 @@ IMPORTS: dict[str, tuple[int, dict[str, Any], list[str]]] = {
     "shards": (3, {}, ["--shards=3"]),
     "wide PNG": (1, {}, ["--shrink-factor=10", "--pixel-size=1"]),
 }
-SLOW = {"mode", "jpeg2000", "shards"}
+SLOW = {"mode", "mode of grey", "jpeg2000", "shards"}
 
 
 @pytest.mark.parametrize(
