@@ -1,11 +1,12 @@
 """How shards would do on more cores than there are: ``python benchmarks/scale.py IMAGE [SIDE [CORES …]]``.
 
 A picture of SIDE² pixels of IMAGE's kind is imported, with as many shards as there would be cores. Its shards are real
-processes, on one core each, but one after the other; what they took counts as long as the longest. The first action is
-simulated (`simulate.py`), and all else is as it is, on the cores that there are.
+processes, on one core each, but one after the other; what they took counts as long as the longest. The first action,
+the coarser zooms and the joining are simulated (`simulate.py`).
 
-Before that it is measured what one and two single-threaded shards take, on one core and on two, beside what the same
-prediction says. Memory and disks that many cores share are not simulated.
+Before that it is measured what one and two single-threaded shards really take, on one core and on two, beside what the
+same prediction says if no more is simulated than the second core. Memory and disks that many cores share are not
+simulated.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def predicted(out: OutputPrefix, count: int) -> float:
     """The same, as on a core for each shard."""
     alone = OneByOne()
     whole = cut(out, count, alone)
-    return whole - sum(alone.seconds) + max(alone.seconds)
+    return whole - sum(alone.seconds) + max(alone.seconds, default=0)
 
 
 def main(argv: list[str]) -> int:
@@ -74,8 +75,10 @@ def main(argv: list[str]) -> int:
         page = file.pages.first
         known, tile = page.imagelength * page.imagewidth, page.asarray()[: page.tilelength, : page.tilewidth]
     imported(image)  # whatever is done but once
+    os.sched_setaffinity(0, USABLE[:1])
     with done_by(measured := Measured(), 1, known):
         imported(image)
+    os.sched_setaffinity(0, USABLE)
     with tempfile.TemporaryDirectory(dir=".") as folder:
         out = OutputPrefix(out_dir=Path(folder, "map"), img_id="picture")
         first = Ome2PngParams(in_img=alike(page, side, folder), out=out, pixel_size="0.5")
@@ -92,11 +95,15 @@ def main(argv: list[str]) -> int:
         both = cut(out, 2, lambda call, report: on_core(USABLE[int(call.arguments[-2])], call, report))
         print(f"{side}², tiles: one core {alone:.2f} s, two {both:.2f} s ({alone / both:.2f} ×)", end="")
         print(f", predicted {predicted(out, 2):.2f} s")
-        whole = alone + seconds[1]
+        simulated = {}
         for count in counts:
-            tiles = predicted(out, count) if count > 1 else alone
-            efficient = whole / (seconds[count] + tiles) / count
-            print(f"{count:>3} cores: ome2png {seconds[count]:>6.2f} s, png2pmtiles {tiles:>6.2f} s, {efficient:>4.0%}")
+            with done_by(Waited(measured, count), count, side * side, tile):
+                simulated[count] = predicted(out, count)
+        whole = simulated[counts[0]] + seconds[counts[0]]
+        for count in counts:
+            efficient = whole * counts[0] / (seconds[count] + simulated[count]) / count
+            took = f"ome2png {seconds[count]:>6.2f} s, png2pmtiles {simulated[count]:>6.2f} s"
+            print(f"{count:>3} cores: {took}, {efficient:>4.0%} efficient")
     return 0
 
 
