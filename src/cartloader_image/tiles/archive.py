@@ -8,13 +8,12 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from pmtiles.tile import Compression, HeaderDict, TileType, serialize_header
 from pmtiles.writer import optimize_directories
 
@@ -26,7 +25,7 @@ from cartloader_image.tiles.grid import MapBox, lon_lat
 from cartloader_image.tiles.header import HEADER_BYTES
 from cartloader_image.tiles.ids import zoom_of
 from cartloader_image.tiles.pyramid import Tile
-from cartloader_image.tiles.spool import Spool, Spooled, saved
+from cartloader_image.tiles.spool import Numbers, Spool, Spooled, saved
 
 _ROOT_BYTES = 16384 - HEADER_BYTES
 """Header and root directory lie within the first 16 kB, which readers fetch at once."""
@@ -59,10 +58,10 @@ class ArchiveWriter:
             ArchiveError: there is no tile at all.
         """
         spools = [self._spool.spooled(), *self._others]
-        count = sum(len(one.rows) for one in spools)
+        count = sum(len(one.ids) for one in spools)
         if not count:
             raise ArchiveError(NOTHING_VISIBLE)
-        entries, pieces, contents = _directory([one.rows for one in spools])
+        entries, pieces, contents = _directory(spools)
         last = entries.ids[-1] + entries.runs[-1] - 1
         header = _header(zoom_of(int(entries.ids[0])), zoom_of(int(last)), box) | {
             "tile_type": tile_type,
@@ -99,23 +98,30 @@ class ArchiveWriter:
             other.file.close()
 
 
-def _directory(indices: list[NDArray[np.uint64]]) -> tuple[Entries, list[_Piece], int]:
+def _directory(spools: list[Spooled]) -> tuple[Entries, list[_Piece], int]:
     """Entries by tile id, the pieces of which the tile section is made, and the number of different tiles."""
-    index = np.concatenate(indices)
-    order = np.argsort(index[:, 0])
-    spools = np.repeat(np.arange(len(indices)), [len(one) for one in indices])[order]
-    ids, starts, sizes = index[order, :3].astype(np.int64).T
-    first = first_equal(np.ascontiguousarray(index[order, 3:]))
+    order = np.argsort(_joined([one.ids for one in spools]))
+    numbers = np.repeat(np.arange(len(spools), dtype=np.uint16), [len(one.ids) for one in spools])[order]
+    ids, starts, sizes = (
+        _joined(columns)[order].view(np.int64)
+        for columns in zip(*((one.ids, one.starts, one.sizes) for one in spools), strict=True)
+    )
+    first = first_equal(_joined([one.digests for one in spools])[order].view(np.int64))
     new = first == np.arange(len(first))
     places = (np.cumsum(sizes * new) - sizes)[first]
     # A run: equal tiles whose ids follow each other.
     heads = np.flatnonzero(np.r_[True, (np.diff(ids) != 1) | (np.diff(places) != 0)])
     entries = Entries(ids[heads], places[heads], sizes[heads], np.diff(np.r_[heads, len(ids)]))
     # A piece: different tiles that lie one after the other in a scratch file.
-    spools, starts, sizes, places = spools[new], starts[new], sizes[new], places[new]
-    heads = np.flatnonzero(np.r_[True, (np.diff(spools) != 0) | (starts[1:] != starts[:-1] + sizes[:-1])])
-    columns = spools[heads], starts[heads], np.add.reduceat(sizes, heads), places[heads]
+    numbers, starts, sizes, places = numbers[new], starts[new], sizes[new], places[new]
+    heads = np.flatnonzero(np.r_[True, (np.diff(numbers) != 0) | (starts[1:] != starts[:-1] + sizes[:-1])])
+    columns = numbers[heads], starts[heads], np.add.reduceat(sizes, heads), places[heads]
     return entries, list(map(_Piece, *(column.tolist() for column in columns))), len(sizes)
+
+
+def _joined(columns: Sequence[Numbers]) -> Numbers:
+    """One array of all; of two million tiles, a copy that is not needed is one too many."""
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
 class _Piece(NamedTuple):

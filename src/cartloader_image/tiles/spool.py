@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cartloader_image.system.files import write_all
 from cartloader_image.tiles.pyramid import Tile
 
+Numbers = NDArray[np.uint64]
 _DIGEST = 16
 
 
@@ -21,8 +22,12 @@ class Spooled(NamedTuple):
     """Tiles in a file."""
 
     file: BinaryIO
-    rows: NDArray[np.uint64]
-    """For each tile its id, where it starts, its size in bytes, and the two halves of its digest."""
+    ids: Numbers
+    starts: Numbers
+    """The byte at which each tile begins."""
+    sizes: Numbers
+    digests: Numbers
+    """``(tiles, 2)``: both halves of each."""
 
 
 class Spool:
@@ -50,9 +55,8 @@ class Spool:
 
     def spooled(self) -> Spooled:
         """All of them; when every `add` has returned."""
-        columns = (np.frombuffer(column, np.uint64) for column in (self._ids, self._starts, self._sizes))
-        digests = np.frombuffer(self._digests, "<u8").reshape(-1, 2)
-        return Spooled(self._file, np.column_stack([*columns, digests]))
+        ids, starts, sizes = (np.frombuffer(column, np.uint64) for column in (self._ids, self._starts, self._sizes))
+        return Spooled(self._file, ids, starts, sizes, np.frombuffer(self._digests, "<u8").reshape(-1, 2))
 
     def close(self) -> None:
         """Close the file."""
@@ -60,7 +64,8 @@ class Spool:
 
     def save(self) -> None:
         """Keep the index beside the file, for `saved`."""
-        np.save(_index_of(self._path), self.spooled().rows)
+        _, *columns = self.spooled()
+        np.save(_index_of(self._path), np.column_stack(columns))
 
 
 def saved(path: Path) -> Spooled:
@@ -71,10 +76,11 @@ def saved(path: Path) -> Spooled:
     """
     index = np.load(_index_of(path))
     file = path.open("rb")
-    if len(index) and int((index[:, 1] + index[:, 2]).max()) != path.stat().st_size:
+    ids, starts, sizes = index[:, :3].T
+    if len(ids) and int((starts + sizes).max()) != path.stat().st_size:
         file.close()
         raise OSError(f"{path.name}: holds other tiles than its index says")
-    return Spooled(file, index)
+    return Spooled(file, ids, starts, sizes, index[:, 3:])
 
 
 def _index_of(path: Path) -> Path:
