@@ -38,11 +38,13 @@ def listening() -> Iterator[tuple[str, list[dict[str, Any]]]]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Hook) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/", told
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/", told
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def events(api: str) -> dict[str, dict[str, Any]]:
