@@ -57,7 +57,7 @@ def events(api: str) -> dict[str, dict[str, Any]]:
 @pytest.mark.slow
 def test_a_run_that_failed_is_told_of_once(slide: Path, tmp_path: Path) -> None:
     """What a server was about to do when SQLite refused it may be lost or done twice; then it is played again."""
-    for number in range(3):
+    for number in range(5):
         home, folder = Home(tmp_path / f"home{number}"), tmp_path / f"run{number}"
         folder.mkdir()
         try:
@@ -66,7 +66,7 @@ def test_a_run_that_failed_is_told_of_once(slide: Path, tmp_path: Path) -> None:
         finally:
             home.command("stop")
         assert not home.servers()
-        if "database is locked" not in home.log.read_text():
+        if len(told) == 1 or "database is locked" not in home.log.read_text():
             break
     assert [one["text"] for one in told] == ["import-images many.yaml → map, 2 images Failed – 1 of 2 images failed: b"]
     assert f"http://127.0.0.1:{home.port}/" in told[0]["link"]
