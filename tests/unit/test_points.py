@@ -173,6 +173,16 @@ def test_points_that_are_refused(tmp_path: Path, written: str, sentence: str) ->
 
 
 @pytest.mark.usefixtures("reader")
+def test_gzip_with_a_wrong_byte_is_told_wherever_that_is(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).random((3000, 2)) * 400
+    whole = gzip.compress(b"x,y\n" + b"".join(b"%.3f,%.3f\n" % (x, y) for x, y in rows), mtime=0)
+    path = tmp_path / "points.csv.gz"
+    for at in range(10, len(whole) - 4, len(whole) // 60):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        with pytest.raises(InputError, match=r"points\.csv\.gz: "):
+            read_points(path)
+
+
 def test_points_that_are_no_text(tmp_path: Path) -> None:
     path, whole = tmp_path / "points.csv", gzip.compress(b"x,y\n" + b"1.25,2.5\n" * 200_000)
     for data in (b"\x1f\x8b123", b"\xff\xfe\x00x", gzip.compress(b"x,y\n1,2\n")[:-9], whole[: len(whole) // 2]):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from cartloader_image.points.columns import Chosen
 from cartloader_image.points.text import TextTable
 from cartloader_image.report import Report, quiet
 from cartloader_image.system.reading import read_file
+from cartloader_image.system.texts import NO_TEXT
 
 Points = NDArray[np.float32]
 """``(points, 2)``: x and y in µm."""
@@ -96,25 +97,18 @@ class Table:
             raise InputError(f"{self.path}: has no points; --points takes a table with numbers in µm")
 
 
-class _telling:  # noqa: N801  (used as a function is)
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
     """Errors of reading as sentences."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        path = self._path
-        match error:
-            case OSError():
-                raise InputError(f"{path}: cannot be read ({error.strerror or error}); check --points") from None
-            case UnicodeDecodeError() | EOFError() | zlib.error():
-                raise InputError(f"{path}: is no text file, plain or gzip ({error}); check --points") from None
-            case ValueError():
-                why = shortened(str(error).splitlines()[0])
-                raise InputError(f"{path}: {why}; --points takes a table with numbers in µm") from None
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check --points") from None
+    except NO_TEXT as error:
+        raise InputError(f"{path}: is no text file, plain or gzip ({error}); check --points") from None
+    except ValueError as error:
+        why = shortened(str(error).splitlines()[0])
+        raise InputError(f"{path}: {why}; --points takes a table with numbers in µm") from None
 
 
 def read_points(path: Path, report: Report = quiet) -> Points:

@@ -7,20 +7,18 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
-from isal import igzip
 from numpy.typing import NDArray
 
 from cartloader_image.errors import InputError
 from cartloader_image.points import arrow
 from cartloader_image.points.columns import KNOWN, chosen
-from cartloader_image.system.reading import open_file
+from cartloader_image.system.texts import unpacked
 
 _AT_ONCE = 1 << 18
 """Rows that are parsed at once."""
@@ -50,8 +48,8 @@ class TextTable:
 
     def __init__(self, path: Path, group: str | None) -> None:
         self._path = path
-        with ExitStack() as opened:
-            head = _head(_plain(path, opened)[0].read(_HEAD))
+        with unpacked(path) as (file, _):
+            head = _head(file.read(_HEAD))
         self._separator, self._begins, self._width = head.separator, head.begins, len(head.names)
         self.columns = chosen(path, head.names, group)
         self._places = [head.names.index(name) for name in self.columns if name is not None]
@@ -61,8 +59,7 @@ class TextTable:
         """x, y and the number of the group, row by row, and the share that has been read."""
         size = max(self._path.stat().st_size, 1)
         places = self._places if groups is not None else self._places[:2]
-        with ExitStack() as opened:
-            file, at = _plain(self._path, opened)
+        with unpacked(self._path) as (file, raw):
             file.seek(self._begins)
             if find_spec("pyarrow"):
                 parts = arrow.text_rows(file, self._separator, places, groups, self._width)
@@ -70,7 +67,7 @@ class TextTable:
                 parts = _rows(file, self._separator, places, groups)
             for rows in parts:
                 rows[:, :2] = rows[:, :2] / self._scale + self._offset
-                yield rows, min(at() / size, 1)
+                yield rows, min(raw.tell() / size, 1)
 
 
 def _rows(
@@ -90,17 +87,6 @@ def _rows(
             if not len(rows):
                 return
             yield rows
-
-
-def _plain(path: Path, opened: ExitStack) -> tuple[IO[bytes], Callable[[], int]]:
-    """What a file holds, unpacked, and what tells how much of the file itself has been read."""
-    raw = opened.enter_context(open_file(path))
-    zipped = raw.read(2) == b"\x1f\x8b"
-    raw.seek(0)
-    if not zipped:
-        return raw, raw.tell
-    unpacked: Any = igzip.open(raw)  # type: ignore[no-untyped-call]
-    return opened.enter_context(unpacked), raw.tell
 
 
 def _head(data: bytes) -> _Head:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
+
+from isal import igzip, isal_zlib
 
 from cartloader_image.budget import Budget, Cost
 from cartloader_image.errors import InputError
 from cartloader_image.system.reading import open_file
 
+NO_TEXT: tuple[type[Exception], ...] = (UnicodeDecodeError, EOFError, zlib.error, isal_zlib.error)  # type: ignore[assignment]
+"""What is raised where a file is damaged, or no text at all."""
 _PLACES, _PIECE, _STEP = 512, 8192, 1 << 20
 """At how many places a table is looked into, how many bytes are read at each, and how far apart these are in gzip."""
 
@@ -26,7 +29,7 @@ def text_of(path: Path, name: str, budget: Budget, lines_starting_with: str = ""
     """
     most = budget.most(Cost.TEXT)
     # utf-8-sig: a spreadsheet puts a byte order mark first
-    with _named(path, name), _opened(path) as (raw, _), TextIOWrapper(raw, encoding="utf-8-sig") as file:
+    with _named(path, name), unpacked(path) as (data, _), TextIOWrapper(data, encoding="utf-8-sig") as file:
         if not lines_starting_with:
             text = file.read(most + 1)
         else:
@@ -47,7 +50,8 @@ def pieces_of(path: Path, name: str, budget: Budget) -> Iterator[str]:
     Raises:
         InputError: it cannot be read; the sentence says of which option it is.
     """
-    with _named(path, name), _opened(path) as (file, zipped):
+    with _named(path, name), unpacked(path) as (file, raw):
+        zipped = file is not raw
         data = file.read(budget.most(Cost.TEXT))
         place = len(data)
         end = budget.most(Cost.TABLE) if zipped else path.stat().st_size
@@ -70,15 +74,24 @@ def _named(path: Path, name: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check {name}") from None
-    except (UnicodeDecodeError, EOFError, zlib.error) as error:
+    except NO_TEXT as error:
         raise InputError(f"{path}: is no text file ({error}); check {name}") from None
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[IO[bytes], bool]]:
-    """The bytes of a file, unpacked, and whether they had to be."""
+def unpacked(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """The bytes of a file, unpacked where it is gzip, and the file itself, which tells how far it has been read.
+
+    What is no text raises one of `NO_TEXT`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with open_file(path) as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        with gzip.GzipFile(fileobj=raw) if zipped else nullcontext(raw) as file:
-            yield cast("IO[bytes]", file), zipped
+        if not zipped:
+            yield raw, raw
+            return
+        with igzip.open(raw) as file:  # type: ignore[no-untyped-call]  # in half the time of the standard library
+            yield file, raw
