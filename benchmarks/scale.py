@@ -21,14 +21,12 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from simulate import CORES, SIDE, Measured, Waited, alike, done_by, imported
+from simulate import USABLE, Waited, alike, asked, done_by, measure
 
 from cartloader_image.action_params import Ome2PngParams, OutputPrefix, Png2PmtilesParams
 from cartloader_image.recipe import actions
 from cartloader_image.report import Report, quiet
 from cartloader_image.system.tools import Finished, RunTool, ToolCall, run
-
-USABLE = sorted(os.sched_getaffinity(0))
 
 
 def on_core(core: int, call: ToolCall, report: Report) -> Finished:
@@ -69,16 +67,8 @@ def predicted(out: OutputPrefix, count: int) -> float:
 
 def main(argv: list[str]) -> int:
     """Print the times."""
-    image = Path(argv[0])
-    side, counts = int(argv[1]) if argv[1:] else SIDE, [int(cores) for cores in argv[2:]] or CORES
-    with tifffile.TiffFile(image) as file:
-        page = file.pages.first
-        known, tile = page.imagelength * page.imagewidth, page.asarray()[: page.tilelength, : page.tilewidth]
-    imported(image)  # whatever is done but once
-    os.sched_setaffinity(0, USABLE[:1])
-    with done_by(measured := Measured(), 1, known):
-        imported(image)
-    os.sched_setaffinity(0, USABLE)
+    image, page, tile, side, counts = asked(argv)
+    measured = measure(image, page)
     with tempfile.TemporaryDirectory(dir=".") as folder:
         out = OutputPrefix(out_dir=Path(folder, "map"), img_id="picture")
         first = Ome2PngParams(in_img=alike(page, side, folder), out=out, pixel_size="0.5")

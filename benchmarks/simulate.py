@@ -38,6 +38,7 @@ from cartloader_image.recipe import actions
 from cartloader_image.tiles import archive
 
 SIDE, CORES = 32768, [1, 2, 4, 8, 16]
+USABLE = sorted(os.sched_getaffinity(0))
 NAP = 0.002
 """Seconds: waits are put together until they are so long, as a sleep is not exact."""
 KERNELS = {"halve": (1, 2), "resample": (8, 12), "warp": (10, 11), "encode": (1, 2)}
@@ -178,27 +179,37 @@ def alike(page: Any, side: int, folder: str) -> Path:
     return path
 
 
-def main(argv: list[str]) -> int:
-    """Print the times."""
+def asked(argv: list[str]) -> tuple[Path, Any, np.ndarray[Any, Any], int, list[int]]:
+    """The image of a command line, its first page and a tile of that, the side and the numbers of cores."""
     image = Path(argv[0])
     side, counts = int(argv[1]) if argv[1:] else SIDE, [int(cores) for cores in argv[2:]] or CORES
     with tifffile.TiffFile(image) as file:
         page = file.pages.first
-        known, tile = page.imagelength * page.imagewidth, page.asarray()[: page.tilelength, : page.tilewidth]
-    usable = sorted(os.sched_getaffinity(0))
-    real = {}
+        return image, page, page.asarray()[: page.tilelength, : page.tilewidth], side, counts
+
+
+def measure(image: Path, page: Any) -> Measured:
+    """What the calls of an import take on one core."""
     imported(image)  # whatever is done but once
-    for cores in range(1, len(usable) + 1):
-        os.sched_setaffinity(0, usable[:cores])
-        real[cores] = imported(image)
-    os.sched_setaffinity(0, usable[:1])
-    with done_by(measured := Measured(), 1, known):
+    os.sched_setaffinity(0, USABLE[:1])
+    with done_by(measured := Measured(), 1, page.imagelength * page.imagewidth):
         imported(image)
-    os.sched_setaffinity(0, usable)
+    os.sched_setaffinity(0, USABLE)
+    return measured
+
+
+def main(argv: list[str]) -> int:
+    """Print the times."""
+    image, page, tile, side, counts = asked(argv)
+    measured, real = measure(image, page), {}
+    for cores in range(1, len(USABLE) + 1):
+        os.sched_setaffinity(0, USABLE[:cores])
+        real[cores] = imported(image)
     for kind, seconds in sorted(measured.seconds.items(), key=lambda item: -item[1]):
         print(f"{kind:<16}{seconds:>7.2f} s")
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        for size, picture in ((round(known**0.5), image), (side, alike(page, side, folder))):
+        known = round((page.imagelength * page.imagewidth) ** 0.5)
+        for size, picture in ((known, image), (side, alike(page, side, folder))):
             alone = 0.0
             for cores in counts:
                 with done_by(Waited(measured, cores), cores, size * size, tile):

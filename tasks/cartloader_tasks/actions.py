@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypedDict
 
 from prefect import Task, task
@@ -13,6 +15,7 @@ from cartloader_image.action_params import (
     CheckPointsParams,
     GeoreferenceParams,
     Ome2PngParams,
+    OutputPrefix,
     Png2PmtilesParams,
     UpdateCatalogParams,
 )
@@ -24,7 +27,7 @@ from cartloader_image.recipe.steps import AnyStep
 from cartloader_image.report import Report
 from cartloader_image.results import CatalogResult, ImageResult, Output, OverlayResult, RasterResult, TilesResult
 from cartloader_tasks.artifacts import record_image
-from cartloader_tasks.caching import ByContent, with_digests
+from cartloader_tasks.caching import ByContent, OutputT, with_digests
 from cartloader_tasks.events import tell_of_image
 from cartloader_tasks.limits import one_slot, take_slot
 from cartloader_tasks.outcomes import ending_in_a_sentence
@@ -50,40 +53,39 @@ CACHED = _Caching(
 )
 
 
+def _carried_out(action: Callable[[Report], OutputT], out: OutputPrefix) -> OutputT:
+    """What an action of an image makes, once the image has a slot."""
+    report = run_report(out.img_id)
+    take_slot(report)
+    return with_digests(action(report))
+
+
 @task(task_run_name="ome2png {params.out.img_id}", **CACHED)
 @ending_in_a_sentence
 def ome2png(params: Ome2PngParams) -> RasterResult:
     """One plane of a TIFF or OME-TIFF → placed GeoTIFF, and PNG where it is asked for."""
-    report = run_report(params.out.img_id)
-    take_slot(report)
-    return with_digests(actions.ome2png(params, report))
+    return _carried_out(partial(actions.ome2png, params), params.out)
 
 
 @task(task_run_name="georeference {params.out.img_id}", **CACHED)
 @ending_in_a_sentence
 def georeference(params: GeoreferenceParams) -> RasterResult:
     """A plain picture → placed GeoTIFF."""
-    report = run_report(params.out.img_id)
-    take_slot(report)
-    return with_digests(actions.georeference(params, report))
+    return _carried_out(partial(actions.georeference, params), params.out)
 
 
 @task(task_run_name="png2pmtiles {params.out.img_id}", **CACHED)
 @ending_in_a_sentence
 def png2pmtiles(params: Png2PmtilesParams) -> TilesResult:
     """A placed GeoTIFF → PMTiles archive and asset JSON."""
-    report = run_report(params.out.img_id)
-    take_slot(report)
-    return with_digests(actions.png2pmtiles(params, report, run_as_task))
+    return _carried_out(partial(actions.png2pmtiles, params, run_tool=run_as_task), params.out)
 
 
 @task(task_run_name="check_points {params.out.img_id}", **CACHED)
 @ending_in_a_sentence
 def check_points(params: CheckPointsParams) -> OverlayResult:
     """A finished archive and points → whether it lies under them."""
-    report = run_report(params.out.img_id)
-    take_slot(report)
-    return with_digests(actions.check_points(params, report))
+    return _carried_out(partial(actions.check_points, params), params.out)
 
 
 @task(task_run_name="update_catalog {params.catalog_yaml.name}", cache_policy=NO_CACHE, persist_result=False)

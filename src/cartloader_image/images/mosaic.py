@@ -148,12 +148,12 @@ class _Part:
 def _covered(windows: np.ndarray, height: int, width: int) -> bool:
     """Whether each pixel of a picture is in one of some windows: those between all of their edges tell."""
     rows, columns = (np.unique(windows[:, edges]) for edges in (slice(0, 2), slice(2, 4)))
-    full = np.zeros((len(rows) - 1, len(columns) - 1), bool)
+    held = np.zeros((len(rows) - 1, len(columns) - 1), bool)
     for row0, row1, column0, column1 in windows:
         first, last = np.searchsorted(rows, (row0, row1)), np.searchsorted(columns, (column0, column1))
-        full[first[0] : first[1], last[0] : last[1]] = True
+        held[first[0] : first[1], last[0] : last[1]] = True
     whole = (rows[0], rows[-1], columns[0], columns[-1]) == (0, height, 0, width)
-    return bool(full.all()) and whole
+    return bool(held.all()) and whole
 
 
 def _most_side_by_side(windows: np.ndarray, rows: int) -> int:

@@ -11,11 +11,10 @@ from pathlib import Path
 from cartloader_image.errors import CartloaderError
 from cartloader_image.images.kinds import is_tiff
 from cartloader_image.images.tiff import open_tiff
+from cartloader_image.palette import BLUE, BLUISH_GREEN, ORANGE, REDDISH_PURPLE, SKY_BLUE, VERMILION, YELLOW
 from cartloader_image.values import made_id, stem_of
 
-_NUCLEI, _OTHERS = "#0072b2", ("#e69f00", "#cc79a7", "#009e73", "#f0e442", "#d55e00", "#56b4e9")
-"""Blue, and orange, reddish purple, bluish green, yellow, vermilion and sky blue: colours that the colour-blind tell
-apart (Okabe and Ito, "Color Universal Design", 2008; recommended by B. Wong, Nature Methods 8, 441, 2011)."""
+_NUCLEI, _OTHERS = BLUE, (ORANGE, REDDISH_PURPLE, BLUISH_GREEN, YELLOW, VERMILION, SKY_BLUE)
 _NAMES_OF_NUCLEI = re.compile(r"dapi|hoechst|nuclei|nucleus|draq5|syto|\bdna\b|histone", re.IGNORECASE)
 _PICTURES = {".tif", ".tiff", ".btf", ".tf8", ".png", ".jpg", ".jpeg", ".svs", ".ndpi", ".scn", ".qptiff"}
 _OURS = (".geotif.tif", ".transform.png")

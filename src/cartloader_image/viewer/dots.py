@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cartloader_image.errors import InputError
+from cartloader_image.palette import BLUE, BLUISH_GREEN, ORANGE, REDDISH_PURPLE, SKY_BLUE, VERMILION, YELLOW
 from cartloader_image.points.table import Part
 from cartloader_image.tiles.grid import HALF_MAP, resolution
 from cartloader_image.values import Bounds
@@ -25,9 +26,11 @@ TILE, FINEST = 512, 20
 """Pixels a side, and the finest zoom that is drawn (0.07 µm a pixel); the page enlarges its tiles beyond."""
 _BITS, _PIXEL_BITS = 32, 9
 _COLOUR = (255, 211, 77)
-COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
-"""Of groups: those that people with any kind of colour vision tell apart (Okabe & Ito, *Color Universal Design*, 2008),
-without black."""
+COLOURS = tuple(
+    tuple(bytes.fromhex(colour[1:]))
+    for colour in (ORANGE, SKY_BLUE, BLUISH_GREEN, YELLOW, BLUE, VERMILION, REDDISH_PURPLE)
+)
+"""Of groups."""
 REST = (170, 170, 170)
 """Of the points of all other groups."""
 _FAINTEST = 70
